@@ -1,0 +1,95 @@
+// Images on a node: pulled, unpacked once per chain of layers, handed to containers as overlay mounts.
+import type { Mount } from "../runtime/runtime.ts";
+
+export interface ImageConfig {
+  readonly entrypoint: readonly string[];
+  readonly cmd: readonly string[];
+  readonly env: readonly string[];
+  readonly workingDir: string;
+  /** "", "1000", "1000:1000", "www-data": resolved by `resolveUser`. */
+  readonly user: string;
+  readonly stopSignal: string | undefined;
+  readonly exposedPorts: readonly string[];
+  readonly volumes: readonly string[];
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+export interface Image {
+  /** Digest of its config: "sha256:…". */
+  readonly id: string;
+  /** "docker.io/library/nginx:1.27", … */
+  readonly tags: readonly string[];
+  /** "docker.io/library/nginx@sha256:…", … */
+  readonly digests: readonly string[];
+  readonly sizeBytes: number;
+  readonly config: ImageConfig;
+}
+
+export interface RegistryCredentials {
+  readonly username: string;
+  readonly password: string;
+}
+
+export interface PullOptions {
+  /** Tried in order; anonymous when empty. */
+  readonly credentials: readonly RegistryCredentials[];
+  readonly onProgress?: (progress: PullProgress) => void;
+  readonly signal?: AbortSignal;
+}
+
+export type PullProgress =
+  | { readonly type: "resolved"; readonly digest: string; readonly layers: number }
+  | {
+      readonly type: "layer";
+      readonly digest: string;
+      readonly state: "exists" | "downloading" | "unpacked";
+      readonly doneBytes: number;
+      readonly totalBytes: number;
+    };
+
+/** What a pull can fail with; the agent turns it into pod reasons. */
+export type PullFailure =
+  | "InvalidImageName"
+  | "NotFound"
+  | "Denied"
+  | "RegistryUnavailable"
+  | "WrongDigest"
+  | "BadLayer"
+  | "NoSpace"
+  | "NoMatchingPlatform";
+
+export class PullError extends Error {
+  readonly failure: PullFailure;
+
+  constructor(failure: PullFailure, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = "PullError";
+    this.failure = failure;
+  }
+}
+
+export interface WritableLayer {
+  /** The overlay that becomes a container's "/". */
+  readonly rootfs: Mount;
+  resolveUser(
+    user: string,
+  ): Promise<{ readonly uid: number; readonly gid: number; readonly additionalGids: readonly number[] }>;
+}
+
+export interface Images {
+  /** The image by name, tag, digest or id, when it is here. */
+  find(reference: string): Promise<Image | undefined>;
+  list(): Promise<readonly Image[]>;
+  /** Concurrent pulls of the same thing share the work. */
+  pull(reference: string, options: PullOptions): Promise<Image>;
+  /** Reads an OCI layout or `docker save` archive (tar); gives what it held. */
+  import(
+    archive: NodeJS.ReadableStream,
+    options?: { readonly tag?: string; readonly signal?: AbortSignal },
+  ): Promise<readonly Image[]>;
+  /** Removes a tag, and the image with its unshared layers when that was the last one. Refuses when containers use it. */
+  remove(reference: string): Promise<void>;
+  /** A fresh writable layer for a container; the same one again for the same container id. */
+  prepareLayer(containerId: string, image: Image): Promise<WritableLayer>;
+  removeLayer(containerId: string): Promise<void>;
+}

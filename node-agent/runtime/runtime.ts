@@ -1,0 +1,158 @@
+// The container runtime's face. It knows containers, never pods; its vocabulary is the OCI runtime specification's.
+// Implementations: linux (the launcher), and one for the simulator. One contract suite runs against both.
+
+export interface Mount {
+  readonly destination: string;
+  /** "bind", "overlay", "proc", "tmpfs", … */
+  readonly type: string;
+  readonly source: string;
+  readonly options: readonly string[];
+}
+
+export interface Namespace {
+  readonly type: "pid" | "network" | "mount" | "ipc" | "uts" | "cgroup" | "user";
+  /** Join this one (/proc/N/ns/net, or a bind mount) instead of making a new one. */
+  readonly path?: string;
+}
+
+export interface Resources {
+  readonly cpuShares?: number;
+  /** Microseconds of CPU per `cpuPeriodUs`. */
+  readonly cpuQuotaUs?: number;
+  readonly cpuPeriodUs?: number;
+  readonly memoryBytesMax?: number;
+  readonly pidsMax?: number;
+  readonly oomScoreAdj?: number;
+}
+
+export interface ContainerSpec {
+  /** Unique on the node; [a-zA-Z0-9_.-]+ */
+  readonly id: string;
+  /** Free for the caller (pod uid, container name, attempt); comes back from `list`, also after a restart of the agent. */
+  readonly labels: Readonly<Record<string, string>>;
+  readonly args: readonly string[];
+  readonly env: readonly string[];
+  readonly cwd: string;
+  readonly user: { readonly uid: number; readonly gid: number; readonly additionalGids: readonly number[] };
+  readonly terminal: boolean;
+  /** Keeps stdin open for attach. */
+  readonly stdin: boolean;
+  readonly hostname?: string;
+  /** What becomes "/": usually one overlay mount, as images/ returns it. */
+  readonly rootfs: Mount;
+  readonly readonlyRootfs: boolean;
+  readonly mounts: readonly Mount[];
+  readonly namespaces: readonly Namespace[];
+  /** Below the node's own cgroup, such as "pod<uid>/<id>". */
+  readonly cgroupPath: string;
+  readonly resources: Resources;
+  /** "CAP_CHOWN", … the whole set, bounding, effective and permitted alike. */
+  readonly capabilities: readonly string[];
+  readonly noNewPrivileges: boolean;
+  readonly privileged: boolean;
+  readonly seccomp: "default" | "unconfined" | { readonly profile: unknown };
+  readonly maskedPaths: readonly string[];
+  readonly readonlyPaths: readonly string[];
+  readonly sysctls: Readonly<Record<string, string>>;
+  readonly rlimits: readonly { readonly type: string; readonly soft: number; readonly hard: number }[];
+  /** Absolute path of its log file, in the CRI format (time stream P|F text); absent: output is dropped. */
+  readonly logPath?: string;
+}
+
+export type ContainerState =
+  | { readonly status: "created" }
+  | { readonly status: "running"; readonly pid: number; readonly startedAtMs: number }
+  | {
+      readonly status: "stopped";
+      readonly exitCode: number;
+      /** Set when a signal ended it; then exitCode is 128 + signal. */
+      readonly signal?: number;
+      readonly oomKilled: boolean;
+      readonly startedAtMs: number;
+      readonly finishedAtMs: number;
+    };
+
+export interface Container {
+  readonly id: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly state: ContainerState;
+}
+
+/** A start that failed: which step, on what, and the kernel's reason, such as "exec /app: no such file or directory". */
+export class LaunchError extends Error {
+  /** As runc and Docker report: 127 not found, 126 cannot be executed, 128 everything else. */
+  readonly exitCode: number;
+
+  constructor(message: string, exitCode: number, options?: ErrorOptions) {
+    super(message, options);
+    this.name = "LaunchError";
+    this.exitCode = exitCode;
+  }
+}
+
+export interface ExecRequest {
+  readonly args: readonly string[];
+  readonly env?: readonly string[];
+  readonly cwd?: string;
+  readonly terminal: boolean;
+  readonly stdin: boolean;
+}
+
+/** A process with its streams; also what attach gives. */
+export interface ProcessStreams {
+  /** Absent when stdin was not asked for. */
+  readonly stdin: NodeJS.WritableStream | undefined;
+  readonly stdout: NodeJS.ReadableStream;
+  /** Absent with a terminal: everything comes on stdout. */
+  readonly stderr: NodeJS.ReadableStream | undefined;
+  resize(size: { readonly columns: number; readonly rows: number }): void;
+  /** Ends what exec started; leaves an attached container alone. */
+  kill(): void;
+  readonly exit: Promise<{ readonly exitCode: number }>;
+}
+
+export interface ContainerStats {
+  readonly cpuUsageNs: number;
+  readonly memoryUsageBytes: number;
+  readonly memoryWorkingSetBytes: number;
+  readonly pids: number;
+  readonly oomKills: number;
+}
+
+export interface Runtime {
+  /** Prepares directories and cgroup; nothing runs yet. */
+  create(spec: ContainerSpec): Promise<void>;
+  /** Resolves with the pid once exec has succeeded; rejects with LaunchError. */
+  start(id: string): Promise<{ readonly pid: number }>;
+  /** Signal number to the container's first process, or to all of them. Silent when it has ended. */
+  signal(id: string, signal: number, target?: "first" | "all"): Promise<void>;
+  /** Resolves when it has stopped; also for one that stopped while no agent ran. */
+  wait(id: string, signal?: AbortSignal): Promise<Extract<ContainerState, { status: "stopped" }>>;
+  exec(id: string, request: ExecRequest, signal?: AbortSignal): Promise<ProcessStreams>;
+  attach(id: string, signal?: AbortSignal): Promise<ProcessStreams>;
+  stats(id: string): Promise<ContainerStats>;
+  /** Kills what still runs and removes everything it had; can be called again. */
+  remove(id: string): Promise<void>;
+  /** All that exist, those from before a restart of the agent too. */
+  list(): Promise<readonly Container[]>;
+  /** Makes a group of namespaces that containers share (a pod's network, ipc, uts), held without a process. Can be called again. */
+  createSandbox(
+    id: string,
+    options: {
+      readonly hostname: string;
+      readonly hostNetwork: boolean;
+      readonly sysctls: Readonly<Record<string, string>>;
+    },
+  ): Promise<Sandbox>;
+  removeSandbox(id: string): Promise<void>;
+  listSandboxes(): Promise<readonly Sandbox[]>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+export interface Sandbox {
+  readonly id: string;
+  /** Paths that Namespace.path accepts. */
+  readonly networkPath: string;
+  readonly ipcPath: string;
+  readonly utsPath: string;
+}
