@@ -1,0 +1,52 @@
+// What a kind does beyond its schema. The verbs are written once over this; a kind is one file and one line in list.ts.
+import type { KubeObject, Resource } from "./resource.ts";
+
+/** One thing that is wrong with an object: its path, what came, what is allowed. */
+export interface FieldError {
+  /** "spec.template.spec.containers[0].image" */
+  readonly field: string;
+  readonly type: "required" | "invalid" | "unsupported" | "duplicate" | "forbidden" | "immutable" | "tooLong" | "tooMany" | "unknown" | "type";
+  /** As a user reads it, without the path: `Invalid value: "x": must be …`. */
+  readonly message: string;
+}
+
+/** What a kind may use while it prepares an object; everything else stays out so that kinds are pure. */
+export interface KindContext {
+  readonly nowMs: number;
+  /** Free addresses and ports for Services; refuses with ApiError. */
+  readonly allocate: Allocate;
+}
+
+export interface Allocate {
+  clusterIp(wanted?: string): string;
+  nodePort(wanted?: number): number;
+}
+
+export interface Column<T extends KubeObject> {
+  readonly name: string;
+  readonly type: "string" | "integer" | "date" | "boolean";
+  readonly format?: string;
+  readonly description: string;
+  /** 0: always shown; 1: with -o wide only. */
+  readonly priority: 0 | 1;
+  readonly cell: (object: T, nowMs: number) => string | number | boolean;
+}
+
+export interface Kind<T extends KubeObject = KubeObject> {
+  readonly resource: Resource<T>;
+  readonly columns: readonly Column<T>[];
+  /** Values for fieldSelector, metadata.name and metadata.namespace aside. */
+  readonly selectableFields: Readonly<Record<string, (object: T) => string>>;
+  /** Defaults that depend on other fields; after the schema's own. Returns a new object. */
+  readonly defaults?: (object: T) => T;
+  /** Before a new object is stored: clear status, allocate, set generation-independent fields. */
+  readonly prepareCreate?: (object: T, context: KindContext) => T;
+  /** Before an update of the main resource: carry over what may not change (status, allocated fields). */
+  readonly prepareUpdate?: (object: T, old: T, context: KindContext) => T;
+  /** Rules across fields; the schema has been checked already. */
+  readonly validate?: (object: T) => readonly FieldError[];
+  /** What an update may change. */
+  readonly validateUpdate?: (object: T, old: T) => readonly FieldError[];
+  /** Fields of `spec` that Naru does not act on yet: the answer carries a warning, or refuses under strict validation. */
+  readonly unsupportedFields?: readonly string[];
+}
