@@ -5,7 +5,17 @@ import type { KubeObject, Resource } from "./resource.ts";
 export interface FieldError {
   /** "spec.template.spec.containers[0].image" */
   readonly field: string;
-  readonly type: "required" | "invalid" | "unsupported" | "duplicate" | "forbidden" | "immutable" | "tooLong" | "tooMany" | "unknown" | "type";
+  readonly type:
+    | "required"
+    | "invalid"
+    | "unsupported"
+    | "duplicate"
+    | "forbidden"
+    | "immutable"
+    | "tooLong"
+    | "tooMany"
+    | "unknown"
+    | "type";
   /** As a user reads it, without the path: `Invalid value: "x": must be …`. */
   readonly message: string;
 }

@@ -1,0 +1,54 @@
+// The kinds that the API stores, one line each.
+import { configmapKind } from "./configmap.ts";
+import { deploymentKind } from "./deployment.ts";
+import { endpointsliceKind } from "./endpointslice.ts";
+import { eventKind } from "./event.ts";
+import type { Kind } from "./kind.ts";
+import { leaseKind } from "./lease.ts";
+import { namespaceKind } from "./namespace.ts";
+import { nodeKind } from "./node.ts";
+import { podKind } from "./pod.ts";
+import { replicasetKind } from "./replicaset.ts";
+import type { KubeObject, Resource } from "./resource.ts";
+import { secretKind } from "./secret.ts";
+import { serviceKind } from "./service.ts";
+import { serviceaccountKind } from "./serviceaccount.ts";
+
+export const kinds: readonly Kind[] = [
+  erase(namespaceKind),
+  erase(nodeKind),
+  erase(podKind),
+  erase(serviceKind),
+  erase(configmapKind),
+  erase(secretKind),
+  erase(eventKind),
+  erase(serviceaccountKind),
+  erase(deploymentKind),
+  erase(replicasetKind),
+  erase(endpointsliceKind),
+  erase(leaseKind),
+];
+
+const byResource = new Map(kinds.map((kind) => [`${kind.resource.group}/${kind.resource.resource}`, kind]));
+
+/** The kind of a resource handle; undefined for resources that are not stored. */
+export function kindOf<T extends KubeObject>(resource: Resource<T>): Kind<T> | undefined {
+  return byResource.get(`${resource.group}/${resource.resource}`) as Kind<T> | undefined;
+}
+
+/** By plural, singular, short name or kind; an undefined group or version takes the first that fits. */
+export function findKind(group: string | undefined, version: string | undefined, name: string): Kind | undefined {
+  const wanted = name.toLowerCase();
+  return kinds.find(({ resource: r }) => {
+    if (group !== undefined && group !== r.group) return false;
+    if (version !== undefined && version !== r.version) return false;
+    return (
+      r.resource === wanted || r.singular === wanted || r.kind.toLowerCase() === wanted || r.shortNames.includes(wanted)
+    );
+  });
+}
+
+/** A kind over its own object type serves as one over any: the verbs only hand it objects of its own resource. */
+function erase<T extends KubeObject>(kind: Kind<T>): Kind {
+  return kind as unknown as Kind;
+}
