@@ -1,4 +1,5 @@
 // Where objects are durable: ordered keys under one growing revision. etcd's model, so that etcd is one implementation.
+import { assert } from "../../lib/assert.ts";
 
 export interface KeyValue {
   readonly key: string;
@@ -19,7 +20,10 @@ export type Operation =
   | { readonly type: "put"; readonly key: string; readonly value: Uint8Array; readonly lease?: string }
   | { readonly type: "delete"; readonly key: string };
 
-/** All conditions hold and all operations happen in one revision, or none happens. */
+/**
+ * All conditions hold and all operations happen in one revision, or none happens. Each key at most once among the operations, at most
+ * `operationsMax` of them; keys are ASCII and not empty. One that changes nothing (deletes what is not there) makes no revision.
+ */
 export interface Transaction {
   readonly compares: readonly Compare[];
   readonly operations: readonly Operation[];
@@ -50,14 +54,10 @@ export interface RangeResult {
   readonly more: boolean;
 }
 
+/** The state before is not told: the watch cache, its reader, has it already. */
 export type StoreEvent =
-  | { readonly type: "put"; readonly item: KeyValue; readonly previous: KeyValue | undefined }
-  | {
-      readonly type: "delete";
-      readonly key: string;
-      readonly revision: number;
-      readonly previous: KeyValue | undefined;
-    };
+  | { readonly type: "put"; readonly key: string; readonly revision: number; readonly item: KeyValue }
+  | { readonly type: "delete"; readonly key: string; readonly revision: number };
 
 /** Events of one or more whole revisions, oldest first; an empty batch only tells progress. */
 export interface WatchBatch {
@@ -67,7 +67,10 @@ export interface WatchBatch {
 }
 
 export interface Store {
-  /** Resolves when the transaction is durable. */
+  /**
+   * Resolves when the transaction is durable. Rejects with StoreUnavailableError when the disk is full or etcd does not answer; values must
+   * not be changed afterwards, watchers share them.
+   */
   commit(transaction: Transaction): Promise<CommitResult>;
   range(request: RangeRequest): Promise<RangeResult>;
   /**
@@ -77,12 +80,67 @@ export interface Store {
   watch(prefix: string, afterRevision: number, signal: AbortSignal): AsyncIterable<WatchBatch>;
   /** Forgets history below `revision`. */
   compact(revision: number): Promise<void>;
-  /** A lease's keys vanish when it is not renewed for `ttlMs`. */
+  /** A lease's keys vanish when it is not renewed for `ttlMs` (etcd rounds up to seconds). A put without the lease detaches its key. */
   grantLease(ttlMs: number): Promise<string>;
   /** False when the lease has ended already. */
   renewLease(lease: string): Promise<boolean>;
   revokeLease(lease: string): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** Operations, and compares, of one transaction (etcd's default). */
+export const operationsMax = 128;
+/** One key's value (etcd takes requests of 1.5 MiB). */
+export const valueBytesMax = 1_400_000;
+
+/** The store cannot do it now; the same may work later. */
+export class StoreUnavailableError extends Error {
+  /** Whether the transaction may have happened all the same. */
+  readonly outcomeUnknown: boolean;
+
+  constructor(message: string, options: { readonly cause?: unknown; readonly outcomeUnknown?: boolean } = {}) {
+    super(message, { cause: options.cause });
+    this.name = "StoreUnavailableError";
+    this.outcomeUnknown = options.outcomeUnknown ?? false;
+  }
+}
+
+/** A put named a lease that has ended. */
+export class LeaseEndedError extends Error {
+  constructor(lease: string) {
+    super(`lease ${lease} has ended`);
+    this.name = "LeaseEndedError";
+  }
+}
+
+/** A value or a transaction is larger than any store takes. */
+export class TooLargeError extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = "TooLargeError";
+  }
+}
+
+/** Refuses what not every store could do, so that all refuse the same. */
+export function checkTransaction(transaction: Transaction): void {
+  const { compares, operations } = transaction;
+  if (operations.length > operationsMax || compares.length > operationsMax) {
+    throw new TooLargeError(
+      `a transaction of ${operations.length} operations and ${compares.length} compares; at most ${operationsMax} each`,
+    );
+  }
+  const keys = operations.length > 1 ? new Set<string>() : undefined;
+  for (const operation of operations) {
+    assert(operation.key !== "", "a key is empty");
+    if (operation.type === "put" && operation.value.byteLength > valueBytesMax) {
+      throw new TooLargeError(
+        `${operation.key} has ${operation.value.byteLength} bytes; at most ${valueBytesMax} can be stored`,
+      );
+    }
+    if (keys === undefined) continue;
+    assert(!keys.has(operation.key), `${operation.key} occurs twice in one transaction`);
+    keys.add(operation.key);
+  }
 }
 
 /** The asked revision is older than what the store keeps. */
