@@ -46,3 +46,33 @@ export function schemaOf(typeName: string, schemas: Schemas): Schema {
 export function resolve(schema: Schema, schemas: Schemas): Schema {
   return schema.ref === undefined ? schema : schemaOf(schema.ref, schemas);
 }
+
+/** The schema of one property; undefined for one that the type does not have. */
+export function propertyOf(schema: Schema, name: string): Schema | undefined {
+  return schema.properties !== undefined && Object.hasOwn(schema.properties, name)
+    ? schema.properties[name]
+    : undefined;
+}
+
+/** Anything goes: the value is neither checked nor pruned. */
+export function isOpen(schema: Schema): boolean {
+  return schema.type === undefined && schema.properties === undefined && schema.ref === undefined;
+}
+
+/** Sets a key that a stranger may have chosen: "__proto__" is a key like any other. */
+export function setKey(target: Record<string, unknown>, key: string, value: unknown): void {
+  if (key === "__proto__")
+    Object.defineProperty(target, key, { value, enumerable: true, configurable: true, writable: true });
+  else target[key] = value;
+}
+
+/** An own property; what the prototype has does not count. */
+export function getKey(object: JsonObject, key: string): unknown {
+  return Object.hasOwn(object, key) ? object[key] : undefined;
+}
+
+const quantityType = "io.k8s.apimachinery.pkg.api.resource.Quantity";
+
+export function isQuantity(schema: Schema): boolean {
+  return schema.ref === quantityType || schema.format === "quantity";
+}

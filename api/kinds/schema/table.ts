@@ -1,5 +1,5 @@
-// Lists as meta.k8s.io/v1 Table: what `kubectl get` prints.
-import type { Kind } from "../kind.ts";
+// Lists as meta.k8s.io Table: what `kubectl get` prints.
+import type { Column, Kind } from "../kind.ts";
 import type { KubeObject } from "../resource.ts";
 import type { JsonObject } from "./schema.ts";
 
@@ -17,6 +17,47 @@ export interface TableOptions {
   readonly version?: string;
 }
 
-export function tableOf<T extends KubeObject>(kind: Kind<T>, objects: readonly T[], options: TableOptions): JsonObject {
-  throw new Error(`not done ${kind} ${objects} ${options}`);
+export function tableOf<T extends KubeObject>(
+  kind: Pick<Kind<T>, "columns">,
+  objects: readonly T[],
+  options: TableOptions,
+): JsonObject {
+  const version = options.version ?? "v1";
+  return {
+    kind: "Table",
+    apiVersion: `meta.k8s.io/${version}`,
+    metadata: options.metadata ?? {},
+    columnDefinitions: options.withoutColumns === true ? null : kind.columns.map(definition),
+    rows: objects.map((object) => ({
+      cells: kind.columns.map((column) => column.cell(object, options.nowMs)),
+      ...included(object, options.includeObject ?? "Metadata", version),
+    })),
+  };
+}
+
+function definition<T extends KubeObject>({ name, type, format, description, priority }: Column<T>): JsonObject {
+  return {
+    name,
+    type: type === "date" ? "string" : type,
+    format: format ?? (type === "date" ? "date" : ""),
+    description,
+    priority,
+  };
+}
+
+function included(object: KubeObject, include: IncludeObject, version: string): JsonObject {
+  switch (include) {
+    case "None":
+      return {};
+    case "Object":
+      return { object };
+    case "Metadata":
+      return {
+        object: {
+          kind: "PartialObjectMetadata",
+          apiVersion: `meta.k8s.io/${version}`,
+          metadata: object.metadata ?? {},
+        },
+      };
+  }
 }
