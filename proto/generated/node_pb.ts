@@ -12,7 +12,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file node.proto.
  */
 export const file_node: GenFile = /*@__PURE__*/
-  fileDesc("Cgpub2RlLnByb3RvEgxuYXJ1Lm5vZGUudjEihAMKDEFnZW50TWVzc2FnZRIkCgVoZWxsbxgBIAEoCzITLm5hcnUubm9kZS52MS5IZWxsb0gAEiwKCWhlYXJ0YmVhdBgCIAEoCzIXLm5hcnUubm9kZS52MS5IZWFydGJlYXRIABIzCgpwb2Rfc3RhdHVzGAMgASgLMh0ubmFydS5ub2RlLnYxLlBvZFN0YXR1c1JlcG9ydEgAEikKCHBvZF9nb25lGAQgASgLMhUubmFydS5ub2RlLnYxLlBvZEdvbmVIABI1Cgtub2RlX3N0YXR1cxgFIAEoCzIeLm5hcnUubm9kZS52MS5Ob2RlU3RhdHVzUmVwb3J0SAASKgoFZXZlbnQYBiABKAsyGS5uYXJ1Lm5vZGUudjEuRXZlbnRSZXBvcnRIABIoCgdhcHBsaWVkGAcgASgLMhUubmFydS5ub2RlLnYxLkFwcGxpZWRIABIoCgdnb29kYnllGAggASgLMhUubmFydS5ub2RlLnYxLkdvb2RieWVIAEIJCgdtZXNzYWdlIt4BCg1TZXJ2ZXJNZXNzYWdlEigKB3dlbGNvbWUYASABKAsyFS5uYXJ1Lm5vZGUudjEuV2VsY29tZUgAEi4KCmFzc2lnbm1lbnQYAiABKAsyGC5uYXJ1Lm5vZGUudjEuQXNzaWdubWVudEgAEi8KC3N0cmVhbV9vcGVuGAMgASgLMhgubmFydS5ub2RlLnYxLlN0cmVhbU9wZW5IABI3Cg9oZWFydGJlYXRfcmVwbHkYBCABKAsyHC5uYXJ1Lm5vZGUudjEuSGVhcnRiZWF0UmVwbHlIAEIJCgdtZXNzYWdlImkKBUhlbGxvEgwKBG5vZGUYASABKAwSFQoNYWdlbnRfdmVyc2lvbhgCIAEoCRINCgVlcG9jaBgDIAEoCRISCgpnZW5lcmF0aW9uGAQgASgEEhgKEHJ1bm5pbmdfcG9kX3VpZHMYBSADKAkiSgoHV2VsY29tZRINCgVlcG9jaBgBIAEoCRIdChVoZWFydGJlYXRfaW50ZXJ2YWxfbXMYAiABKA0SEQoJcG9kX2NpZHJzGAMgAygJIh0KCUhlYXJ0YmVhdBIQCghzZXF1ZW5jZRgBIAEoBCIiCg5IZWFydGJlYXRSZXBseRIQCghzZXF1ZW5jZRgBIAEoBCJ6CgpBc3NpZ25tZW50EhIKCmdlbmVyYXRpb24YASABKAQSDAoEZnVsbBgCIAEoCBIhCgNwdXQYAyADKAsyFC5uYXJ1Lm5vZGUudjEuT2JqZWN0EicKBnJlbW92ZRgEIAMoCzIXLm5hcnUubm9kZS52MS5PYmplY3RLZXkiNQoGT2JqZWN0EhAKCHJlc291cmNlGAEgASgJEgsKA2tleRgCIAEoCRIMCgRqc29uGAMgASgMIioKCU9iamVjdEtleRIQCghyZXNvdXJjZRgBIAEoCRILCgNrZXkYAiABKAkiHQoHQXBwbGllZBISCgpnZW5lcmF0aW9uGAEgASgEIk8KD1BvZFN0YXR1c1JlcG9ydBIRCgluYW1lc3BhY2UYASABKAkSDAoEbmFtZRgCIAEoCRILCgN1aWQYAyABKAkSDgoGc3RhdHVzGAQgASgMIjcKB1BvZEdvbmUSEQoJbmFtZXNwYWNlGAEgASgJEgwKBG5hbWUYAiABKAkSCwoDdWlkGAMgASgJIiIKEE5vZGVTdGF0dXNSZXBvcnQSDgoGc3RhdHVzGAEgASgMIhwKC0V2ZW50UmVwb3J0Eg0KBWV2ZW50GAEgASgMIiEKB0dvb2RieWUSFgoOYmFja193aXRoaW5fbXMYASABKA0ilAIKClN0cmVhbU9wZW4SEQoJc3RyZWFtX2lkGAEgASgJEicKA2xvZxgCIAEoCzIYLm5hcnUubm9kZS52MS5Mb2dSZXF1ZXN0SAASKQoEZXhlYxgDIAEoCzIZLm5hcnUubm9kZS52MS5FeGVjUmVxdWVzdEgAEi0KBmF0dGFjaBgEIAEoCzIbLm5hcnUubm9kZS52MS5BdHRhY2hSZXF1ZXN0SAASOAoMcG9ydF9mb3J3YXJkGAUgASgLMiAubmFydS5ub2RlLnYxLlBvcnRGb3J3YXJkUmVxdWVzdEgAEisKBWltYWdlGAYgASgLMhoubmFydS5ub2RlLnYxLkltYWdlUmVxdWVzdEgAQgkKB3JlcXVlc3Qi6AEKCkxvZ1JlcXVlc3QSDwoHcG9kX3VpZBgBIAEoCRIRCgljb250YWluZXIYAiABKAkSDgoGZm9sbG93GAMgASgIEhAKCHByZXZpb3VzGAQgASgIEhIKCnRpbWVzdGFtcHMYBSABKAgSFwoKdGFpbF9saW5lcxgGIAEoA0gAiAEBEhsKDnNpbmNlX2Vwb2NoX21zGAcgASgDSAGIAQESGAoLbGltaXRfYnl0ZXMYCCABKANIAogBAUINCgtfdGFpbF9saW5lc0IRCg9fc2luY2VfZXBvY2hfbXNCDgoMX2xpbWl0X2J5dGVzIn4KC0V4ZWNSZXF1ZXN0Eg8KB3BvZF91aWQYASABKAkSEQoJY29udGFpbmVyGAIgASgJEg8KB2NvbW1hbmQYAyADKAkSDQoFc3RkaW4YBCABKAgSDgoGc3Rkb3V0GAUgASgIEg4KBnN0ZGVychgGIAEoCBILCgN0dHkYByABKAgibwoNQXR0YWNoUmVxdWVzdBIPCgdwb2RfdWlkGAEgASgJEhEKCWNvbnRhaW5lchgCIAEoCRINCgVzdGRpbhgDIAEoCBIOCgZzdGRvdXQYBCABKAgSDgoGc3RkZXJyGAUgASgIEgsKA3R0eRgGIAEoCCIzChJQb3J0Rm9yd2FyZFJlcXVlc3QSDwoHcG9kX3VpZBgBIAEoCRIMCgRwb3J0GAIgASgNIr4BCgxJbWFnZVJlcXVlc3QSMQoGYWN0aW9uGAEgASgOMiEubmFydS5ub2RlLnYxLkltYWdlUmVxdWVzdC5BY3Rpb24SEQoJcmVmZXJlbmNlGAIgASgJImgKBkFjdGlvbhIWChJBQ1RJT05fVU5TUEVDSUZJRUQQABIPCgtBQ1RJT05fTElTVBABEg8KC0FDVElPTl9QVUxMEAISEQoNQUNUSU9OX1JFTU9WRRADEhEKDUFDVElPTl9JTVBPUlQQBCK7AQoFRnJhbWUSEQoJc3RyZWFtX2lkGAEgASgJEg8KBXN0ZGluGAIgASgMSAASEAoGc3Rkb3V0GAMgASgMSAASEAoGc3RkZXJyGAQgASgMSAASEwoJc3RkaW5fZW5kGAUgASgISAASJgoGcmVzaXplGAYgASgLMhQubmFydS5ub2RlLnYxLlJlc2l6ZUgAEiIKBGV4aXQYByABKAsyEi5uYXJ1Lm5vZGUudjEuRXhpdEgAQgkKB2NvbnRlbnQiJwoGUmVzaXplEg8KB2NvbHVtbnMYASABKA0SDAoEcm93cxgCIAEoDSIoCgRFeGl0EhEKCWV4aXRfY29kZRgBIAEoBRINCgVlcnJvchgCIAEoCTKNAQoLTm9kZVNlcnZpY2USRgoHU2Vzc2lvbhIaLm5hcnUubm9kZS52MS5BZ2VudE1lc3NhZ2UaGy5uYXJ1Lm5vZGUudjEuU2VydmVyTWVzc2FnZSgBMAESNgoGU3RyZWFtEhMubmFydS5ub2RlLnYxLkZyYW1lGhMubmFydS5ub2RlLnYxLkZyYW1lKAEwAWIGcHJvdG8z");
+  fileDesc("Cgpub2RlLnByb3RvEgxuYXJ1Lm5vZGUudjEilgMKDEFnZW50TWVzc2FnZRIkCgVoZWxsbxgBIAEoCzITLm5hcnUubm9kZS52MS5IZWxsb0gAEiwKCWhlYXJ0YmVhdBgCIAEoCzIXLm5hcnUubm9kZS52MS5IZWFydGJlYXRIABIzCgpwb2Rfc3RhdHVzGAMgASgLMh0ubmFydS5ub2RlLnYxLlBvZFN0YXR1c1JlcG9ydEgAEikKCHBvZF9nb25lGAQgASgLMhUubmFydS5ub2RlLnYxLlBvZEdvbmVIABI1Cgtub2RlX3N0YXR1cxgFIAEoCzIeLm5hcnUubm9kZS52MS5Ob2RlU3RhdHVzUmVwb3J0SAASKgoFZXZlbnQYBiABKAsyGS5uYXJ1Lm5vZGUudjEuRXZlbnRSZXBvcnRIABIoCgdhcHBsaWVkGAcgASgLMhUubmFydS5ub2RlLnYxLkFwcGxpZWRIABIoCgdnb29kYnllGAggASgLMhUubmFydS5ub2RlLnYxLkdvb2RieWVIABIQCghzZXF1ZW5jZRgPIAEoBEIJCgdtZXNzYWdlIsMCCg1TZXJ2ZXJNZXNzYWdlEigKB3dlbGNvbWUYASABKAsyFS5uYXJ1Lm5vZGUudjEuV2VsY29tZUgAEi4KCmFzc2lnbm1lbnQYAiABKAsyGC5uYXJ1Lm5vZGUudjEuQXNzaWdubWVudEgAEi8KC3N0cmVhbV9vcGVuGAMgASgLMhgubmFydS5ub2RlLnYxLlN0cmVhbU9wZW5IABI3Cg9oZWFydGJlYXRfcmVwbHkYBCABKAsyHC5uYXJ1Lm5vZGUudjEuSGVhcnRiZWF0UmVwbHlIABIwCgthY2tub3dsZWRnZRgFIAEoCzIZLm5hcnUubm9kZS52MS5BY2tub3dsZWRnZUgAEjEKDHN0cmVhbV9jbG9zZRgGIAEoCzIZLm5hcnUubm9kZS52MS5TdHJlYW1DbG9zZUgAQgkKB21lc3NhZ2UiaQoFSGVsbG8SDAoEbm9kZRgBIAEoDBIVCg1hZ2VudF92ZXJzaW9uGAIgASgJEg0KBWVwb2NoGAMgASgJEhIKCmdlbmVyYXRpb24YBCABKAQSGAoQcnVubmluZ19wb2RfdWlkcxgFIAMoCSJKCgdXZWxjb21lEg0KBWVwb2NoGAEgASgJEh0KFWhlYXJ0YmVhdF9pbnRlcnZhbF9tcxgCIAEoDRIRCglwb2RfY2lkcnMYAyADKAkiHQoJSGVhcnRiZWF0EhAKCHNlcXVlbmNlGAEgASgEIjYKDkhlYXJ0YmVhdFJlcGx5EhAKCHNlcXVlbmNlGAEgASgEEhIKCmdlbmVyYXRpb24YAiABKAQiIAoLQWNrbm93bGVkZ2USEQoJc2VxdWVuY2VzGAEgAygEIqEBCgpBc3NpZ25tZW50EhIKCmdlbmVyYXRpb24YASABKAQSDAoEZnVsbBgCIAEoCBIhCgNwdXQYAyADKAsyFC5uYXJ1Lm5vZGUudjEuT2JqZWN0EicKBnJlbW92ZRgEIAMoCzIXLm5hcnUubm9kZS52MS5PYmplY3RLZXkSFwoPYmFzZV9nZW5lcmF0aW9uGAUgASgEEgwKBG1vcmUYBiABKAgiNQoGT2JqZWN0EhAKCHJlc291cmNlGAEgASgJEgsKA2tleRgCIAEoCRIMCgRqc29uGAMgASgMIioKCU9iamVjdEtleRIQCghyZXNvdXJjZRgBIAEoCRILCgNrZXkYAiABKAkiHQoHQXBwbGllZBISCgpnZW5lcmF0aW9uGAEgASgEIk8KD1BvZFN0YXR1c1JlcG9ydBIRCgluYW1lc3BhY2UYASABKAkSDAoEbmFtZRgCIAEoCRILCgN1aWQYAyABKAkSDgoGc3RhdHVzGAQgASgMIjcKB1BvZEdvbmUSEQoJbmFtZXNwYWNlGAEgASgJEgwKBG5hbWUYAiABKAkSCwoDdWlkGAMgASgJIiIKEE5vZGVTdGF0dXNSZXBvcnQSDgoGc3RhdHVzGAEgASgMIhwKC0V2ZW50UmVwb3J0Eg0KBWV2ZW50GAEgASgMIiEKB0dvb2RieWUSFgoOYmFja193aXRoaW5fbXMYASABKA0ilAIKClN0cmVhbU9wZW4SEQoJc3RyZWFtX2lkGAEgASgJEicKA2xvZxgCIAEoCzIYLm5hcnUubm9kZS52MS5Mb2dSZXF1ZXN0SAASKQoEZXhlYxgDIAEoCzIZLm5hcnUubm9kZS52MS5FeGVjUmVxdWVzdEgAEi0KBmF0dGFjaBgEIAEoCzIbLm5hcnUubm9kZS52MS5BdHRhY2hSZXF1ZXN0SAASOAoMcG9ydF9mb3J3YXJkGAUgASgLMiAubmFydS5ub2RlLnYxLlBvcnRGb3J3YXJkUmVxdWVzdEgAEisKBWltYWdlGAYgASgLMhoubmFydS5ub2RlLnYxLkltYWdlUmVxdWVzdEgAQgkKB3JlcXVlc3QiIAoLU3RyZWFtQ2xvc2USEQoJc3RyZWFtX2lkGAEgASgJIugBCgpMb2dSZXF1ZXN0Eg8KB3BvZF91aWQYASABKAkSEQoJY29udGFpbmVyGAIgASgJEg4KBmZvbGxvdxgDIAEoCBIQCghwcmV2aW91cxgEIAEoCBISCgp0aW1lc3RhbXBzGAUgASgIEhcKCnRhaWxfbGluZXMYBiABKANIAIgBARIbCg5zaW5jZV9lcG9jaF9tcxgHIAEoA0gBiAEBEhgKC2xpbWl0X2J5dGVzGAggASgDSAKIAQFCDQoLX3RhaWxfbGluZXNCEQoPX3NpbmNlX2Vwb2NoX21zQg4KDF9saW1pdF9ieXRlcyJ+CgtFeGVjUmVxdWVzdBIPCgdwb2RfdWlkGAEgASgJEhEKCWNvbnRhaW5lchgCIAEoCRIPCgdjb21tYW5kGAMgAygJEg0KBXN0ZGluGAQgASgIEg4KBnN0ZG91dBgFIAEoCBIOCgZzdGRlcnIYBiABKAgSCwoDdHR5GAcgASgIIm8KDUF0dGFjaFJlcXVlc3QSDwoHcG9kX3VpZBgBIAEoCRIRCgljb250YWluZXIYAiABKAkSDQoFc3RkaW4YAyABKAgSDgoGc3Rkb3V0GAQgASgIEg4KBnN0ZGVychgFIAEoCBILCgN0dHkYBiABKAgiMwoSUG9ydEZvcndhcmRSZXF1ZXN0Eg8KB3BvZF91aWQYASABKAkSDAoEcG9ydBgCIAEoDSK+AQoMSW1hZ2VSZXF1ZXN0EjEKBmFjdGlvbhgBIAEoDjIhLm5hcnUubm9kZS52MS5JbWFnZVJlcXVlc3QuQWN0aW9uEhEKCXJlZmVyZW5jZRgCIAEoCSJoCgZBY3Rpb24SFgoSQUNUSU9OX1VOU1BFQ0lGSUVEEAASDwoLQUNUSU9OX0xJU1QQARIPCgtBQ1RJT05fUFVMTBACEhEKDUFDVElPTl9SRU1PVkUQAxIRCg1BQ1RJT05fSU1QT1JUEAQiuwEKBUZyYW1lEhEKCXN0cmVhbV9pZBgBIAEoCRIPCgVzdGRpbhgCIAEoDEgAEhAKBnN0ZG91dBgDIAEoDEgAEhAKBnN0ZGVychgEIAEoDEgAEhMKCXN0ZGluX2VuZBgFIAEoCEgAEiYKBnJlc2l6ZRgGIAEoCzIULm5hcnUubm9kZS52MS5SZXNpemVIABIiCgRleGl0GAcgASgLMhIubmFydS5ub2RlLnYxLkV4aXRIAEIJCgdjb250ZW50IicKBlJlc2l6ZRIPCgdjb2x1bW5zGAEgASgNEgwKBHJvd3MYAiABKA0iKAoERXhpdBIRCglleGl0X2NvZGUYASABKAUSDQoFZXJyb3IYAiABKAkyjQEKC05vZGVTZXJ2aWNlEkYKB1Nlc3Npb24SGi5uYXJ1Lm5vZGUudjEuQWdlbnRNZXNzYWdlGhsubmFydS5ub2RlLnYxLlNlcnZlck1lc3NhZ2UoATABEjYKBlN0cmVhbRITLm5hcnUubm9kZS52MS5GcmFtZRoTLm5hcnUubm9kZS52MS5GcmFtZSgBMAFiBnByb3RvMw");
 
 /**
  * @generated from message naru.node.v1.AgentMessage
@@ -70,6 +70,13 @@ export type AgentMessage = Message<"naru.node.v1.AgentMessage"> & {
     value: Goodbye;
     case: "goodbye";
   } | { case: undefined; value?: undefined };
+
+  /**
+   * When not 0, the server answers with an Acknowledge once it has dealt with this message; numbers grow while the agent's process lives.
+   *
+   * @generated from field: uint64 sequence = 15;
+   */
+  sequence: bigint;
 };
 
 /**
@@ -110,6 +117,18 @@ export type ServerMessage = Message<"naru.node.v1.ServerMessage"> & {
      */
     value: HeartbeatReply;
     case: "heartbeatReply";
+  } | {
+    /**
+     * @generated from field: naru.node.v1.Acknowledge acknowledge = 5;
+     */
+    value: Acknowledge;
+    case: "acknowledge";
+  } | {
+    /**
+     * @generated from field: naru.node.v1.StreamClose stream_close = 6;
+     */
+    value: StreamClose;
+    case: "streamClose";
   } | { case: undefined; value?: undefined };
 };
 
@@ -219,6 +238,13 @@ export type HeartbeatReply = Message<"naru.node.v1.HeartbeatReply"> & {
    * @generated from field: uint64 sequence = 1;
    */
   sequence: bigint;
+
+  /**
+   * Of the last assignment that was sent whole, so that an agent notices a lost one.
+   *
+   * @generated from field: uint64 generation = 2;
+   */
+  generation: bigint;
 };
 
 /**
@@ -227,6 +253,25 @@ export type HeartbeatReply = Message<"naru.node.v1.HeartbeatReply"> & {
  */
 export const HeartbeatReplySchema: GenMessage<HeartbeatReply> = /*@__PURE__*/
   messageDesc(file_node, 5);
+
+/**
+ * These messages are durable, or were refused for good: they need not be sent again.
+ *
+ * @generated from message naru.node.v1.Acknowledge
+ */
+export type Acknowledge = Message<"naru.node.v1.Acknowledge"> & {
+  /**
+   * @generated from field: repeated uint64 sequences = 1;
+   */
+  sequences: bigint[];
+};
+
+/**
+ * Describes the message naru.node.v1.Acknowledge.
+ * Use `create(AcknowledgeSchema)` to create a new message.
+ */
+export const AcknowledgeSchema: GenMessage<Acknowledge> = /*@__PURE__*/
+  messageDesc(file_node, 6);
 
 /**
  * Desired state of this node: its pods, the ConfigMaps and Secrets they name, and the cluster's Nodes, Services and EndpointSlices.
@@ -255,6 +300,20 @@ export type Assignment = Message<"naru.node.v1.Assignment"> & {
    * @generated from field: repeated naru.node.v1.ObjectKey remove = 4;
    */
   remove: ObjectKey[];
+
+  /**
+   * For a change: the generation that it changes. An agent that has another one resumes with a new session.
+   *
+   * @generated from field: uint64 base_generation = 5;
+   */
+  baseGeneration: bigint;
+
+  /**
+   * Further parts of this generation follow; they take effect together with the last one.
+   *
+   * @generated from field: bool more = 6;
+   */
+  more: boolean;
 };
 
 /**
@@ -262,7 +321,7 @@ export type Assignment = Message<"naru.node.v1.Assignment"> & {
  * Use `create(AssignmentSchema)` to create a new message.
  */
 export const AssignmentSchema: GenMessage<Assignment> = /*@__PURE__*/
-  messageDesc(file_node, 6);
+  messageDesc(file_node, 7);
 
 /**
  * @generated from message naru.node.v1.Object
@@ -293,7 +352,7 @@ export type Object$ = Message<"naru.node.v1.Object"> & {
  * Use `create(ObjectSchema)` to create a new message.
  */
 export const ObjectSchema: GenMessage<Object$> = /*@__PURE__*/
-  messageDesc(file_node, 7);
+  messageDesc(file_node, 8);
 
 /**
  * @generated from message naru.node.v1.ObjectKey
@@ -315,7 +374,7 @@ export type ObjectKey = Message<"naru.node.v1.ObjectKey"> & {
  * Use `create(ObjectKeySchema)` to create a new message.
  */
 export const ObjectKeySchema: GenMessage<ObjectKey> = /*@__PURE__*/
-  messageDesc(file_node, 8);
+  messageDesc(file_node, 9);
 
 /**
  * @generated from message naru.node.v1.Applied
@@ -332,7 +391,7 @@ export type Applied = Message<"naru.node.v1.Applied"> & {
  * Use `create(AppliedSchema)` to create a new message.
  */
 export const AppliedSchema: GenMessage<Applied> = /*@__PURE__*/
-  messageDesc(file_node, 9);
+  messageDesc(file_node, 10);
 
 /**
  * @generated from message naru.node.v1.PodStatusReport
@@ -366,7 +425,7 @@ export type PodStatusReport = Message<"naru.node.v1.PodStatusReport"> & {
  * Use `create(PodStatusReportSchema)` to create a new message.
  */
 export const PodStatusReportSchema: GenMessage<PodStatusReport> = /*@__PURE__*/
-  messageDesc(file_node, 10);
+  messageDesc(file_node, 11);
 
 /**
  * Nothing of this pod is left on the node: its object may go.
@@ -395,7 +454,7 @@ export type PodGone = Message<"naru.node.v1.PodGone"> & {
  * Use `create(PodGoneSchema)` to create a new message.
  */
 export const PodGoneSchema: GenMessage<PodGone> = /*@__PURE__*/
-  messageDesc(file_node, 11);
+  messageDesc(file_node, 12);
 
 /**
  * status of the Node as JSON: conditions, capacity, allocatable, addresses, images.
@@ -414,7 +473,7 @@ export type NodeStatusReport = Message<"naru.node.v1.NodeStatusReport"> & {
  * Use `create(NodeStatusReportSchema)` to create a new message.
  */
 export const NodeStatusReportSchema: GenMessage<NodeStatusReport> = /*@__PURE__*/
-  messageDesc(file_node, 12);
+  messageDesc(file_node, 13);
 
 /**
  * @generated from message naru.node.v1.EventReport
@@ -433,7 +492,7 @@ export type EventReport = Message<"naru.node.v1.EventReport"> & {
  * Use `create(EventReportSchema)` to create a new message.
  */
 export const EventReportSchema: GenMessage<EventReport> = /*@__PURE__*/
-  messageDesc(file_node, 13);
+  messageDesc(file_node, 14);
 
 /**
  * A planned stop of the agent: its containers go on, evict nothing until this many ms have passed.
@@ -452,7 +511,7 @@ export type Goodbye = Message<"naru.node.v1.Goodbye"> & {
  * Use `create(GoodbyeSchema)` to create a new message.
  */
 export const GoodbyeSchema: GenMessage<Goodbye> = /*@__PURE__*/
-  messageDesc(file_node, 14);
+  messageDesc(file_node, 15);
 
 /**
  * @generated from message naru.node.v1.StreamOpen
@@ -504,7 +563,26 @@ export type StreamOpen = Message<"naru.node.v1.StreamOpen"> & {
  * Use `create(StreamOpenSchema)` to create a new message.
  */
 export const StreamOpenSchema: GenMessage<StreamOpen> = /*@__PURE__*/
-  messageDesc(file_node, 15);
+  messageDesc(file_node, 16);
+
+/**
+ * The user went away: end the stream, also when its own connection is too full to tell.
+ *
+ * @generated from message naru.node.v1.StreamClose
+ */
+export type StreamClose = Message<"naru.node.v1.StreamClose"> & {
+  /**
+   * @generated from field: string stream_id = 1;
+   */
+  streamId: string;
+};
+
+/**
+ * Describes the message naru.node.v1.StreamClose.
+ * Use `create(StreamCloseSchema)` to create a new message.
+ */
+export const StreamCloseSchema: GenMessage<StreamClose> = /*@__PURE__*/
+  messageDesc(file_node, 17);
 
 /**
  * @generated from message naru.node.v1.LogRequest
@@ -558,7 +636,7 @@ export type LogRequest = Message<"naru.node.v1.LogRequest"> & {
  * Use `create(LogRequestSchema)` to create a new message.
  */
 export const LogRequestSchema: GenMessage<LogRequest> = /*@__PURE__*/
-  messageDesc(file_node, 16);
+  messageDesc(file_node, 18);
 
 /**
  * @generated from message naru.node.v1.ExecRequest
@@ -605,7 +683,7 @@ export type ExecRequest = Message<"naru.node.v1.ExecRequest"> & {
  * Use `create(ExecRequestSchema)` to create a new message.
  */
 export const ExecRequestSchema: GenMessage<ExecRequest> = /*@__PURE__*/
-  messageDesc(file_node, 17);
+  messageDesc(file_node, 19);
 
 /**
  * @generated from message naru.node.v1.AttachRequest
@@ -647,7 +725,7 @@ export type AttachRequest = Message<"naru.node.v1.AttachRequest"> & {
  * Use `create(AttachRequestSchema)` to create a new message.
  */
 export const AttachRequestSchema: GenMessage<AttachRequest> = /*@__PURE__*/
-  messageDesc(file_node, 18);
+  messageDesc(file_node, 20);
 
 /**
  * @generated from message naru.node.v1.PortForwardRequest
@@ -669,7 +747,7 @@ export type PortForwardRequest = Message<"naru.node.v1.PortForwardRequest"> & {
  * Use `create(PortForwardRequestSchema)` to create a new message.
  */
 export const PortForwardRequestSchema: GenMessage<PortForwardRequest> = /*@__PURE__*/
-  messageDesc(file_node, 19);
+  messageDesc(file_node, 21);
 
 /**
  * Image work on the node: answers come as frames, one JSON line each on stdout; an import's archive goes in on stdin.
@@ -693,7 +771,7 @@ export type ImageRequest = Message<"naru.node.v1.ImageRequest"> & {
  * Use `create(ImageRequestSchema)` to create a new message.
  */
 export const ImageRequestSchema: GenMessage<ImageRequest> = /*@__PURE__*/
-  messageDesc(file_node, 20);
+  messageDesc(file_node, 22);
 
 /**
  * @generated from enum naru.node.v1.ImageRequest.Action
@@ -734,7 +812,7 @@ export type ImageRequest_Action = (typeof ImageRequest_Action)[keyof typeof Imag
  * Describes the enum naru.node.v1.ImageRequest.Action.
  */
 export const ImageRequest_ActionSchema: GenEnum<ImageRequest_Action> = /*@__PURE__*/
-  enumDesc(file_node, 20, 0);
+  enumDesc(file_node, 22, 0);
 
 /**
  * @generated from message naru.node.v1.Frame
@@ -796,7 +874,7 @@ export type Frame = Message<"naru.node.v1.Frame"> & {
  * Use `create(FrameSchema)` to create a new message.
  */
 export const FrameSchema: GenMessage<Frame> = /*@__PURE__*/
-  messageDesc(file_node, 21);
+  messageDesc(file_node, 23);
 
 /**
  * @generated from message naru.node.v1.Resize
@@ -818,7 +896,7 @@ export type Resize = Message<"naru.node.v1.Resize"> & {
  * Use `create(ResizeSchema)` to create a new message.
  */
 export const ResizeSchema: GenMessage<Resize> = /*@__PURE__*/
-  messageDesc(file_node, 22);
+  messageDesc(file_node, 24);
 
 /**
  * The last frame: how it ended. For logs and images exit_code 0 says that all was sent.
@@ -844,7 +922,7 @@ export type Exit = Message<"naru.node.v1.Exit"> & {
  * Use `create(ExitSchema)` to create a new message.
  */
 export const ExitSchema: GenMessage<Exit> = /*@__PURE__*/
-  messageDesc(file_node, 23);
+  messageDesc(file_node, 25);
 
 /**
  * @generated from service naru.node.v1.NodeService
