@@ -1,0 +1,221 @@
+// Rules of one container: image, ports, environment, resources, probes, mounts.
+import type { Container, EnvVar, HTTPGetAction, Probe, ResourceRequirements } from "./generated/types.ts";
+import type { FieldError } from "./kind.ts";
+import { complaints, duplicates } from "./metadata.ts";
+import { forbidden, invalid, required, unsupported } from "./schema/field-error.ts";
+import { dns1123Label, envName, portName } from "./schema/names.ts";
+import { at, child, key } from "./schema/path.ts";
+import { compareQuantities, parseQuantity } from "./schema/quantity.ts";
+
+export interface ContainerContext {
+  readonly volumeNames: ReadonlySet<string>;
+  /** Init containers that end have no readiness and no other probes. */
+  readonly ends: boolean;
+}
+
+export function validateContainer(
+  container: Container,
+  path: string,
+  context: ContainerContext,
+): readonly FieldError[] {
+  return [
+    ...(container.name
+      ? complaints(child(path, "name"), container.name, dns1123Label)
+      : [required(child(path, "name"))]),
+    ...imageErrors(container.image, child(path, "image")),
+    ...oneOf(child(path, "imagePullPolicy"), container.imagePullPolicy, ["Always", "IfNotPresent", "Never"]),
+    ...oneOf(child(path, "terminationMessagePolicy"), container.terminationMessagePolicy, [
+      "FallbackToLogsOnError",
+      "File",
+    ]),
+    ...portErrors(container, child(path, "ports")),
+    ...(container.env ?? []).flatMap((env, i) => envErrors(env, at(child(path, "env"), i))),
+    ...(container.envFrom ?? []).flatMap((from, i) =>
+      exactlyOne(at(child(path, "envFrom"), i), { configMapRef: from.configMapRef, secretRef: from.secretRef }),
+    ),
+    ...resourceErrors(container.resources ?? {}, child(path, "resources")),
+    ...probeErrorsOf(container, path, context),
+    ...mountErrors(container, child(path, "volumeMounts"), context.volumeNames),
+  ];
+}
+
+export function oneOf(path: string, value: string | undefined, allowed: readonly string[]): readonly FieldError[] {
+  return value === undefined || allowed.includes(value) ? [] : [unsupported(path, value, allowed)];
+}
+
+export function portInRange(path: string, port: unknown): readonly FieldError[] {
+  return typeof port === "number" && port >= 1 && port <= 65535
+    ? []
+    : [invalid(path, port, "must be between 1 and 65535, inclusive")];
+}
+
+/** Numbers are ports; strings are names of ports. */
+export function portOrName(path: string, port: string | number): readonly FieldError[] {
+  return typeof port === "number" ? portInRange(path, port) : complaints(path, port, portName);
+}
+
+/** Complains when none or several of the fields are there. */
+export function exactlyOne(path: string, fields: Readonly<Record<string, unknown>>): readonly FieldError[] {
+  const present = Object.keys(fields).filter((name) => fields[name] !== undefined);
+  const names = Object.keys(fields).join(", ");
+  if (present.length === 0) return [required(path, `must have exactly one of ${names}`)];
+  return present.slice(1).map((name) => forbidden(child(path, name), `may not be set beside ${present[0]}`));
+}
+
+/** requests <= limits, none negative. */
+export function resourceErrors(resources: ResourceRequirements, path: string): readonly FieldError[] {
+  const { limits = {}, requests = {} } = resources;
+  const negative = (values: Readonly<Record<string, string | number>>, name: string) =>
+    Object.entries(values).flatMap(([resource, amount]) =>
+      (parseQuantity(amount)?.nanos ?? 0n) < 0n
+        ? [invalid(key(child(path, name), resource), amount, "must be greater than or equal to 0")]
+        : [],
+    );
+  return [
+    ...negative(limits, "limits"),
+    ...negative(requests, "requests"),
+    ...Object.entries(requests).flatMap(([resource, amount]) => {
+      const limit = Object.hasOwn(limits, resource) ? limits[resource] : undefined;
+      return limit !== undefined && compareQuantities(amount, limit) > 0
+        ? [invalid(child(path, "requests"), amount, `must be less than or equal to ${resource} limit of ${limit}`)]
+        : [];
+    }),
+  ];
+}
+
+function imageErrors(image: string | undefined, path: string): readonly FieldError[] {
+  if (!image) return [required(path)];
+  return image.trim() === image ? [] : [invalid(path, image, "must not have leading or trailing whitespace")];
+}
+
+function portErrors(container: Container, path: string): readonly FieldError[] {
+  const ports = container.ports ?? [];
+  const named = ports.flatMap((port, i) => (port.name ? [{ name: port.name, i }] : []));
+  return [
+    ...ports.flatMap((port, i) => [
+      ...portInRange(child(at(path, i), "containerPort"), port.containerPort),
+      ...(port.hostPort === undefined || port.hostPort === 0
+        ? []
+        : portInRange(child(at(path, i), "hostPort"), port.hostPort)),
+      ...(port.name ? complaints(child(at(path, i), "name"), port.name, portName) : []),
+      ...oneOf(child(at(path, i), "protocol"), port.protocol, ["SCTP", "TCP", "UDP"]),
+    ]),
+    ...duplicates(
+      named.map((n) => n.name),
+      (n) => child(at(path, named[n]?.i ?? 0), "name"),
+    ),
+  ];
+}
+
+function envErrors(env: EnvVar, path: string): readonly FieldError[] {
+  const name = env.name ? complaints(child(path, "name"), env.name, envName) : [required(child(path, "name"))];
+  const from = env.valueFrom;
+  if (from === undefined) return name;
+  const fromPath = child(path, "valueFrom");
+  return [
+    ...name,
+    ...(env.value ? [invalid(fromPath, "", "may not be specified when `value` is not empty")] : []),
+    ...exactlyOne(fromPath, {
+      fieldRef: from.fieldRef,
+      resourceFieldRef: from.resourceFieldRef,
+      configMapKeyRef: from.configMapKeyRef,
+      secretKeyRef: from.secretKeyRef,
+      fileKeyRef: from.fileKeyRef,
+    }),
+    ...(from.fieldRef === undefined
+      ? []
+      : fieldRefErrors(from.fieldRef.fieldPath, child(fromPath, "fieldRef.fieldPath"))),
+  ];
+}
+
+const podFields = [
+  "metadata.name",
+  "metadata.namespace",
+  "metadata.uid",
+  "spec.nodeName",
+  "spec.serviceAccountName",
+  "status.hostIP",
+  "status.hostIPs",
+  "status.podIP",
+  "status.podIPs",
+];
+
+function fieldRefErrors(fieldPath: string, path: string): readonly FieldError[] {
+  if (/^metadata\.(?:annotations|labels)\['[^']+'\]$/.test(fieldPath)) return [];
+  return oneOf(path, fieldPath, podFields);
+}
+
+function probeErrorsOf(container: Container, path: string, context: ContainerContext): readonly FieldError[] {
+  return (["livenessProbe", "readinessProbe", "startupProbe"] as const).flatMap((name) => {
+    const probe = container[name];
+    if (probe === undefined) return [];
+    if (context.ends)
+      return [forbidden(child(path, name), "may not be set for init containers without restartPolicy=Always")];
+    return probeErrors(probe, child(path, name), name);
+  });
+}
+
+function probeErrors(probe: Probe, path: string, name: string): readonly FieldError[] {
+  const { exec, httpGet, tcpSocket, grpc } = probe;
+  const counts = [
+    "initialDelaySeconds",
+    "timeoutSeconds",
+    "periodSeconds",
+    "successThreshold",
+    "failureThreshold",
+  ] as const;
+  return [
+    ...exactlyOne(path, { exec, httpGet, tcpSocket, grpc }),
+    ...counts.flatMap((field) =>
+      (probe[field] ?? 0) < 0 ? [invalid(child(path, field), probe[field], "must be greater than or equal to 0")] : [],
+    ),
+    ...(name !== "readinessProbe" && (probe.successThreshold ?? 1) !== 1
+      ? [invalid(child(path, "successThreshold"), probe.successThreshold, "must be 1")]
+      : []),
+    ...(exec !== undefined && (exec.command ?? []).length === 0 ? [required(child(path, "exec.command"))] : []),
+    ...(httpGet === undefined ? [] : httpErrors(httpGet, child(path, "httpGet"))),
+    ...(tcpSocket === undefined ? [] : portOrName(child(path, "tcpSocket.port"), tcpSocket.port)),
+    ...(grpc === undefined ? [] : portInRange(child(path, "grpc.port"), grpc.port)),
+  ];
+}
+
+function httpErrors(http: HTTPGetAction, path: string): readonly FieldError[] {
+  return [
+    ...portOrName(child(path, "port"), http.port),
+    ...oneOf(child(path, "scheme"), http.scheme, ["HTTP", "HTTPS"]),
+  ];
+}
+
+function mountErrors(container: Container, path: string, volumes: ReadonlySet<string>): readonly FieldError[] {
+  const mounts = container.volumeMounts ?? [];
+  return [
+    ...mounts.flatMap((mount, i) => [
+      ...(mount.name ? [] : [required(child(at(path, i), "name"))]),
+      ...(mount.name && !volumes.has(mount.name)
+        ? [
+            {
+              field: child(at(path, i), "name"),
+              type: "invalid" as const,
+              message: `Not found: ${JSON.stringify(mount.name)}`,
+            },
+          ]
+        : []),
+      ...(mount.mountPath ? [] : [required(child(at(path, i), "mountPath"))]),
+      ...(mount.mountPath?.includes(":") === true
+        ? [invalid(child(at(path, i), "mountPath"), mount.mountPath, "must not contain ':'")]
+        : []),
+      ...subPathErrors(mount.subPath, child(at(path, i), "subPath")),
+    ]),
+    ...mounts.flatMap((mount, i) =>
+      mounts.findIndex((other) => other.mountPath === mount.mountPath) < i
+        ? [invalid(child(at(path, i), "mountPath"), mount.mountPath, "must be unique")]
+        : [],
+    ),
+  ];
+}
+
+function subPathErrors(subPath: string | undefined, path: string): readonly FieldError[] {
+  if (!subPath) return [];
+  if (subPath.startsWith("/")) return [invalid(path, subPath, "must be a relative path")];
+  return subPath.split("/").includes("..") ? [invalid(path, subPath, "must not contain '..'")] : [];
+}

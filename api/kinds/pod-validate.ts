@@ -1,0 +1,188 @@
+// Rules of a pod's spec, as a pod has it and as a template does.
+import { oneOf, validateContainer } from "./container-validate.ts";
+import type { PodSpec, PodTemplateSpec, Toleration, TopologySpreadConstraint, Volume } from "./generated/types.ts";
+import type { FieldError } from "./kind.ts";
+import { complaints, duplicates, validateLabels } from "./metadata.ts";
+import { invalid, required } from "./schema/field-error.ts";
+import { dns1123Label, dns1123Subdomain, qualifiedName } from "./schema/names.ts";
+import { at, child } from "./schema/path.ts";
+
+export function validatePodSpec(spec: PodSpec, path: string): readonly FieldError[] {
+  const volumes = spec.volumes ?? [];
+  const volumeNames = new Set(volumes.map((volume) => volume.name));
+  const containers = spec.containers ?? [];
+  const init = spec.initContainers ?? [];
+  const named = [
+    ...init.map((c, i) => ({ name: c.name, path: at(child(path, "initContainers"), i) })),
+    ...containers.map((c, i) => ({ name: c.name, path: at(child(path, "containers"), i) })),
+  ];
+  return [
+    ...volumes.flatMap((volume, i) => volumeErrors(volume, at(child(path, "volumes"), i))),
+    ...duplicates(
+      volumes.map((v) => v.name),
+      (i) => child(at(child(path, "volumes"), i), "name"),
+    ),
+    ...(containers.length === 0 ? [required(child(path, "containers"))] : []),
+    ...containers.flatMap((c, i) =>
+      validateContainer(c, at(child(path, "containers"), i), { volumeNames, ends: false }),
+    ),
+    ...init.flatMap((c, i) =>
+      validateContainer(c, at(child(path, "initContainers"), i), { volumeNames, ends: c.restartPolicy !== "Always" }),
+    ),
+    ...duplicates(
+      named.map((n) => n.name),
+      (i) => child(named[i]?.path ?? path, "name"),
+    ),
+    ...oneOf(child(path, "restartPolicy"), spec.restartPolicy, ["Always", "Never", "OnFailure"]),
+    ...oneOf(child(path, "dnsPolicy"), spec.dnsPolicy, ["ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"]),
+    ...atLeast(child(path, "terminationGracePeriodSeconds"), spec.terminationGracePeriodSeconds, 0),
+    ...atLeast(child(path, "activeDeadlineSeconds"), spec.activeDeadlineSeconds, 1),
+    ...optional(child(path, "hostname"), spec.hostname, dns1123Label),
+    ...optional(child(path, "subdomain"), spec.subdomain, dns1123Label),
+    ...optional(child(path, "nodeName"), spec.nodeName, dns1123Subdomain),
+    ...optional(child(path, "serviceAccountName"), spec.serviceAccountName, dns1123Subdomain),
+    ...validateLabels(child(path, "nodeSelector"), spec.nodeSelector),
+    ...(spec.tolerations ?? []).flatMap((t, i) => tolerationErrors(t, at(child(path, "tolerations"), i))),
+    ...(spec.topologySpreadConstraints ?? []).flatMap((t, i) =>
+      spreadErrors(t, at(child(path, "topologySpreadConstraints"), i)),
+    ),
+    ...affinityErrors(spec, child(path, "affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution")),
+  ];
+}
+
+/** A template's labels, and its spec; `restartPolicy` of workloads that go on for ever is Always. */
+export function validateTemplate(template: PodTemplateSpec | undefined, path: string): readonly FieldError[] {
+  if (template?.spec === undefined) return [required(child(path, "spec"))];
+  const { restartPolicy } = template.spec;
+  return [
+    ...validateLabels(child(path, "metadata.labels"), template.metadata?.labels),
+    ...validatePodSpec(template.spec, child(path, "spec")),
+    ...(restartPolicy === undefined ? [] : oneOf(child(path, "spec.restartPolicy"), restartPolicy, ["Always"])),
+  ];
+}
+
+export function atLeast(path: string, value: number | undefined, least: number): readonly FieldError[] {
+  return value === undefined || value >= least
+    ? []
+    : [invalid(path, value, `must be greater than or equal to ${least}`)];
+}
+
+function optional(
+  path: string,
+  value: string | undefined,
+  rule: (text: string) => readonly string[],
+): readonly FieldError[] {
+  return value ? complaints(path, value, rule) : [];
+}
+
+function volumeErrors(volume: Volume, path: string): readonly FieldError[] {
+  const sources = Object.keys(volume).filter((name) => name !== "name");
+  return [
+    ...(volume.name ? complaints(child(path, "name"), volume.name, dns1123Label) : [required(child(path, "name"))]),
+    ...(sources.length === 0 ? [required(path, "must specify a volume type")] : []),
+    ...sources.slice(1).map(
+      (name): FieldError => ({
+        field: child(path, name),
+        type: "forbidden",
+        message: "Forbidden: may not specify more than 1 volume type",
+      }),
+    ),
+    ...(volume.hostPath !== undefined && !volume.hostPath.path ? [required(child(path, "hostPath.path"))] : []),
+    ...(volume.hostPath?.path.split("/").includes("..") === true
+      ? [invalid(child(path, "hostPath.path"), volume.hostPath.path, "must not contain '..'")]
+      : []),
+    ...(volume.secret !== undefined && !volume.secret.secretName ? [required(child(path, "secret.secretName"))] : []),
+    ...(volume.configMap !== undefined && !volume.configMap.name ? [required(child(path, "configMap.name"))] : []),
+    ...modeErrors(volume.secret?.defaultMode, child(path, "secret.defaultMode")),
+    ...modeErrors(volume.configMap?.defaultMode, child(path, "configMap.defaultMode")),
+    ...keyErrors(volume.secret?.items, child(path, "secret.items")),
+    ...keyErrors(volume.configMap?.items, child(path, "configMap.items")),
+  ];
+}
+
+function modeErrors(mode: number | undefined, path: string): readonly FieldError[] {
+  return mode === undefined || (mode >= 0 && mode <= 0o777)
+    ? []
+    : [invalid(path, mode, "must be a number between 0 and 0777 (octal), both inclusive")];
+}
+
+/** Files must stay inside of their volume. */
+function keyErrors(
+  items: readonly { readonly key: string; readonly path: string; readonly mode?: number }[] | undefined,
+  path: string,
+): readonly FieldError[] {
+  return (items ?? []).flatMap((item, i) => [
+    ...(item.key ? [] : [required(child(at(path, i), "key"))]),
+    ...(item.path ? [] : [required(child(at(path, i), "path"))]),
+    ...(item.path?.startsWith("/") === true
+      ? [invalid(child(at(path, i), "path"), item.path, "must be a relative path")]
+      : []),
+    ...(item.path?.split("/").includes("..") === true
+      ? [invalid(child(at(path, i), "path"), item.path, "must not contain '..'")]
+      : []),
+    ...modeErrors(item.mode, child(at(path, i), "mode")),
+  ]);
+}
+
+const effects = ["NoExecute", "NoSchedule", "PreferNoSchedule"];
+
+function tolerationErrors(toleration: Toleration, path: string): readonly FieldError[] {
+  const { key, operator, value, effect, tolerationSeconds } = toleration;
+  return [
+    ...optional(child(path, "key"), key, qualifiedName),
+    ...(operator ? oneOf(child(path, "operator"), operator, ["Equal", "Exists", "Gt", "Lt"]) : []),
+    ...(!key && operator !== "Exists"
+      ? [
+          invalid(
+            child(path, "operator"),
+            operator ?? "",
+            'must be Exists when `key` is empty, which means "match all values and all keys"',
+          ),
+        ]
+      : []),
+    ...(operator === "Exists" && value
+      ? [invalid(child(path, "value"), value, "must be empty when `operator` is 'Exists'")]
+      : []),
+    ...(effect ? oneOf(child(path, "effect"), effect, effects) : []),
+    ...(tolerationSeconds !== undefined && effect !== "NoExecute"
+      ? [invalid(child(path, "effect"), effect ?? "", "must be 'NoExecute' when `tolerationSeconds` is set")]
+      : []),
+  ];
+}
+
+function spreadErrors(constraint: TopologySpreadConstraint, path: string): readonly FieldError[] {
+  return [
+    ...atLeast(child(path, "maxSkew"), constraint.maxSkew, 1),
+    ...(constraint.topologyKey
+      ? complaints(child(path, "topologyKey"), constraint.topologyKey, qualifiedName)
+      : [required(child(path, "topologyKey"))]),
+    ...oneOf(child(path, "whenUnsatisfiable"), constraint.whenUnsatisfiable, ["DoNotSchedule", "ScheduleAnyway"]),
+    ...atLeast(child(path, "minDomains"), constraint.minDomains, 1),
+  ];
+}
+
+const nodeOperators = ["DoesNotExist", "Exists", "Gt", "In", "Lt", "NotIn"];
+
+function affinityErrors(spec: PodSpec, path: string): readonly FieldError[] {
+  const terms = spec.affinity?.nodeAffinity?.requiredDuringSchedulingIgnoredDuringExecution?.nodeSelectorTerms;
+  if (terms === undefined) return [];
+  if (terms.length === 0)
+    return [required(child(path, "nodeSelectorTerms"), "must have at least one node selector term")];
+  return terms.flatMap((term, t) =>
+    (term.matchExpressions ?? []).flatMap((e, i) => {
+      const here = at(child(at(child(path, "nodeSelectorTerms"), t), "matchExpressions"), i);
+      const count = e.values?.length ?? 0;
+      const wrongCount =
+        e.operator === "In" || e.operator === "NotIn"
+          ? count === 0 && "must be specified when `operator` is 'In' or 'NotIn'"
+          : e.operator === "Gt" || e.operator === "Lt"
+            ? count !== 1 && "must be specified single value when `operator` is 'Lt' or 'Gt'"
+            : count > 0 && "may not be specified when `operator` is 'Exists' or 'DoesNotExist'";
+      return [
+        ...complaints(child(here, "key"), e.key, qualifiedName),
+        ...oneOf(child(here, "operator"), e.operator, nodeOperators),
+        ...(wrongCount === false ? [] : [invalid(child(here, "values"), e.values ?? [], wrongCount)]),
+      ];
+    }),
+  );
+}
