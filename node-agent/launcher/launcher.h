@@ -8,7 +8,7 @@
 #include <sys/types.h>
 
 #define FRAME_BYTES_MAX (4u * 1024 * 1024)
-#define FIELDS_MAX 1024
+#define FIELDS_MAX 8192
 #define TEXT_BYTES_MAX 512
 #define REPLY_BYTES_MAX 65536
 
@@ -81,5 +81,91 @@ struct op_family {
 
 /* Runs an op by name, inside the network namespace at netns_path unless that is "". 0 or -errno. */
 int run_op(struct field name, struct field netns_path, struct op_call *call);
+
+/* --- containers: serve.c forks, monitor.c looks after one process, plan.c performs the ops of its launch plan ------------ */
+
+/* What is asked of a new monitor, still in the frame that asked. */
+struct launch_request {
+  /* The container's name below the containers directory; empty for exec. */
+  struct field name;
+  /* Launch ops, each a list of strings itself: a name and its arguments. */
+  const struct field *ops;
+  int count;
+  /* Whom to tell: the launcher (launch), or the client itself over its stream (exec). The other is -1. */
+  int control;
+  int stream;
+  struct field request_id;
+};
+
+/* The life of a monitor. Never returns. */
+_Noreturn void monitor_run(int containers, const struct launch_request *request);
+
+enum { STREAM_IN = 1, STREAM_OUT = 2, STREAM_ERR = 4 };
+
+/* What launch ops find out for the monitor and for each other. */
+struct launch {
+  int containers;
+  /* Below, -1 is absent. The child's ends become its 0, 1 and 2; with a terminal they come later, from its own devpts. */
+  int child_stdio[3];
+  int in, out, err;
+  bool terminal;
+  unsigned columns, rows;
+  int report;
+  int pidfd;
+  pid_t pid;
+  int root;
+  int target;
+  int cgroup;
+  int null_tree, empty_tree;
+  unsigned uid;
+  struct field log_path;
+  uint64_t log_bytes_max, log_files_max;
+  struct field oom_path, oom_key;
+  bool cloned;
+};
+
+struct launch_op {
+  const char *name;
+  int args_min;
+  int args_max;
+  /* Before clone, in the monitor; after it, in the child. */
+  bool in_monitor, in_child;
+  int (*run)(struct launch *launch, struct op_call *call);
+};
+
+extern const struct launch_op mount_launch_ops[], process_launch_ops[], monitor_launch_ops[];
+extern const int mount_launch_op_count, process_launch_op_count, monitor_launch_op_count;
+
+/* Performs ops in the monitor up to and with clone. 0 once the child exists; the child never returns. On failure -errno, *index
+   says which op, and call what. */
+int plan_run(struct launch *launch, const struct field *ops, int count, int *index, struct op_call *call);
+/* Flags of "mount pid net …"; 0 for words it does not know. */
+uint64_t namespace_flags(struct field words);
+/* Opens a directory or file inside the root for mounting on it, made when absent. An O_PATH fd or -1. */
+int make_in_root(int root, const char *path, bool directory, mode_t mode);
+
+/* --- log.c: a container's log file in the CRI format -------------------------------------------------------------------- */
+
+struct log {
+  int fd;
+  const char *path;
+  uint64_t size, bytes_max;
+  unsigned files_max;
+};
+
+void log_open(struct log *log, const char *path, uint64_t bytes_max, unsigned files_max);
+void log_write(struct log *log, const char *stream, const char *data, size_t size);
+
+/* --- small things --------------------------------------------------------------------------------------------------------- */
+
+/* Clock ticks after boot when the process began, from /proc/<pid>/stat; 0 when it does not exist. */
+uint64_t process_start(pid_t pid);
+int64_t now_ms(void);
+/* Writes a whole small file; 0 or -1 with errno. */
+int write_file(const char *path, const void *data, size_t size);
+/* What ps shows. */
+void set_title(const char *text);
+
+int serve(const char *run_directory, const char *containers_directory);
 
 #endif

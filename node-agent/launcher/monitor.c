@@ -1,0 +1,570 @@
+/* A monitor: the parent of one container's (or exec's) first process. It performs the launch plan, keeps the process's stdio, and
+   records its end. It outlives agent and launcher, so it stays small and needs neither. */
+#include "kernel.h"
+#include "launcher.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <termios.h>
+#include <time.h>
+
+#define CLIENTS_MAX 8
+#define CLIENT_BYTES_MAX (48u * 1024)
+#define CHUNK_BYTES 8192
+#define CLIENT_SEND_SECONDS_MAX 5
+
+/* Someone attached, or the one that asked for an exec. */
+struct client {
+  int fd;
+  char *in;
+  size_t in_size;
+  /* Of the stdin frame at the front of `in`, what was written already. */
+  size_t stdin_done;
+};
+
+static struct launch launch;
+static struct log log_file;
+static struct client clients[CLIENTS_MAX];
+static int directory = -1, listener = -1, control = -1;
+static bool is_exec;
+static bool stdin_full;
+static char chunk[CHUNK_BYTES];
+static char frame[CHUNK_BYTES + 256];
+
+int64_t now_ms(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_REALTIME, &now);
+  return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+int write_file(const char *path, const void *data, size_t size) {
+  int fd = open(path, O_WRONLY | O_CLOEXEC);
+  if (fd < 0) return -1;
+  ssize_t wrote;
+  do wrote = write(fd, data, size);
+  while (wrote < 0 && errno == EINTR);
+  int error = wrote == (ssize_t)size ? 0 : wrote < 0 ? errno : EIO;
+  close(fd);
+  errno = error;
+  return error == 0 ? 0 : -1;
+}
+
+uint64_t process_start(pid_t pid) {
+  char path[32], text[1024];
+  snprintf(path, sizeof path, "/proc/%d/stat", pid);
+  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return 0;
+  ssize_t size = read(fd, text, sizeof text - 1);
+  close(fd);
+  if (size <= 0) return 0;
+  text[size] = 0;
+  /* The name may hold spaces and brackets; the last bracket ends it. Then the state, field 3; the start is field 22. */
+  char *at = strrchr(text, ')');
+  for (int field = 2; at != NULL && field < 22; field++) at = strchr(at + 1, ' ');
+  return at == NULL ? 0 : strtoull(at + 1, NULL, 10);
+}
+
+/* A small file of the container's directory, there whole or not at all. */
+static int record(const char *name, const char *text) {
+  char new_name[64];
+  snprintf(new_name, sizeof new_name, "%s.new", name);
+  int fd = openat(directory, new_name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+  if (fd < 0) return -1;
+  ssize_t wrote = write(fd, text, strlen(text));
+  close(fd);
+  return wrote == (ssize_t)strlen(text) ? renameat(directory, new_name, directory, name) : -1;
+}
+
+static uint64_t read_counter(struct field path, struct field key) {
+  char text[2048];
+  int fd = path.size == 0 ? -1 : open(path.data, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return 0;
+  ssize_t size = read(fd, text, sizeof text - 1);
+  close(fd);
+  if (size <= 0) return 0;
+  text[size] = 0;
+  for (char *line = text; line != NULL; line = strchr(line, '\n')) {
+    if (*line == '\n') line++;
+    if (strncmp(line, key.data, key.size) == 0 && line[key.size] == ' ') return strtoull(line + key.size + 1, NULL, 10);
+  }
+  return 0;
+}
+
+/* --- to the launcher ------------------------------------------------------------------------------------------------ */
+
+static void tell(struct writer *writer) {
+  size_t size = write_end(writer);
+  if (control >= 0 && size > 0) send(control, writer->data + 4, size - 4, MSG_NOSIGNAL);
+}
+
+static void tell_failed(int error, const char *what, int index) {
+  char data[1024];
+  struct writer writer;
+  write_begin(&writer, data, sizeof data);
+  write_text(&writer, "failed");
+  write_number(&writer, (uint64_t)error);
+  write_text(&writer, what);
+  write_number(&writer, (uint64_t)index);
+  tell(&writer);
+}
+
+/* --- clients -------------------------------------------------------------------------------------------------------- */
+
+static bool send_all(int fd, const char *data, size_t size) {
+  while (size > 0) {
+    ssize_t sent = send(fd, data, size, MSG_NOSIGNAL);
+    if (sent < 0 && errno == EINTR) continue;
+    if (sent <= 0) return false;
+    data += sent;
+    size -= (size_t)sent;
+  }
+  return true;
+}
+
+static void drop_client(struct client *client) {
+  close(client->fd);
+  if (client->in != NULL) munmap(client->in, CLIENT_BYTES_MAX);
+  *client = (struct client){.fd = -1};
+  stdin_full = false;
+  if (is_exec && launch.pid > 0) sys_pidfd_send_signal(launch.pidfd, SIGKILL);
+}
+
+static void send_frame(struct client *client, struct writer *writer) {
+  size_t size = write_end(writer);
+  if (size > 0 && !send_all(client->fd, writer->data, size)) drop_client(client);
+}
+
+static void send_output(const char *stream, const char *data, size_t size) {
+  for (int i = 0; i < CLIENTS_MAX; i++) {
+    if (clients[i].fd < 0) continue;
+    struct writer writer;
+    write_begin(&writer, frame, sizeof frame);
+    write_text(&writer, stream);
+    write_field(&writer, data, size);
+    send_frame(&clients[i], &writer);
+  }
+}
+
+static void send_exit(int code) {
+  for (int i = 0; i < CLIENTS_MAX; i++) {
+    if (clients[i].fd < 0) continue;
+    struct writer writer;
+    write_begin(&writer, frame, sizeof frame);
+    write_text(&writer, "exit");
+    write_number(&writer, (uint64_t)code);
+    send_frame(&clients[i], &writer);
+  }
+}
+
+static struct client *add_client(int fd) {
+  for (int i = 0; i < CLIENTS_MAX; i++) {
+    if (clients[i].fd >= 0) continue;
+    char *in = mmap(NULL, CLIENT_BYTES_MAX, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (in == MAP_FAILED) break;
+    /* A client that does not read holds up its own exec for as long as it likes, but not a container. */
+    if (!is_exec) {
+      struct timeval limit = {.tv_sec = CLIENT_SEND_SECONDS_MAX};
+      setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+    }
+    clients[i] = (struct client){.fd = fd, .in = in};
+    return &clients[i];
+  }
+  close(fd);
+  return NULL;
+}
+
+static void close_stdin(void) {
+  if (launch.in < 0) return;
+  if (launch.terminal) {
+    char end = 4;
+    (void)!write(launch.in, &end, 1);
+    return;
+  }
+  close(launch.in);
+  launch.in = -1;
+}
+
+static void resize(struct field columns_text, struct field rows_text) {
+  uint64_t columns, rows;
+  if (!launch.terminal || launch.out < 0 || !field_number(columns_text, 65535, &columns) || !field_number(rows_text, 65535, &rows)) return;
+  struct winsize size = {.ws_col = (unsigned short)columns, .ws_row = (unsigned short)rows};
+  ioctl(launch.out, TIOCSWINSZ, &size);
+}
+
+/* Performs the frames that are there. False when stdin takes no more for now, or the client was dropped. */
+static bool handle_frames(struct client *client) {
+  for (;;) {
+    uint32_t size;
+    if (client->in_size < sizeof size) return true;
+    memcpy(&size, client->in, sizeof size);
+    if (size > CLIENT_BYTES_MAX - sizeof size) goto bad;
+    if (client->in_size - sizeof size < size) return true;
+    struct field fields[4];
+    struct reader reader = {.at = client->in + sizeof size, .end = client->in + sizeof size + size};
+    int count = read_fields(reader, fields, 4);
+    if (count < 1) goto bad;
+    if (count == 2 && field_is(fields[0], "stdin")) {
+      while (launch.in >= 0 && client->stdin_done < fields[1].size) {
+        ssize_t wrote = write(launch.in, fields[1].data + client->stdin_done, fields[1].size - client->stdin_done);
+        if (wrote < 0 && errno == EAGAIN) {
+          stdin_full = true;
+          return false;
+        }
+        if (wrote < 0 && errno != EINTR) {
+          /* The program closed its end: what still comes is dropped. */
+          if (!launch.terminal) {
+            close(launch.in);
+            launch.in = -1;
+          }
+          break;
+        }
+        if (wrote > 0) client->stdin_done += (size_t)wrote;
+      }
+      client->stdin_done = 0;
+    } else if (count == 1 && field_is(fields[0], "stdin-end")) {
+      close_stdin();
+    } else if (count == 3 && field_is(fields[0], "resize")) {
+      resize(fields[1], fields[2]);
+    } else {
+      goto bad;
+    }
+    client->in_size -= sizeof size + size;
+    memmove(client->in, client->in + sizeof size + size, client->in_size);
+  }
+bad:
+  drop_client(client);
+  return false;
+}
+
+static void read_client(struct client *client) {
+  ssize_t got = recv(client->fd, client->in + client->in_size, CLIENT_BYTES_MAX - client->in_size, MSG_DONTWAIT);
+  if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
+  if (got <= 0) {
+    drop_client(client);
+    return;
+  }
+  client->in_size += (size_t)got;
+  handle_frames(client);
+}
+
+static void retry_stdin(void) {
+  stdin_full = false;
+  for (int i = 0; i < CLIENTS_MAX && !stdin_full; i++)
+    if (clients[i].fd >= 0) handle_frames(&clients[i]);
+}
+
+/* --- output --------------------------------------------------------------------------------------------------------- */
+
+/* False at the end, or when nothing is there now. */
+static bool read_output(int *fd, const char *stream) {
+  if (*fd < 0) return false;
+  ssize_t got = read(*fd, chunk, sizeof chunk);
+  if (got > 0) {
+    log_write(&log_file, stream, chunk, (size_t)got);
+    send_output(stream, chunk, (size_t)got);
+    return true;
+  }
+  if (got < 0 && (errno == EAGAIN || errno == EINTR)) return false;
+  close(*fd);
+  if (launch.terminal) {
+    launch.in = -1;
+    stdin_full = false;
+  }
+  *fd = -1;
+  return false;
+}
+
+static void drain_output(void) {
+  /* What the process itself left in the pipes; a process that it left behind could write for ever. */
+  for (int i = 0; i < 256 && read_output(&launch.out, "stdout"); i++) continue;
+  for (int i = 0; i < 256 && read_output(&launch.err, "stderr"); i++) continue;
+}
+
+/* --- launcher and newcomers ----------------------------------------------------------------------------------------- */
+
+static void attach(int fd, struct field request_id) {
+  struct client *client = add_client(fd);
+  if (client == NULL) return;
+  struct writer writer;
+  write_begin(&writer, frame, sizeof frame);
+  write_field(&writer, request_id.data, request_id.size);
+  write_text(&writer, "ok");
+  write_number(&writer, (uint64_t)launch.pid);
+  send_frame(client, &writer);
+}
+
+static void read_control(void) {
+  char data[256];
+  struct iovec part = {.iov_base = data, .iov_len = sizeof data};
+  union {
+    char bytes[CMSG_SPACE(sizeof(int))];
+    struct cmsghdr align;
+  } space = {0};
+  struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = space.bytes, .msg_controllen = sizeof space.bytes};
+  ssize_t got = recvmsg(control, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+  if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
+  if (got <= 0) {
+    close(control);
+    control = -1;
+    return;
+  }
+  struct cmsghdr *head = CMSG_FIRSTHDR(&message);
+  int fd = -1;
+  if (head != NULL && head->cmsg_type == SCM_RIGHTS) memcpy(&fd, CMSG_DATA(head), sizeof fd);
+  struct field fields[2];
+  struct reader reader = {.at = data, .end = data + got};
+  if (read_fields(reader, fields, 2) == 2 && field_is(fields[0], "attach") && fd >= 0)
+    attach(fd, fields[1]);
+  else if (fd >= 0)
+    close(fd);
+}
+
+static void accept_launcher(void) {
+  int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+  if (fd < 0) return;
+  struct ucred who;
+  socklen_t size = sizeof who;
+  if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &size) != 0 || who.uid != 0) {
+    close(fd);
+    return;
+  }
+  if (control >= 0) close(control);
+  control = fd;
+}
+
+static int listen_in_directory(void) {
+  struct sockaddr_un address = {.sun_family = AF_UNIX};
+  snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/monitor", directory);
+  int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (fd < 0) return -1;
+  if (bind(fd, (struct sockaddr *)&address, sizeof address) != 0 || listen(fd, 4) != 0) {
+    int error = errno;
+    close(fd);
+    errno = error;
+    return -1;
+  }
+  return fd;
+}
+
+/* --- a life --------------------------------------------------------------------------------------------------------- */
+
+/* Waits until the child executes its program: 0, or -errno with call->what and *index. */
+static int wait_for_exec(int *index, struct op_call *call) {
+  bool about_to = false;
+  for (;;) {
+    char data[1024];
+    struct iovec part = {.iov_base = data, .iov_len = sizeof data};
+    union {
+      char bytes[CMSG_SPACE(sizeof(int))];
+      struct cmsghdr align;
+    } space = {0};
+    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = space.bytes, .msg_controllen = sizeof space.bytes};
+    ssize_t got = recvmsg(launch.report, &message, MSG_CMSG_CLOEXEC);
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) return about_to ? 0 : op_fail(call, ECHILD, "the container's process was ended before it began");
+    struct cmsghdr *head = CMSG_FIRSTHDR(&message);
+    if (head != NULL && head->cmsg_type == SCM_RIGHTS) {
+      memcpy(&launch.out, CMSG_DATA(head), sizeof launch.out);
+      launch.in = launch.out;
+      continue;
+    }
+    if (got == 4 && memcmp(data, "exec", 4) == 0) {
+      about_to = true;
+      continue;
+    }
+    struct field fields[4];
+    struct reader reader = {.at = data, .end = data + got};
+    uint64_t error, failed_index;
+    if (read_fields(reader, fields, 4) != 4 || !field_number(fields[1], 4095, &error) || !field_number(fields[3], FIELDS_MAX, &failed_index))
+      return op_fail(call, EPROTO, "read the child's report");
+    *index = (int)failed_index;
+    return op_fail(call, (int)error, "%s", fields[2].data);
+  }
+}
+
+static void fill_standard_files(void) {
+  int null = open("/dev/null", O_RDWR);
+  for (int fd = 0; fd < 3; fd++) dup2(null, fd);
+  if (null > 2) close(null);
+}
+
+static void close_others(const struct launch_request *request, int containers) {
+  int keep[] = {request->control, request->stream, containers};
+  for (int i = 0; i < 3; i++)
+    for (int j = i + 1; j < 3; j++)
+      if (keep[j] < keep[i]) {
+        int other = keep[i];
+        keep[i] = keep[j];
+        keep[j] = other;
+      }
+  unsigned from = 3;
+  for (int i = 0; i < 3; i++) {
+    if (keep[i] < 0) continue;
+    if ((unsigned)keep[i] > from) sys_close_range(from, (unsigned)keep[i] - 1, 0);
+    from = (unsigned)keep[i] + 1;
+  }
+  sys_close_range(from, ~0u, 0);
+}
+
+static void make_nonblocking(int fd) {
+  if (fd >= 0) fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+}
+
+static int start(int containers, const struct launch_request *request, int *index, struct op_call *call) {
+  if (!is_exec) {
+    directory = openat(containers, request->name.data, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    if (directory < 0) return op_fail(call, errno, "open container %.200s", request->name.data);
+    listener = listen_in_directory();
+    if (listener < 0) return op_fail(call, errno == EADDRINUSE ? EALREADY : errno, "start container %.200s", request->name.data);
+  }
+  int result = plan_run(&launch, request->ops, request->count, index, call);
+  if (result == 0) {
+    /* The child has its own copies of its ends; several may be the same file. */
+    for (int i = 0; i < 3; i++) {
+      int fd = launch.child_stdio[i];
+      for (int j = i; j < 3; j++)
+        if (launch.child_stdio[j] == fd) launch.child_stdio[j] = -1;
+      if (fd >= 0) close(fd);
+    }
+    result = wait_for_exec(index, call);
+  }
+  if (result < 0) {
+    if (launch.pid > 0) {
+      sys_pidfd_send_signal(launch.pidfd, SIGKILL);
+      waitpid(launch.pid, NULL, __WALL);
+    }
+    if (listener >= 0) unlinkat(directory, "monitor", 0);
+  }
+  return result;
+}
+
+static void reply_stream(const struct launch_request *request, int result, const char *what, int index) {
+  struct writer writer;
+  write_begin(&writer, frame, sizeof frame);
+  write_field(&writer, request->request_id.data, request->request_id.size);
+  write_text(&writer, result == 0 ? "ok" : "error");
+  if (result == 0) {
+    write_number(&writer, (uint64_t)launch.pid);
+  } else {
+    write_number(&writer, (uint64_t)-result);
+    write_text(&writer, what);
+    write_number(&writer, (uint64_t)index);
+  }
+  size_t size = write_end(&writer);
+  send_all(request->stream, frame, size);
+}
+
+/* Until the process has ended: its wait status. */
+static int supervise(void) {
+  for (;;) {
+    struct pollfd polls[6 + CLIENTS_MAX];
+    polls[0] = (struct pollfd){.fd = launch.pidfd, .events = POLLIN};
+    polls[1] = (struct pollfd){.fd = launch.out, .events = POLLIN};
+    polls[2] = (struct pollfd){.fd = launch.err, .events = POLLIN};
+    polls[3] = (struct pollfd){.fd = listener, .events = POLLIN};
+    polls[4] = (struct pollfd){.fd = control, .events = POLLIN};
+    polls[5] = (struct pollfd){.fd = stdin_full ? launch.in : -1, .events = POLLOUT};
+    for (int i = 0; i < CLIENTS_MAX; i++)
+      /* While stdin is full only a hang-up matters. */
+      polls[6 + i] = (struct pollfd){.fd = clients[i].fd, .events = stdin_full ? POLLRDHUP : POLLIN};
+    if (poll(polls, 6 + CLIENTS_MAX, -1) < 0) continue;
+    if (polls[1].revents) read_output(&launch.out, "stdout");
+    if (polls[2].revents) read_output(&launch.err, "stderr");
+    if (polls[3].revents) accept_launcher();
+    if (polls[4].revents && control == polls[4].fd) read_control();
+    if (polls[5].revents) retry_stdin();
+    for (int i = 0; i < CLIENTS_MAX; i++) {
+      if (clients[i].fd < 0 || clients[i].fd != polls[6 + i].fd || polls[6 + i].revents == 0) continue;
+      if (stdin_full && !(polls[6 + i].revents & POLLIN))
+        drop_client(&clients[i]);
+      else if (!stdin_full)
+        read_client(&clients[i]);
+    }
+    if (polls[0].revents) {
+      int status;
+      pid_t ended = waitpid(launch.pid, &status, __WALL | WNOHANG);
+      if (ended == launch.pid) return status;
+    }
+  }
+}
+
+_Noreturn void monitor_run(int containers, const struct launch_request *request) {
+  is_exec = request->stream >= 0;
+  control = request->control;
+  for (int i = 0; i < CLIENTS_MAX; i++) clients[i].fd = -1;
+  fill_standard_files();
+  close_others(request, containers);
+  setsid();
+  signal(SIGCHLD, SIG_DFL);
+  signal(SIGPIPE, SIG_IGN);
+  for (int number = 1; number < NSIG; number++)
+    if (number == SIGINT || number == SIGTERM || number == SIGHUP) signal(number, SIG_DFL);
+  char title[128];
+  snprintf(title, sizeof title, is_exec ? "naru-exec" : "naru-monitor %.100s", request->name.data);
+  set_title(title);
+  launch = (struct launch){.containers = containers, .child_stdio = {-1, -1, -1}, .in = -1, .out = -1, .err = -1, .report = -1,
+                           .pidfd = -1, .root = -1, .target = -1, .cgroup = -1, .null_tree = -1, .empty_tree = -1};
+  int index = 0;
+  struct op_call call = {0};
+  int result = start(containers, request, &index, &call);
+  if (is_exec) reply_stream(request, result, call.what, index);
+  if (result < 0) {
+    if (!is_exec) tell_failed(-result, call.what, index);
+    _exit(1);
+  }
+  close(launch.report);
+  make_nonblocking(launch.in);
+  make_nonblocking(launch.out);
+  make_nonblocking(launch.err);
+  if (is_exec && add_client(request->stream) == NULL) _exit(1);
+  int64_t started_ms = now_ms();
+  uint64_t oom_before = read_counter(launch.oom_path, launch.oom_key);
+  /* Paths live in the frame that asked, which stays mapped. */
+  log_open(&log_file, launch.log_path.data, launch.log_bytes_max, (unsigned)launch.log_files_max);
+  char text[256];
+  if (!is_exec) {
+    uint64_t pid_start = process_start(launch.pid);
+    snprintf(text, sizeof text, "%d %llu %d %llu %lld\n", launch.pid, (unsigned long long)pid_start, getpid(),
+             (unsigned long long)process_start(getpid()), (long long)started_ms);
+    record("status", text);
+    struct writer writer;
+    char data[256];
+    write_begin(&writer, data, sizeof data);
+    write_text(&writer, "started");
+    write_text(&writer, text);
+    tell(&writer);
+  }
+  int status = supervise();
+  drain_output();
+  int64_t finished_ms = now_ms();
+  int signal_number = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+  int code = signal_number > 0 ? 128 + signal_number : WEXITSTATUS(status);
+  if (is_exec) {
+    send_exit(code);
+    _exit(0);
+  }
+  bool oom = read_counter(launch.oom_path, launch.oom_key) > oom_before;
+  snprintf(text, sizeof text, "%d %d %d %lld %lld\n", code, signal_number, oom ? 1 : 0, (long long)started_ms, (long long)finished_ms);
+  record("exit", text);
+  unlinkat(directory, "monitor", 0);
+  struct writer writer;
+  char data[256];
+  write_begin(&writer, data, sizeof data);
+  write_text(&writer, "exited");
+  write_text(&writer, text);
+  tell(&writer);
+  send_exit(code);
+  _exit(0);
+}

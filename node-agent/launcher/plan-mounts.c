@@ -1,0 +1,402 @@
+/* Launch ops about what a container sees as its files. All paths inside are resolved below its root by the kernel (openat2), so
+   that no link of an image leads out of it; mounts go onto what was opened, never onto a path. */
+#include "kernel.h"
+#include "launcher.h"
+
+#include <errno.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/sysmacros.h>
+#include <termios.h>
+
+#ifndef DEVPTS_SUPER_MAGIC
+#define DEVPTS_SUPER_MAGIC 0x1cd1
+#endif
+#ifndef TIOCGPTPEER
+#define TIOCGPTPEER _IO('T', 0x41)
+#endif
+
+static bool need_root(struct launch *launch) { return launch->root >= 0; }
+
+/* Opens the directory that holds the last name of path, making those that are absent. */
+int make_in_root(int root, const char *path, bool directory, mode_t mode) {
+  char at[4096];
+  size_t size = strlen(path);
+  if (size == 0 || size >= sizeof at) {
+    errno = ENAMETOOLONG;
+    return -1;
+  }
+  int fd = open_in_root(root, path, O_PATH, 0);
+  if (fd >= 0 || errno != ENOENT) return fd;
+  memcpy(at, path, size + 1);
+  while (size > 1 && at[size - 1] == '/') at[--size] = 0;
+  int parent = open_in_root(root, "/", O_PATH | O_DIRECTORY, 0);
+  for (char *name = at; parent >= 0 && *name != 0;) {
+    while (*name == '/') name++;
+    char *end = name + strcspn(name, "/");
+    bool last = *end == 0;
+    char saved = *end;
+    *end = 0;
+    int next = open_in_root(root, at[0] == 0 ? "/" : at, O_PATH, 0);
+    if (next < 0 && errno == ENOENT) {
+      if (strcmp(name, "..") == 0 || strcmp(name, ".") == 0) {
+        errno = EINVAL;
+      } else if (last && !directory) {
+        int file = openat(parent, name, O_CREAT | O_EXCL | O_NOFOLLOW | O_WRONLY | O_CLOEXEC, mode);
+        if (file >= 0) close(file);
+        next = file < 0 ? -1 : open_in_root(root, at, O_PATH, 0);
+      } else if (mkdirat(parent, name, mode) == 0) {
+        next = open_in_root(root, at, O_PATH, 0);
+      }
+    }
+    *end = saved;
+    int error = errno;
+    close(parent);
+    errno = error;
+    parent = next;
+    name = end;
+  }
+  return parent;
+}
+
+static uint64_t attribute_of(const char *word, size_t size) {
+  static const struct {
+    const char *word;
+    uint64_t attribute;
+  } known[] = {{"ro", MOUNT_ATTR_RDONLY},   {"nosuid", MOUNT_ATTR_NOSUID},   {"nodev", MOUNT_ATTR_NODEV},
+               {"noexec", MOUNT_ATTR_NOEXEC}, {"noatime", MOUNT_ATTR_NOATIME}, {"strictatime", MOUNT_ATTR_STRICTATIME}};
+  for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+    if (strlen(known[i].word) == size && memcmp(known[i].word, word, size) == 0) return known[i].attribute;
+  return 0;
+}
+
+/* Words such as "ro nosuid recursive". False for one it does not know. */
+static bool attributes(struct field words, uint64_t *set, bool *recursive) {
+  *set = 0;
+  *recursive = false;
+  for (size_t at = 0; at < words.size;) {
+    size_t end = at;
+    while (end < words.size && words.data[end] != ' ') end++;
+    if (end - at == 9 && memcmp(words.data + at, "recursive", 9) == 0) {
+      *recursive = true;
+    } else {
+      uint64_t attribute = attribute_of(words.data + at, end - at);
+      if (attribute == 0) return false;
+      *set |= attribute;
+    }
+    at = end + 1;
+  }
+  return true;
+}
+
+/* private-mounts: nothing done here is seen outside, nor the other way round. */
+static int op_private_mounts(struct launch *launch, struct op_call *call) {
+  (void)launch;
+  return sys_mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ? op_fail(call, errno, "make mounts private") : 0;
+}
+
+/* Long lists of lower directories do not fit into mount(2)'s page, so they go one by one. */
+static int mount_overlay(struct op_call *call, struct field data, uint64_t set) {
+  int fs = sys_fsopen("overlay", FSOPEN_CLOEXEC);
+  if (fs < 0) return op_fail(call, errno, "open file system overlay");
+  char *text = strdup(data.data);
+  int error = text == NULL ? ENOMEM : 0;
+  for (char *option = text; option != NULL && error == 0;) {
+    char *next = strchr(option, ',');
+    if (next != NULL) *next++ = 0;
+    char *value = strchr(option, '=');
+    if (value != NULL) *value++ = 0;
+    if (value != NULL && strcmp(option, "lowerdir") == 0) {
+      for (char *layer = value; layer != NULL && error == 0;) {
+        char *colon = strchr(layer, ':');
+        if (colon != NULL) *colon++ = 0;
+        if (sys_fsconfig(fs, FSCONFIG_SET_STRING, "lowerdir+", layer) != 0) error = errno;
+        layer = colon;
+      }
+    } else if (*option != 0 && sys_fsconfig(fs, value == NULL ? FSCONFIG_SET_FLAG : FSCONFIG_SET_STRING, option, value) != 0) {
+      error = errno;
+    }
+    option = next;
+  }
+  free(text);
+  if (error == 0 && sys_fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL) != 0) error = errno;
+  int tree = error == 0 ? sys_fsmount(fs, FSMOUNT_CLOEXEC, (unsigned)set) : -1;
+  if (tree < 0 && error == 0) error = errno;
+  close(fs);
+  return error != 0 ? op_fail(call, error, "mount overlay") : tree;
+}
+
+static int mount_on(struct op_call *call, int to, const char *type, const char *source, uint64_t set, const char *data) {
+  char path[40];
+  snprintf(path, sizeof path, "/proc/self/fd/%d", to);
+  unsigned long flags = 0;
+  if (set & MOUNT_ATTR_RDONLY) flags |= MS_RDONLY;
+  if (set & MOUNT_ATTR_NOSUID) flags |= MS_NOSUID;
+  if (set & MOUNT_ATTR_NODEV) flags |= MS_NODEV;
+  if (set & MOUNT_ATTR_NOEXEC) flags |= MS_NOEXEC;
+  if (set & MOUNT_ATTR_NOATIME) flags |= MS_NOATIME;
+  if (set & MOUNT_ATTR_STRICTATIME) flags |= MS_STRICTATIME;
+  if (sys_mount(source, path, type, flags, data) != 0) return op_fail(call, errno, "mount %s", type);
+  return 0;
+}
+
+static int bind_on(struct op_call *call, int to, const char *source, uint64_t set, bool recursive) {
+  unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (recursive ? AT_RECURSIVE : 0);
+  int tree = sys_open_tree(AT_FDCWD, source, flags);
+  if (tree < 0) return op_fail(call, errno, "bind %s", source);
+  int result = 0;
+  if (sys_mount_setattr(tree, recursive ? AT_RECURSIVE : 0, set, 0, MS_PRIVATE) != 0 || sys_move_mount(tree, to) != 0)
+    result = op_fail(call, errno, "bind %s", source);
+  close(tree);
+  return result;
+}
+
+/* rootfs <target on the host> <type> <source> <attributes> <data> */
+static int op_rootfs(struct launch *launch, struct op_call *call) {
+  for (int i = 0; i < 5; i++)
+    if (!is_text(call->args[i])) return op_fail(call, EINVAL, "rootfs");
+  const char *target = call->args[0].data, *type = call->args[1].data, *source = call->args[2].data;
+  uint64_t set;
+  bool recursive;
+  if (!attributes(call->args[3], &set, &recursive)) return op_fail(call, EINVAL, "rootfs: attributes");
+  int on = open(target, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  if (on < 0) return op_fail(call, errno, "open %s", target);
+  int result;
+  if (strcmp(type, "bind") == 0) {
+    result = bind_on(call, on, source, set, recursive);
+  } else if (strcmp(type, "overlay") == 0 && call->args[4].size > 4000) {
+    int tree = mount_overlay(call, call->args[4], set);
+    result = tree < 0 ? tree : sys_move_mount(tree, on) != 0 ? op_fail(call, errno, "mount overlay") : 0;
+    if (tree >= 0) close(tree);
+  } else {
+    result = mount_on(call, on, type, source, set, call->args[4].data);
+  }
+  close(on);
+  if (result < 0) return result;
+  launch->root = open(target, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  return launch->root < 0 ? op_fail(call, errno, "open %s", target) : 0;
+}
+
+/* mount <type> <source> <destination> <attributes> <data> */
+static int op_mount(struct launch *launch, struct op_call *call) {
+  for (int i = 0; i < 5; i++)
+    if (!is_text(call->args[i])) return op_fail(call, EINVAL, "mount");
+  uint64_t set;
+  bool recursive;
+  if (!need_root(launch) || !attributes(call->args[3], &set, &recursive)) return op_fail(call, EINVAL, "mount: attributes");
+  int to = make_in_root(launch->root, call->args[2].data, true, 0755);
+  if (to < 0) return op_fail(call, errno, "make mount point %s", call->args[2].data);
+  int result = mount_on(call, to, call->args[0].data, call->args[1].data, set, call->args[4].data);
+  if (result < 0) op_fail(call, -result, "mount %.60s at %.300s", call->args[0].data, call->args[2].data);
+  close(to);
+  return result;
+}
+
+/* bind <source> <destination> <attributes> */
+static int op_bind(struct launch *launch, struct op_call *call) {
+  for (int i = 0; i < 3; i++)
+    if (!is_text(call->args[i])) return op_fail(call, EINVAL, "bind");
+  const char *source = call->args[0].data, *destination = call->args[1].data;
+  uint64_t set;
+  bool recursive;
+  if (!need_root(launch) || !attributes(call->args[2], &set, &recursive)) return op_fail(call, EINVAL, "bind: attributes");
+  struct stat info;
+  if (stat(source, &info) != 0) return op_fail(call, errno, "bind %s", source);
+  int to = make_in_root(launch->root, destination, S_ISDIR(info.st_mode), 0755);
+  if (to < 0) return op_fail(call, errno, "make mount point %s", destination);
+  int result = bind_on(call, to, source, set, recursive);
+  if (result < 0) op_fail(call, -result, "bind %.200s at %.200s", source, destination);
+  close(to);
+  return result;
+}
+
+/* device <destination> c|b <major> <minor> <mode> */
+static int op_device(struct launch *launch, struct op_call *call) {
+  uint64_t major_number, minor_number, mode;
+  if (!need_root(launch) || !is_text(call->args[0]) || !field_number(call->args[2], 1 << 20, &major_number) ||
+      !field_number(call->args[3], 1 << 20, &minor_number) || !field_number(call->args[4], 0777, &mode))
+    return op_fail(call, EINVAL, "device");
+  const char *path = call->args[0].data;
+  const char *slash = strrchr(path, '/');
+  char folder[4096];
+  if (slash == NULL || slash[1] == 0 || (size_t)(slash - path) >= sizeof folder) return op_fail(call, EINVAL, "device");
+  snprintf(folder, sizeof folder, "%.*s", slash == path ? 1 : (int)(slash - path), path);
+  int parent = make_in_root(launch->root, folder, true, 0755);
+  if (parent < 0) return op_fail(call, errno, "make device %s", path);
+  mode_t type = field_is(call->args[1], "b") ? S_IFBLK : S_IFCHR;
+  int made = mknodat(parent, slash + 1, type | (mode_t)mode, makedev((unsigned)major_number, (unsigned)minor_number));
+  int error = errno;
+  close(parent);
+  return made != 0 && error != EEXIST ? op_fail(call, error, "make device %s", path) : 0;
+}
+
+/* symlink <target> <destination>, whose directory exists */
+static int op_symlink(struct launch *launch, struct op_call *call) {
+  if (!need_root(launch) || !is_text(call->args[0]) || !is_text(call->args[1])) return op_fail(call, EINVAL, "symlink");
+  const char *path = call->args[1].data;
+  const char *slash = strrchr(path, '/');
+  char folder[4096];
+  if (slash == NULL || (size_t)(slash - path) >= sizeof folder) return op_fail(call, EINVAL, "symlink");
+  snprintf(folder, sizeof folder, "%.*s", slash == path ? 1 : (int)(slash - path), path);
+  int parent = make_in_root(launch->root, folder, true, 0755);
+  if (parent < 0) return op_fail(call, errno, "make link %s", path);
+  int made = symlinkat(call->args[0].data, parent, slash + 1);
+  int error = errno;
+  close(parent);
+  return made != 0 && error != EEXIST ? op_fail(call, error, "make link %s", path) : 0;
+}
+
+/* directory <destination>: such as the working directory. */
+static int op_directory(struct launch *launch, struct op_call *call) {
+  if (!need_root(launch) || !is_text(call->args[0])) return op_fail(call, EINVAL, "directory");
+  int fd = make_in_root(launch->root, call->args[0].data, true, 0755);
+  /* A read-only root without it: the op that needs it says so. */
+  if (fd >= 0) close(fd);
+  return fd < 0 && errno != EROFS && errno != ENOTDIR ? op_fail(call, errno, "make directory %s", call->args[0].data) : 0;
+}
+
+/* An image may have put something else where /proc and /sys should be. */
+static bool is_kernel_file(int fd, const char *path) {
+  struct statfs info;
+  if (fstatfs(fd, &info) != 0) return false;
+  if (strncmp(path, "/proc/", 6) == 0) return info.f_type == PROC_SUPER_MAGIC;
+  if (strncmp(path, "/sys/", 5) == 0) return info.f_type == SYSFS_MAGIC || info.f_type == CGROUP_SUPER_MAGIC || info.f_type == CGROUP2_SUPER_MAGIC || info.f_type == TMPFS_MAGIC;
+  return true;
+}
+
+static int null_tree(struct launch *launch) {
+  if (launch->null_tree >= 0) return launch->null_tree;
+  int tree = sys_open_tree(AT_FDCWD, "/dev/null", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+  struct stat info;
+  if (tree >= 0 && (fstat(tree, &info) != 0 || !S_ISCHR(info.st_mode) || info.st_rdev != makedev(1, 3))) {
+    close(tree);
+    errno = ENODEV;
+    tree = -1;
+  }
+  return launch->null_tree = tree;
+}
+
+static int empty_tree(struct launch *launch) {
+  if (launch->empty_tree >= 0) return launch->empty_tree;
+  int fs = sys_fsopen("tmpfs", FSOPEN_CLOEXEC);
+  if (fs < 0) return -1;
+  int tree = -1;
+  if (sys_fsconfig(fs, FSCONFIG_SET_STRING, "nr_inodes", "2") == 0 && sys_fsconfig(fs, FSCONFIG_SET_STRING, "size", "4k") == 0 &&
+      sys_fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL) == 0)
+    tree = sys_fsmount(fs, FSMOUNT_CLOEXEC, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+  int error = errno;
+  close(fs);
+  errno = error;
+  return launch->empty_tree = tree;
+}
+
+/* mask <path>: reading it gives nothing. Silent when absent. */
+static int op_mask(struct launch *launch, struct op_call *call) {
+  if (!need_root(launch) || !is_text(call->args[0])) return op_fail(call, EINVAL, "mask");
+  const char *path = call->args[0].data;
+  int to = open_in_root(launch->root, path, O_PATH, 0);
+  if (to < 0) return errno == ENOENT || errno == ENOTDIR ? 0 : op_fail(call, errno, "mask %s", path);
+  struct stat info;
+  if (fstat(to, &info) != 0 || !is_kernel_file(to, path)) return op_fail(call, EPERM, "mask %s", path);
+  int from = S_ISDIR(info.st_mode) ? empty_tree(launch) : null_tree(launch);
+  if (from < 0) return op_fail(call, errno, "mask %s", path);
+  int tree = sys_open_tree(from, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+  if (tree < 0 || sys_move_mount(tree, to) != 0) return op_fail(call, errno, "mask %s", path);
+  struct stat wanted, seen;
+  int check = open_in_root(launch->root, path, O_PATH, 0);
+  if (check < 0 || fstat(check, &seen) != 0 || fstat(tree, &wanted) != 0 || seen.st_dev != wanted.st_dev || seen.st_ino != wanted.st_ino)
+    return op_fail(call, EPERM, "mask %s", path);
+  close(check);
+  close(tree);
+  close(to);
+  return 0;
+}
+
+/* readonly <path>. Silent when absent. */
+static int op_readonly(struct launch *launch, struct op_call *call) {
+  if (!need_root(launch) || !is_text(call->args[0])) return op_fail(call, EINVAL, "readonly");
+  const char *path = call->args[0].data;
+  int to = open_in_root(launch->root, path, O_PATH, 0);
+  if (to < 0) return errno == ENOENT || errno == ENOTDIR ? 0 : op_fail(call, errno, "make %s read-only", path);
+  if (!is_kernel_file(to, path)) return op_fail(call, EPERM, "make %s read-only", path);
+  int tree = sys_open_tree(to, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | AT_RECURSIVE);
+  if (tree < 0 || sys_mount_setattr(tree, AT_RECURSIVE, MOUNT_ATTR_RDONLY, 0, 0) != 0 || sys_move_mount(tree, to) != 0)
+    return op_fail(call, errno, "make %s read-only", path);
+  close(tree);
+  close(to);
+  return 0;
+}
+
+/* readonly-root */
+static int op_readonly_root(struct launch *launch, struct op_call *call) {
+  if (!need_root(launch)) return op_fail(call, EINVAL, "readonly-root");
+  return sys_mount_setattr(launch->root, 0, MOUNT_ATTR_RDONLY, 0, 0) != 0 ? op_fail(call, errno, "make / read-only") : 0;
+}
+
+/* pivot: the root becomes "/", and nothing of the host's files is left. */
+static int op_pivot(struct launch *launch, struct op_call *call) {
+  if (!need_root(launch)) return op_fail(call, EINVAL, "pivot");
+  if (fchdir(launch->root) != 0 || sys_pivot_root(".", ".") != 0 || sys_umount(".", MNT_DETACH) != 0 || chdir("/") != 0)
+    return op_fail(call, errno, "make the container's root the root");
+  return 0;
+}
+
+/* terminal <console 0|1>: a pty of the container's own devpts; its master goes to the monitor, its slave becomes 0, 1 and 2. */
+static int op_terminal(struct launch *launch, struct op_call *call) {
+  if (!need_root(launch)) return op_fail(call, EINVAL, "terminal");
+  int master = open_in_root(launch->root, "/dev/pts/ptmx", O_RDWR | O_NOCTTY, 0);
+  struct statfs info;
+  if (master < 0) return op_fail(call, errno, "open /dev/pts/ptmx");
+  if (fstatfs(master, &info) != 0 || info.f_type != DEVPTS_SUPER_MAGIC) return op_fail(call, ENODEV, "open /dev/pts/ptmx");
+  int unlock = 0;
+  if (ioctl(master, TIOCSPTLCK, &unlock) != 0) return op_fail(call, errno, "unlock terminal");
+  int slave = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
+  if (slave < 0) return op_fail(call, errno, "open terminal");
+  struct winsize size = {.ws_col = (unsigned short)launch->columns, .ws_row = (unsigned short)launch->rows};
+  if (launch->columns > 0) ioctl(master, TIOCSWINSZ, &size);
+  if (field_is(call->args[0], "1")) {
+    int to = make_in_root(launch->root, "/dev/console", false, 0600);
+    if (to < 0) return op_fail(call, errno, "make /dev/console");
+    int tree = sys_open_tree(slave, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+    if (tree < 0 || sys_move_mount(tree, to) != 0) return op_fail(call, errno, "mount /dev/console");
+    close(tree);
+    close(to);
+  }
+  char text[] = "terminal";
+  struct iovec data = {.iov_base = text, .iov_len = sizeof text - 1};
+  union {
+    char bytes[CMSG_SPACE(sizeof(int))];
+    struct cmsghdr align;
+  } control = {0};
+  struct msghdr message = {.msg_iov = &data, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
+  struct cmsghdr *head = CMSG_FIRSTHDR(&message);
+  head->cmsg_level = SOL_SOCKET;
+  head->cmsg_type = SCM_RIGHTS;
+  head->cmsg_len = CMSG_LEN(sizeof(int));
+  memcpy(CMSG_DATA(head), &master, sizeof master);
+  if (sendmsg(launch->report, &message, MSG_NOSIGNAL) < 0) return op_fail(call, errno, "hand over terminal");
+  close(master);
+  for (int i = 0; i < 3; i++) launch->child_stdio[i] = slave;
+  return 0;
+}
+
+const struct launch_op mount_launch_ops[] = {
+    {"private-mounts", 0, 0, false, true, op_private_mounts},
+    {"rootfs", 5, 5, false, true, op_rootfs},
+    {"mount", 5, 5, false, true, op_mount},
+    {"bind", 3, 3, false, true, op_bind},
+    {"device", 5, 5, false, true, op_device},
+    {"symlink", 2, 2, false, true, op_symlink},
+    {"directory", 1, 1, false, true, op_directory},
+    {"terminal", 1, 1, false, true, op_terminal},
+    {"mask", 1, 1, false, true, op_mask},
+    {"readonly", 1, 1, false, true, op_readonly},
+    {"readonly-root", 0, 0, false, true, op_readonly_root},
+    {"pivot", 0, 0, false, true, op_pivot},
+};
+const int mount_launch_op_count = sizeof mount_launch_ops / sizeof mount_launch_ops[0];

@@ -1,0 +1,273 @@
+/* Performs a launch plan: op after op, in the monitor up to clone and in the child from there on. */
+#include "kernel.h"
+#include "launcher.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+static struct field op_fields[FIELDS_MAX];
+
+static const struct launch_op *find_in(const struct launch_op *ops, int count, struct field name) {
+  for (int i = 0; i < count; i++)
+    if (field_is(name, ops[i].name)) return &ops[i];
+  return NULL;
+}
+
+static const struct launch_op *find(struct field name) {
+  const struct launch_op *op = find_in(monitor_launch_ops, monitor_launch_op_count, name);
+  if (op == NULL) op = find_in(mount_launch_ops, mount_launch_op_count, name);
+  if (op == NULL) op = find_in(process_launch_ops, process_launch_op_count, name);
+  return op;
+}
+
+static int run_one(struct launch *launch, struct field op_bytes, struct op_call *call) {
+  struct reader reader = {.at = op_bytes.data, .end = op_bytes.data + op_bytes.size};
+  int count = read_fields(reader, op_fields, FIELDS_MAX);
+  if (count < 1 || !is_text(op_fields[0])) return op_fail(call, EINVAL, "read launch op");
+  const struct launch_op *op = find(op_fields[0]);
+  if (op == NULL) return op_fail(call, ENOSYS, "launch op %.64s", op_fields[0].data);
+  call->args = op_fields + 1;
+  call->count = count - 1;
+  if (call->count < op->args_min || call->count > op->args_max)
+    return op_fail(call, EINVAL, "%s: takes %d to %d arguments, got %d", op->name, op->args_min, op->args_max, call->count);
+  bool cloned = launch->report >= 0 && launch->cloned;
+  if (cloned ? !op->in_child : !op->in_monitor)
+    return op_fail(call, EINVAL, "%s: cannot come %s clone", op->name, cloned ? "after" : "before");
+  return op->run(launch, call);
+}
+
+static void report_failure(struct launch *launch, int index, int error, const char *what) {
+  char data[1024];
+  struct writer writer;
+  write_begin(&writer, data, sizeof data);
+  write_text(&writer, "failed");
+  write_number(&writer, (uint64_t)error);
+  write_text(&writer, what);
+  write_number(&writer, (uint64_t)index);
+  size_t size = write_end(&writer);
+  if (size > 0) send(launch->report, data + 4, size - 4, MSG_NOSIGNAL);
+}
+
+int plan_run(struct launch *launch, const struct field *ops, int count, int *index, struct op_call *call) {
+  bool child = false;
+  for (int i = 0; i < count; i++) {
+    *index = i;
+    int result = run_one(launch, ops[i], call);
+    if (result < 0 && child) {
+      report_failure(launch, i, -result, call->what);
+      _exit(1);
+    }
+    if (result < 0) return result;
+    if (launch->pid > 0) return 0;
+    child = launch->cloned;
+  }
+  *index = count;
+  if (child) {
+    report_failure(launch, count, EINVAL, "the plan ends without exec");
+    _exit(1);
+  }
+  return op_fail(call, EINVAL, "the plan ends without clone");
+}
+
+static const struct {
+  const char *word;
+  uint64_t flag;
+} namespaces[] = {{"mount", CLONE_NEWNS}, {"pid", CLONE_NEWPID}, {"network", CLONE_NEWNET},
+                  {"ipc", CLONE_NEWIPC},  {"uts", CLONE_NEWUTS}, {"cgroup", CLONE_NEWCGROUP}};
+
+uint64_t namespace_flags(struct field words) {
+  uint64_t flags = 0;
+  for (size_t at = 0; at < words.size;) {
+    size_t end = at;
+    while (end < words.size && words.data[end] != ' ') end++;
+    uint64_t flag = 0;
+    for (size_t i = 0; i < sizeof namespaces / sizeof namespaces[0]; i++)
+      if (strlen(namespaces[i].word) == end - at && memcmp(namespaces[i].word, words.data + at, end - at) == 0)
+        flag = namespaces[i].flag;
+    if (flag == 0) return 0;
+    flags |= flag;
+    at = end + 1;
+  }
+  return flags;
+}
+
+/* clone <namespaces>: from here on the plan goes on in the child. */
+static int op_clone(struct launch *launch, struct op_call *call) {
+  uint64_t flags = call->args[0].size > 0 ? namespace_flags(call->args[0]) : 0;
+  if (call->args[0].size > 0 && flags == 0) return op_fail(call, EINVAL, "clone: namespaces");
+  int report[2];
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, report) != 0) return op_fail(call, errno, "clone: socket");
+  int pidfd = -1;
+  struct naru_clone_args args = {.flags = flags | CLONE_PIDFD, .pidfd = (uint64_t)(uintptr_t)&pidfd, .exit_signal = SIGCHLD};
+  if (launch->cgroup >= 0) {
+    args.flags |= CLONE_INTO_CGROUP;
+    args.cgroup = (uint64_t)launch->cgroup;
+  }
+  pid_t pid = sys_clone3(&args);
+  if (pid < 0) {
+    int error = errno;
+    close(report[0]);
+    close(report[1]);
+    return op_fail(call, error, "clone");
+  }
+  launch->cloned = true;
+  launch->report = pid == 0 ? report[1] : report[0];
+  close(pid == 0 ? report[0] : report[1]);
+  if (pid == 0) {
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    for (int signal_number = 1; signal_number < NSIG; signal_number++) signal(signal_number, SIG_DFL);
+    return 0;
+  }
+  launch->pid = pid;
+  launch->pidfd = pidfd;
+  return 0;
+}
+
+/* stdio null|pipe|terminal <stdin 0|1> [<columns> <rows>] */
+static int op_stdio(struct launch *launch, struct op_call *call) {
+  bool terminal = field_is(call->args[0], "terminal");
+  bool pipes = field_is(call->args[0], "pipe");
+  if (!terminal && !pipes && !field_is(call->args[0], "null")) return op_fail(call, EINVAL, "stdio: kind");
+  if (terminal) {
+    uint64_t columns = 0, rows = 0;
+    if (call->count == 4 && (!field_number(call->args[2], 65535, &columns) || !field_number(call->args[3], 65535, &rows)))
+      return op_fail(call, EINVAL, "stdio: size");
+    launch->terminal = true;
+    launch->columns = (unsigned)columns;
+    launch->rows = (unsigned)rows;
+    return 0;
+  }
+  int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+  if (null < 0) return op_fail(call, errno, "open /dev/null");
+  for (int i = 0; i < 3; i++) launch->child_stdio[i] = null;
+  int ends[2];
+  if (field_is(call->args[1], "1")) {
+    if (pipe2(ends, O_CLOEXEC) != 0) return op_fail(call, errno, "pipe");
+    launch->child_stdio[0] = ends[0];
+    launch->in = ends[1];
+  }
+  if (!pipes) return 0;
+  if (pipe2(ends, O_CLOEXEC) != 0) return op_fail(call, errno, "pipe");
+  launch->out = ends[0];
+  launch->child_stdio[1] = ends[1];
+  if (pipe2(ends, O_CLOEXEC) != 0) return op_fail(call, errno, "pipe");
+  launch->err = ends[0];
+  launch->child_stdio[2] = ends[1];
+  return 0;
+}
+
+/* log <path> <bytes of a file> <files> */
+static int op_log(struct launch *launch, struct op_call *call) {
+  if (!is_text(call->args[0]) || call->args[0].size > 4000 || !field_number(call->args[1], 1ull << 40, &launch->log_bytes_max) ||
+      !field_number(call->args[2], 100, &launch->log_files_max))
+    return op_fail(call, EINVAL, "log");
+  launch->log_path = call->args[0];
+  return 0;
+}
+
+/* oom-counter <file> <key>: where the kernel counts processes killed for want of memory. */
+static int op_oom_counter(struct launch *launch, struct op_call *call) {
+  if (!is_text(call->args[0]) || !is_text(call->args[1])) return op_fail(call, EINVAL, "oom-counter");
+  launch->oom_path = call->args[0];
+  launch->oom_key = call->args[1];
+  return 0;
+}
+
+/* make-directory <path>: with every parent that is absent. */
+static int op_make_directory(struct launch *launch, struct op_call *call) {
+  (void)launch;
+  char path[4096];
+  struct field to = call->args[0];
+  if (!is_text(to) || to.size == 0 || to.size >= sizeof path || to.data[0] != '/') return op_fail(call, EINVAL, "make-directory");
+  memcpy(path, to.data, to.size + 1);
+  if (mkdir(path, 0755) == 0 || errno == EEXIST) return 0;
+  if (errno != ENOENT) return op_fail(call, errno, "make directory %s", path);
+  for (char *slash = strchr(path + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
+    *slash = 0;
+    if (mkdir(path, 0755) != 0 && errno != EEXIST) return op_fail(call, errno, "make directory %s", path);
+    *slash = '/';
+  }
+  if (mkdir(path, 0755) != 0 && errno != EEXIST) return op_fail(call, errno, "make directory %s", path);
+  return 0;
+}
+
+static int do_write(struct op_call *call) {
+  if (!is_text(call->args[0])) return op_fail(call, EINVAL, "write");
+  const char *path = call->args[0].data;
+  if (write_file(path, call->args[1].data, call->args[1].size) != 0)
+    return op_fail(call, errno, "write %.60s to %.300s", is_text(call->args[1]) ? call->args[1].data : "bytes", path);
+  return 0;
+}
+
+/* write <path> <bytes> */
+static int op_write(struct launch *launch, struct op_call *call) {
+  (void)launch;
+  return do_write(call);
+}
+
+/* try-write <path> <bytes>: as far as the machine's limits for the launcher itself and the kernel's configuration let it. */
+static int op_try_write(struct launch *launch, struct op_call *call) {
+  (void)launch;
+  int result = do_write(call);
+  return result == -EACCES || result == -EPERM || result == -ENOENT || result == -EOPNOTSUPP ? 0 : result;
+}
+
+/* into-cgroup <directory>: clone puts the child there (cgroup v2). */
+static int op_into_cgroup(struct launch *launch, struct op_call *call) {
+  if (!is_text(call->args[0])) return op_fail(call, EINVAL, "into-cgroup");
+  launch->cgroup = open(call->args[0].data, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  return launch->cgroup < 0 ? op_fail(call, errno, "open cgroup %s", call->args[0].data) : 0;
+}
+
+/* pid-namespace <path>: for the child to come. */
+static int op_pid_namespace(struct launch *launch, struct op_call *call) {
+  (void)launch;
+  if (!is_text(call->args[0])) return op_fail(call, EINVAL, "pid-namespace");
+  int fd = open(call->args[0].data, O_RDONLY | O_CLOEXEC);
+  if (fd < 0 || setns(fd, CLONE_NEWPID) != 0) return op_fail(call, errno, "enter pid namespace %s", call->args[0].data);
+  close(fd);
+  return 0;
+}
+
+/* target <pid> <start time>: the process whose namespaces `enter` is about; the same process still, not just the same number. */
+static int op_target(struct launch *launch, struct op_call *call) {
+  uint64_t pid, start;
+  if (!field_number(call->args[0], 1u << 30, &pid) || !field_number(call->args[1], UINT64_MAX, &start))
+    return op_fail(call, EINVAL, "target");
+  launch->target = sys_pidfd_open((pid_t)pid);
+  if (launch->target < 0 || process_start((pid_t)pid) != start) return op_fail(call, ESRCH, "container's process");
+  return 0;
+}
+
+/* enter <namespaces>: those of the target. A pid namespace is entered before clone, everything else after. */
+static int op_enter(struct launch *launch, struct op_call *call) {
+  uint64_t flags = namespace_flags(call->args[0]);
+  if (launch->target < 0 || flags == 0 || ((flags & CLONE_NEWPID) != 0) == launch->cloned) return op_fail(call, EINVAL, "enter");
+  if (setns(launch->target, (int)flags) != 0) return op_fail(call, errno, "enter the container's namespaces");
+  if (flags & CLONE_NEWNS) {
+    launch->root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (launch->root < 0) return op_fail(call, errno, "open the container's root");
+  }
+  return 0;
+}
+
+const struct launch_op monitor_launch_ops[] = {
+    {"stdio", 2, 4, true, false, op_stdio},
+    {"log", 3, 3, true, false, op_log},
+    {"oom-counter", 2, 2, true, false, op_oom_counter},
+    {"make-directory", 1, 1, true, false, op_make_directory},
+    {"write", 2, 2, true, true, op_write},
+    {"try-write", 2, 2, true, true, op_try_write},
+    {"into-cgroup", 1, 1, true, false, op_into_cgroup},
+    {"pid-namespace", 1, 1, true, false, op_pid_namespace},
+    {"target", 2, 2, true, false, op_target},
+    {"enter", 1, 1, true, true, op_enter},
+    {"clone", 1, 1, true, false, op_clone},
+};
+const int monitor_launch_op_count = sizeof monitor_launch_ops / sizeof monitor_launch_ops[0];
