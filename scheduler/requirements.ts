@@ -1,0 +1,122 @@
+// What a pod asks of a node, worked out once per pod so that plugins only compare numbers and strings.
+import type {
+  NodeSelectorTerm,
+  Pod,
+  PodSpec,
+  PreferredSchedulingTerm,
+  Toleration,
+} from "../api/kinds/generated/types.ts";
+import { bytes, cpuMilli } from "../api/kinds/schema/quantity.ts";
+import { type Selector, selectorOf } from "../api/kinds/schema/selector.ts";
+
+export interface SpreadRequirement {
+  readonly topologyKey: string;
+  readonly maxSkew: number;
+  /** False: a wish (ScheduleAnyway). */
+  readonly required: boolean;
+  readonly selector: Selector;
+}
+
+export interface PodRequirements {
+  readonly key: string;
+  readonly namespace: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly cpuMilli: number;
+  readonly memoryBytes: number;
+  readonly storageBytes: number;
+  /** Other resources by name, such as "example.com/gpu". */
+  readonly extended: Readonly<Record<string, number>>;
+  readonly nodeSelector: Readonly<Record<string, string>>;
+  /** Terms of which one must match; undefined: no demand. */
+  readonly requiredTerms: readonly NodeSelectorTerm[] | undefined;
+  readonly preferredTerms: readonly PreferredSchedulingTerm[];
+  readonly tolerations: readonly Toleration[];
+  /** "hostIP/protocol/port" of every host port. */
+  readonly hostPorts: readonly string[];
+  readonly spread: readonly SpreadRequirement[];
+  /** uid of the controller, whose pods are kept apart as a wish; "" when it has none. */
+  readonly ownerUid: string;
+  /** Pods of one class have the same demands on a node's own description and share what was found. */
+  readonly classKey: string;
+}
+
+/** Works out what `pod` asks of a node. Throws on quantities that validation should have refused. */
+export function requirementsOf(pod: Pod): PodRequirements {
+  const spec: PodSpec = pod.spec ?? { containers: [] };
+  const requests = totalRequests(spec);
+  const { cpu = 0, memory = 0, "ephemeral-storage": storage = 0, ...extended } = requests;
+  const affinity = spec.affinity?.nodeAffinity;
+  const nodeSelector = spec.nodeSelector ?? {};
+  const requiredTerms = affinity?.requiredDuringSchedulingIgnoredDuringExecution?.nodeSelectorTerms;
+  const preferredTerms = affinity?.preferredDuringSchedulingIgnoredDuringExecution ?? [];
+  const tolerations = spec.tolerations ?? [];
+  return {
+    key: `${pod.metadata?.namespace ?? ""}/${pod.metadata?.name ?? ""}`,
+    namespace: pod.metadata?.namespace ?? "",
+    labels: pod.metadata?.labels ?? {},
+    cpuMilli: cpu,
+    memoryBytes: memory,
+    storageBytes: storage,
+    extended,
+    nodeSelector,
+    requiredTerms,
+    preferredTerms,
+    tolerations,
+    hostPorts: hostPortsOf(spec),
+    spread: (spec.topologySpreadConstraints ?? []).map((constraint) => ({
+      topologyKey: constraint.topologyKey,
+      maxSkew: constraint.maxSkew,
+      required: constraint.whenUnsatisfiable === "DoNotSchedule",
+      // No selector counts no pods.
+      selector: selectorOf(constraint.labelSelector) ?? [{ key: "", operator: "Exists", values: [] }],
+    })),
+    ownerUid: pod.metadata?.ownerReferences?.find((owner) => owner.controller === true)?.uid ?? "",
+    classKey: JSON.stringify([nodeSelector, requiredTerms, preferredTerms, tolerations]),
+  };
+}
+
+// Containers run together, init containers one after another before them; sidecars (restartable init containers) stay.
+// Source: Kubernetes, "Resource sharing within containers" of init containers.
+function totalRequests(spec: PodSpec): Record<string, number> {
+  const running: Record<string, number> = {};
+  for (const container of spec.containers) add(running, container.resources?.requests);
+  const peak: Record<string, number> = {};
+  const sidecars: Record<string, number> = {};
+  for (const container of spec.initContainers ?? []) {
+    if (container.restartPolicy === "Always") {
+      add(sidecars, container.resources?.requests);
+      raise(peak, sidecars);
+    } else {
+      const during = { ...sidecars };
+      add(during, container.resources?.requests);
+      raise(peak, during);
+    }
+  }
+  for (const [name, amount] of Object.entries(sidecars)) running[name] = (running[name] ?? 0) + amount;
+  raise(running, peak);
+  add(running, spec.overhead);
+  return running;
+}
+
+function add(total: Record<string, number>, requests: Readonly<Record<string, string | number>> | undefined): void {
+  for (const [name, quantity] of Object.entries(requests ?? {})) {
+    total[name] = (total[name] ?? 0) + amountOf(name, quantity);
+  }
+}
+
+function raise(total: Record<string, number>, other: Readonly<Record<string, number>>): void {
+  for (const [name, amount] of Object.entries(other)) total[name] = Math.max(total[name] ?? 0, amount);
+}
+
+/** Thousandths for cpu, whole units for everything else. */
+export function amountOf(resource: string, quantity: string | number): number {
+  return resource === "cpu" ? cpuMilli(quantity) : bytes(quantity);
+}
+
+function hostPortsOf(spec: PodSpec): readonly string[] {
+  return spec.containers.flatMap((container) =>
+    (container.ports ?? [])
+      .filter((port) => port.hostPort !== undefined && port.hostPort > 0)
+      .map((port) => `${port.hostIP ?? "0.0.0.0"}/${port.protocol ?? "TCP"}/${port.hostPort}`),
+  );
+}
