@@ -1,0 +1,81 @@
+// Who may import whom, read from the imports themselves, so that the table in ARCHITECTURE.md stays true.
+import { deepEqual, ok } from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { glob } from "node:fs/promises";
+import { dirname, join, normalize } from "node:path";
+import { test } from "node:test";
+
+const root = new URL("..", import.meta.url).pathname;
+
+// First match wins. A room may import itself, and rooms that its line names.
+const mayImport: readonly (readonly [room: string, rooms: readonly string[]])[] = [
+  ["lib", []],
+  ["proto", []],
+  ["api/kinds", ["lib"]],
+  ["api/store", ["lib", "api/kinds"]],
+  ["node-agent/runtime", ["lib", "node-agent/images/images.ts"]],
+  ["node-agent/images", ["lib", "node-agent/runtime/runtime.ts"]],
+  ["node-agent/network", ["lib", "api/kinds", "node-agent/launcher", "node-agent/runtime"]],
+  ["node-agent/volumes", ["lib", "api/kinds", "node-agent/runtime/runtime.ts"]],
+  ["node-agent", ["lib", "api/kinds", "proto"]],
+  ["api", ["lib", "proto", "client"]],
+  ["client", ["lib", "api/kinds", "api"]],
+  ["scheduler", ["lib", "api/kinds", "client"]],
+  ["controllers", ["lib", "api/kinds", "client"]],
+  ["server", ["lib", "api", "client", "controllers", "scheduler", "proto"]],
+  ["charts", ["lib"]],
+  ["cli", ["lib", "api/kinds", "api/pki", "api/store", "client", "charts", "server", "node-agent"]],
+];
+// Files that decide and do nothing else.
+const pure = [
+  /^api\/kinds\//,
+  /^scheduler\/(schedule|snapshot|requirements|profile|plugin)\.ts$/,
+  /^scheduler\/plugins\//,
+];
+
+const files = (
+  await Array.fromAsync(
+    glob("{api,charts,cli,client,controllers,lib,node-agent,proto,scheduler,server}/**/*.ts", { cwd: root }),
+  )
+)
+  .filter((file) => !/\.test\.ts$|\/contract\.ts$|\/(build|image)\//.test(file) && !file.includes("node_modules"))
+  .sort();
+
+test("rooms import only what the table allows", () => {
+  ok(files.length > 50, "the check must look at the real files");
+  deepEqual(
+    files.flatMap((file) =>
+      importsOf(file)
+        .filter((target) => !allowed(file, target))
+        .map((target) => `${file} -> ${target}`),
+    ),
+    [],
+  );
+});
+
+test("pure files reach for nothing outside", () => {
+  const found = files
+    .filter((file) => pure.some((pattern) => pattern.test(file)))
+    .filter((file) =>
+      /from "node:|Date\.now\(|Math\.random\(|\basync\b|\bawait\b/.test(
+        readFileSync(join(root, file), "utf8").replace(/\/\/.*/g, ""),
+      ),
+    );
+  deepEqual(found, []);
+});
+
+function allowed(file: string, target: string): boolean {
+  const line = mayImport.find(([room]) => inside(file, room));
+  return line !== undefined && (inside(target, line[0]) || line[1].some((room) => inside(target, room)));
+}
+
+function inside(file: string, room: string): boolean {
+  return file === room || file.startsWith(`${room}/`);
+}
+
+function importsOf(file: string): readonly string[] {
+  const text = readFileSync(join(root, file), "utf8");
+  return [...text.matchAll(/(?:from|import\()\s*"(\.[^"]+)"/g)].map(([, path]) =>
+    normalize(join(dirname(file), path ?? "")),
+  );
+}
