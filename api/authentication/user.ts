@@ -1,0 +1,20 @@
+// Who makes a request: a name and groups, as client certificates and tokens give them.
+
+export interface User {
+  readonly name: string;
+  readonly groups: readonly string[];
+}
+
+export const mastersGroup = "system:masters";
+export const nodesGroup = "system:nodes";
+export const monitoringGroup = "naru:monitoring";
+export const authenticatedGroup = "system:authenticated";
+export const unauthenticatedGroup = "system:unauthenticated";
+export const nodeUserPrefix = "system:node:";
+
+export const anonymous: User = { name: "system:anonymous", groups: [unauthenticatedGroup] };
+
+/** A component of the server, such as componentUser("kube-scheduler"). */
+export function componentUser(name: string): User {
+  return { name: `system:${name}`, groups: [authenticatedGroup] };
+}
