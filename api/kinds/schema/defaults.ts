@@ -36,7 +36,7 @@ function hasDefaults(schema: Schema, schemas: Schemas): boolean {
   const answer = known.get(schema);
   if (answer !== undefined) return answer;
   known.set(schema, false); // A type that contains itself adds nothing by that.
-  const parts = [...Object.values(schema.properties ?? {}), schema.items ?? {}, schema.values ?? {}];
+  const parts = [...Object.values(schema.properties ?? {}), schema.items, schema.values].filter((p) => p !== undefined);
   const found = parts.some((part) => part.default !== undefined || hasDefaults(resolve(part, schemas), schemas));
   known.set(schema, found);
   return found;
