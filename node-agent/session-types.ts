@@ -87,10 +87,26 @@ export interface StreamEnd {
 /** Serves one stream to its end. A rejection becomes an end with exit code 1 and the error's message. */
 export type StreamHandler = (stream: NodeStream) => Promise<StreamEnd>;
 
+/** Whether the server hears this node; times are the clock's monotonicMs. */
+export interface ConnectionState {
+  /** False also while a connection stands on which nothing is answered. */
+  readonly connected: boolean;
+  /** When `connected` last changed. */
+  readonly sinceMs: number;
+  /**
+   * Everything sent up to then has certainly reached the server: no server can have counted this node as silent before. Fencing counts
+   * from here. Undefined before the first answer.
+   */
+  readonly confirmedMs: number | undefined;
+}
+
 /** What main.ts asks of the session. */
 export interface AgentSession {
   readonly cache: NodeCache;
   readonly reports: Reports;
+  readonly connection: ConnectionState;
+  /** Calls back when `connection.connected` changes. Returns how to stop. */
+  onConnectionChange(listener: (state: ConnectionState) => void): () => void;
   /** Connects and reconnects until aborted. */
   run(signal: AbortSignal): Promise<void>;
   /** Announces a planned stop; resolves when the server has it, or after a short wait when no server can be reached. */

@@ -1,0 +1,115 @@
+// What the agent has to say and the server has not yet acknowledged: the latest status per pod and of the node, pods that are gone,
+// and a bounded queue of events. A new session, or silence for too long, sends it again.
+import { create } from "@bufbuild/protobuf";
+import {
+  type AgentMessage,
+  AgentMessageSchema,
+  EventReportSchema,
+  NodeStatusReportSchema,
+  PodGoneSchema,
+  PodStatusReportSchema,
+} from "../proto/generated/node_pb.ts";
+import type { PodName, Reports } from "./session-types.ts";
+
+export interface Outbox extends Reports {
+  /** The next message to send, undefined when nothing waits. It counts as sent at `nowMs`. */
+  next(nowMs: number): AgentMessage | undefined;
+  acknowledged(sequence: bigint): void;
+  /** Makes everything unacknowledged that was sent before `sentBeforeMs` wait again. True when there is such. */
+  resend(sentBeforeMs: number): boolean;
+  /** A number for another message that wants an acknowledgement. */
+  nextSequence(): bigint;
+  readonly unacknowledged: number;
+}
+
+/** Beyond it the oldest events are dropped. */
+const eventsMax = 200;
+
+type Content = AgentMessage["message"];
+
+interface Entry {
+  readonly slot: string;
+  readonly sequence: bigint;
+  readonly content: Content;
+  sentMs: number | undefined;
+}
+
+/** `onReport` is called after each report, so that the session sends. */
+export function openOutbox(onReport: () => void): Outbox {
+  const entries = new Map<string, Entry>();
+  const bySequence = new Map<bigint, Entry>();
+  // Slots that wait to be sent, oldest first.
+  const waiting = new Set<string>();
+  const events: Entry["content"][] = [];
+  let sequence = 0n;
+
+  const put = (slot: string, content: Content) => {
+    const old = entries.get(slot);
+    if (old !== undefined) bySequence.delete(old.sequence);
+    const entry: Entry = { slot, sequence: ++sequence, content, sentMs: undefined };
+    entries.set(slot, entry);
+    bySequence.set(entry.sequence, entry);
+    waiting.add(slot);
+    onReport();
+  };
+
+  return {
+    podStatus: (pod, status) => put(`status/${pod.uid}`, statusContent(pod, encode(status))),
+    podGone: (pod) => {
+      put(`gone/${pod.uid}`, {
+        case: "podGone",
+        value: create(PodGoneSchema, { namespace: pod.namespace, name: pod.name, uid: pod.uid }),
+      });
+    },
+    nodeStatus: (status) =>
+      put("node", { case: "nodeStatus", value: create(NodeStatusReportSchema, { status: encode(status) }) }),
+    event: (event) => {
+      events.push({ case: "event", value: create(EventReportSchema, { event: encode(event) }) });
+      if (events.length > eventsMax) events.shift();
+      onReport();
+    },
+    next: (nowMs) => {
+      for (const slot of waiting) {
+        waiting.delete(slot);
+        const entry = entries.get(slot);
+        if (entry === undefined) continue;
+        entry.sentMs = nowMs;
+        return create(AgentMessageSchema, { message: entry.content, sequence: entry.sequence });
+      }
+      const message = events.shift();
+      return message === undefined ? undefined : create(AgentMessageSchema, { message });
+    },
+    acknowledged: (acknowledgedSequence) => {
+      const entry = bySequence.get(acknowledgedSequence);
+      if (entry === undefined) return; // superseded, or told twice
+      bySequence.delete(acknowledgedSequence);
+      entries.delete(entry.slot);
+      waiting.delete(entry.slot);
+    },
+    resend: (sentBeforeMs) => {
+      let found = false;
+      for (const entry of entries.values()) {
+        if (entry.sentMs === undefined || entry.sentMs >= sentBeforeMs) continue;
+        entry.sentMs = undefined;
+        waiting.add(entry.slot);
+        found = true;
+      }
+      return found;
+    },
+    nextSequence: () => ++sequence,
+    get unacknowledged() {
+      return entries.size;
+    },
+  };
+}
+
+function statusContent(pod: PodName, status: Uint8Array): Content {
+  return {
+    case: "podStatus",
+    value: create(PodStatusReportSchema, { namespace: pod.namespace, name: pod.name, uid: pod.uid, status }),
+  };
+}
+
+function encode(value: unknown): Uint8Array<ArrayBuffer> {
+  return new TextEncoder().encode(JSON.stringify(value));
+}
