@@ -1,0 +1,114 @@
+// From a pod's container to what the runtime starts. Pure: everything looked up or made on disk comes in.
+import type { Container, Pod } from "../../api/kinds/generated/types.ts";
+import type { Image } from "../images/images.ts";
+import type { ContainerSpec, Mount, Namespace, Sandbox } from "../runtime/runtime.ts";
+import { ConfigError } from "./container-env.ts";
+import { containerId, writeLabels } from "./container-labels.ts";
+import { expand } from "./expand.ts";
+import type { ContainerRole } from "./pod-state.ts";
+import { containerResources } from "./resource-limits.ts";
+import { confinement, containerUser, type UnixUser } from "./security.ts";
+import { standardMounts } from "./standard-mounts.ts";
+
+export interface ContainerSpecInput {
+  readonly pod: Pod;
+  readonly container: Container;
+  readonly role: ContainerRole;
+  readonly attempt: number;
+  readonly image: Image;
+  /** The image's own user, resolved in its files. */
+  readonly imageUser: UnixUser;
+  readonly env: ReadonlyMap<string, string>;
+  readonly rootfs: Mount;
+  /** Volumes and the files that the agent makes (/etc/hosts, …), outermost first. */
+  readonly mounts: readonly Mount[];
+  readonly sandbox: Sandbox;
+  readonly hostname: string;
+  readonly logPath: string;
+  readonly memoryCapacityBytes: number;
+  readonly seccompProfile: (name: string) => unknown;
+}
+
+/** Throws ConfigError for what cannot be made. */
+export function containerSpec(input: ContainerSpecInput): ContainerSpec {
+  const { pod, container, image } = input;
+  const uid = pod.metadata?.uid ?? "";
+  const id = containerId(uid, container.name, input.attempt);
+  const confined = confinement(pod, container, input.seccompProfile);
+  const user = containerUser(pod, container, input.imageUser, image.config.user);
+  return {
+    id,
+    labels: writeLabels({
+      podUid: uid,
+      podNamespace: pod.metadata?.namespace ?? "default",
+      podName: pod.metadata?.name ?? "",
+      name: container.name,
+      role: input.role,
+      attempt: input.attempt,
+      image: container.image ?? "",
+      imageId: image.id,
+    }),
+    args: commandLine(container, image, input.env),
+    env: environment(input.env, container, user.uid, input.hostname),
+    cwd: workingDir(container, image),
+    user,
+    terminal: container.tty === true,
+    stdin: container.stdin === true,
+    ...(pod.spec?.hostNetwork === true ? {} : { hostname: input.hostname }),
+    rootfs: input.rootfs,
+    mounts: [...standardMounts(confined.privileged, pod.spec?.hostNetwork === true), ...input.mounts],
+    namespaces: namespaces(pod, input.sandbox),
+    cgroupPath: `pod${uid}/${id}`,
+    resources: containerResources(container, pod, input.memoryCapacityBytes),
+    // The sandbox sets the pod's sysctls: they belong to its namespaces.
+    sysctls: {},
+    rlimits: [{ type: "RLIMIT_NOFILE", soft: 1_048_576, hard: 1_048_576 }],
+    logPath: input.logPath,
+    ...confined,
+  };
+}
+
+// command replaces entrypoint and cmd; args alone replace cmd.
+function commandLine(container: Container, image: Image, env: ReadonlyMap<string, string>): readonly string[] {
+  const expanded = (words: readonly string[]) => words.map((word) => expand(word, (name) => env.get(name)));
+  const { command = [], args = [] } = container;
+  const line =
+    command.length > 0
+      ? [...expanded(command), ...expanded(args)]
+      : [...image.config.entrypoint, ...(args.length > 0 ? expanded(args) : image.config.cmd)];
+  if (line.length === 0)
+    throw new ConfigError(`no command specified: neither the image nor container ${container.name} has one`);
+  return line;
+}
+
+function environment(
+  env: ReadonlyMap<string, string>,
+  container: Container,
+  uid: number,
+  hostname: string,
+): readonly string[] {
+  const all = new Map(env);
+  if (!all.has("PATH")) all.set("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+  if (!all.has("HOSTNAME")) all.set("HOSTNAME", hostname);
+  if (uid === 0 && !all.has("HOME")) all.set("HOME", "/root");
+  if (container.tty === true && !all.has("TERM")) all.set("TERM", "xterm");
+  return [...all].map(([name, value]) => `${name}=${value}`);
+}
+
+function workingDir(container: Container, image: Image): string {
+  const dir = container.workingDir ?? "";
+  if (dir !== "") return dir;
+  return image.config.workingDir === "" ? "/" : image.config.workingDir;
+}
+
+function namespaces(pod: Pod, sandbox: Sandbox): readonly Namespace[] {
+  const spec = pod.spec ?? { containers: [] };
+  return [
+    { type: "mount" },
+    ...(spec.hostPID === true ? [] : [{ type: "pid" as const }]),
+    { type: "cgroup" },
+    ...(spec.hostNetwork === true ? [] : [{ type: "network" as const, path: sandbox.networkPath }]),
+    ...(spec.hostIPC === true ? [] : [{ type: "ipc" as const, path: sandbox.ipcPath }]),
+    ...(spec.hostNetwork === true ? [] : [{ type: "uts" as const, path: sandbox.utsPath }]),
+  ];
+}

@@ -1,0 +1,168 @@
+// The containers' part of next-step.ts: which of them to start, restart or stop now. Pure.
+
+import type { Container, Pod } from "../../api/kinds/generated/types.ts";
+import { unreachable } from "../../lib/assert.ts";
+import { type ContainerRecord, type ContainerRole, containersOf, isAlive, type Termination } from "./pod-state.ts";
+import { restartAtMs } from "./restart-backoff.ts";
+
+export type ContainerStep =
+  | { readonly do: "start"; readonly name: string; readonly attempt: number }
+  | { readonly do: "stop"; readonly name: string; readonly graceMs: number; readonly message: string }
+  /** It is stopping already, with a longer grace period. */
+  | { readonly do: "hurry"; readonly name: string; readonly deadlineMs: number }
+  /** Gives up a pull or a start that is under way. */
+  | { readonly do: "cancel"; readonly name: string }
+  /** Says that it waits before its restart. */
+  | { readonly do: "noteBackoff"; readonly name: string; readonly untilMs: number };
+
+export interface RunPlan {
+  readonly steps: readonly ContainerStep[];
+  /** When to ask again if nothing changes. */
+  readonly untilMs: number | undefined;
+  /** Set when no container runs or will run again. */
+  readonly outcome: "Succeeded" | "Failed" | undefined;
+}
+
+const nothing: RunPlan = { steps: [], untilMs: undefined, outcome: undefined };
+
+/** Init containers one after the other, then the rest side by side; sidecars go on until the main containers have ended. */
+export function planRun(pod: Pod, observed: readonly ContainerRecord[], nowMs: number): RunPlan {
+  const all = withSpecs(pod, observed);
+  const mains = all.filter(({ record }) => record.role === "main");
+  const sidecars = all.filter(({ record }) => record.role === "sidecar");
+  const init = initialised(observed) ? { plans: sidecars.map(planOne), state: "done" as const } : planInit();
+  if (init.state === "failed") return finish("Failed");
+  if (init.state === "busy") return merge(init.plans);
+  if (mains.every(({ record }) => isFinal(record, pod))) {
+    return finish(mains.every(({ record }) => exitOf(record)?.exitCode === 0) ? "Succeeded" : "Failed");
+  }
+  return merge([...init.plans, ...mains.map(planOne)]);
+
+  function planOne(each: { readonly record: ContainerRecord; readonly container: Container }): RunPlan {
+    return planContainer(each.record, each.container, pod, nowMs);
+  }
+
+  function planInit(): { readonly plans: readonly RunPlan[]; readonly state: "done" | "busy" | "failed" } {
+    const plans: RunPlan[] = [];
+    for (const each of all) {
+      if (each.record.role === "main") break;
+      if (each.record.role === "init" && exitOf(each.record)?.exitCode === 0) continue;
+      if (each.record.role === "init" && isFinal(each.record, pod)) return { plans, state: "failed" };
+      plans.push(planOne(each));
+      const started = each.record.now.phase === "Running" && each.record.now.started;
+      if (each.record.role === "init" || !started) return { plans, state: "busy" };
+    }
+    return { plans, state: "done" };
+  }
+
+  function finish(outcome: "Succeeded" | "Failed"): RunPlan {
+    const left = all.filter(({ record }) => isAlive(record));
+    if (left.length === 0) return { ...nothing, outcome };
+    return {
+      ...nothing,
+      steps: left.flatMap(({ record }) => stopOne(record, defaultGraceMs(pod), "The pod's containers have ended")),
+    };
+  }
+}
+
+/** Main containers at the same time; sidecars when those are gone. */
+export function planStop(observed: readonly ContainerRecord[], graceMs: number): readonly ContainerStep[] {
+  const alive = observed.filter(isAlive);
+  const first = alive.filter(({ role }) => role !== "sidecar");
+  return (first.length > 0 ? first : alive).flatMap((record) =>
+    stopOne(record, graceMs, `Stopping container ${record.name}`),
+  );
+}
+
+/** A main container has been started at some time: the init containers are behind. */
+export function initialised(observed: readonly ContainerRecord[]): boolean {
+  return observed.some(
+    ({ role, now, attempt, last }) =>
+      role === "main" && (now.phase !== "Waiting" || attempt > 0 || last !== undefined || now.reason !== ""),
+  );
+}
+
+/** It has ended and its restart policy leaves it so. */
+export function isFinal(record: ContainerRecord, pod: Pod): boolean {
+  return record.now.phase === "Exited" && !shouldRestart(record.role, pod.spec?.restartPolicy, record.now.exit);
+}
+
+/** The grace period of the pod's own spec, ms. */
+export function defaultGraceMs(pod: Pod): number {
+  return (pod.spec?.terminationGracePeriodSeconds ?? 30) * 1000;
+}
+
+function planContainer(record: ContainerRecord, container: Container, pod: Pod, nowMs: number): RunPlan {
+  const { name, now, attempt } = record;
+  switch (now.phase) {
+    case "Waiting":
+      if (nowMs >= now.retryAtMs) return { ...nothing, steps: [{ do: "start", name, attempt }] };
+      return { ...nothing, untilMs: now.retryAtMs };
+    case "Starting":
+    case "Stopping":
+      return nothing;
+    case "Running":
+      if (now.unhealthy !== undefined) {
+        const graceMs = now.unhealthy.graceMs ?? defaultGraceMs(pod);
+        return { ...nothing, steps: [{ do: "stop", name, graceMs, message: now.unhealthy.message }] };
+      }
+      if (now.image !== container.image) {
+        const message = `Container ${name} definition changed, will be restarted`;
+        return { ...nothing, steps: [{ do: "stop", name, graceMs: defaultGraceMs(pod), message }] };
+      }
+      return nothing;
+    case "Exited": {
+      if (isFinal(record, pod)) return nothing;
+      const atMs = restartAtMs(record.backoff, now.exit.finishedAtMs);
+      if (nowMs >= atMs) return { ...nothing, steps: [{ do: "start", name, attempt: attempt + 1 }] };
+      const steps: readonly ContainerStep[] = now.backoffNoted ? [] : [{ do: "noteBackoff", name, untilMs: atMs }];
+      return { ...nothing, steps, untilMs: atMs };
+    }
+    default:
+      return unreachable(now);
+  }
+}
+
+function stopOne(record: ContainerRecord, graceMs: number, message: string): readonly ContainerStep[] {
+  const { name, now } = record;
+  switch (now.phase) {
+    case "Starting":
+      return [{ do: "cancel", name }];
+    case "Running":
+      return [{ do: "stop", name, graceMs, message }];
+    case "Stopping":
+      return now.sinceMs + graceMs < now.deadlineMs ? [{ do: "hurry", name, deadlineMs: now.sinceMs + graceMs }] : [];
+    case "Waiting":
+    case "Exited":
+      return [];
+    default:
+      return unreachable(now);
+  }
+}
+
+function shouldRestart(role: ContainerRole, policy: string | undefined, exit: Termination): boolean {
+  if (role === "sidecar") return true;
+  if (role === "init") return policy !== "Never" && exit.exitCode !== 0;
+  if (policy === "Never") return false;
+  return policy === "OnFailure" ? exit.exitCode !== 0 : true;
+}
+
+function exitOf(record: ContainerRecord): Termination | undefined {
+  return record.now.phase === "Exited" ? record.now.exit : undefined;
+}
+
+function withSpecs(pod: Pod, observed: readonly ContainerRecord[]) {
+  return containersOf(pod).flatMap(({ container }) => {
+    const record = observed.find(({ name }) => name === container.name);
+    return record === undefined ? [] : [{ record, container }];
+  });
+}
+
+function merge(plans: readonly RunPlan[]): RunPlan {
+  const times = plans.flatMap(({ untilMs }) => (untilMs === undefined ? [] : [untilMs]));
+  return {
+    steps: plans.flatMap(({ steps }) => steps),
+    untilMs: times.length === 0 ? undefined : Math.min(...times),
+    outcome: undefined,
+  };
+}

@@ -1,0 +1,147 @@
+// What the agent knows of one pod and its containers: the states that next-step.ts moves between.
+import type { Container, Pod } from "../../api/kinds/generated/types.ts";
+
+export type PodState =
+  /** Nothing made yet, or not looked at since the agent started. */
+  | { readonly phase: "Accepted" }
+  /** Sandbox, network and volumes are being made. */
+  | { readonly phase: "SettingUp" }
+  | {
+      readonly phase: "SetUpFailed";
+      readonly message: string;
+      readonly failures: number;
+      readonly retryAtMs: number;
+    }
+  /** Sandbox, network and volumes are there: containers may run. */
+  | { readonly phase: "Up" }
+  /** All containers ended for good. Logs and exit codes are kept until the pod is deleted. */
+  | {
+      readonly phase: "Finished";
+      readonly outcome: "Succeeded" | "Failed";
+      readonly reason: string;
+      readonly message: string;
+      /** Sandbox, network and volumes: still there, being removed, removed. */
+      readonly leftovers: "here" | "going" | "gone";
+    }
+  | { readonly phase: "TearingDown" }
+  | { readonly phase: "TearDownFailed"; readonly failures: number; readonly retryAtMs: number }
+  /** Nothing is left on this node. */
+  | { readonly phase: "Gone" };
+
+/** How a run of a container ended. */
+export interface Termination {
+  readonly id: string;
+  readonly exitCode: number;
+  readonly signal?: number;
+  /** "Completed", "Error", "OOMKilled", "StartError", "ContainerCannotRun" */
+  readonly reason: string;
+  readonly message: string;
+  readonly startedAtMs: number;
+  readonly finishedAtMs: number;
+}
+
+export type ContainerPhase =
+  /** Not running; the next try is not made before `retryAtMs`. */
+  | {
+      readonly phase: "Waiting";
+      readonly reason: string;
+      readonly message: string;
+      readonly retryAtMs: number;
+    }
+  /** Its image is being found or pulled, its process made. */
+  | { readonly phase: "Starting" }
+  | {
+      readonly phase: "Running";
+      readonly id: string;
+      readonly startedAtMs: number;
+      /** The image name it was started from, to notice a change of the spec. */
+      readonly image: string;
+      /** Startup probe passed, or none. */
+      readonly started: boolean;
+      readonly ready: boolean;
+      /** Why a probe or hook wants it ended; undefined while all is well. */
+      readonly unhealthy: { readonly message: string; readonly graceMs: number | undefined } | undefined;
+    }
+  /** Asked to end; still runs. */
+  | {
+      readonly phase: "Stopping";
+      readonly id: string;
+      readonly startedAtMs: number;
+      readonly sinceMs: number;
+      readonly deadlineMs: number;
+    }
+  | {
+      readonly phase: "Exited";
+      readonly exit: Termination;
+      /** The back-off before its restart was made known. */
+      readonly backoffNoted: boolean;
+    };
+
+export type ContainerRole = "init" | "sidecar" | "main";
+
+export interface ContainerRecord {
+  readonly name: string;
+  readonly role: ContainerRole;
+  /** Number of the current or last run, from 0: its restart count. */
+  readonly attempt: number;
+  readonly now: ContainerPhase;
+  /** The run before. */
+  readonly last: Termination | undefined;
+  /** Config digest and pinned name of the image last used. */
+  readonly imageId: string;
+  /** Doubles with each crash; see restart-backoff.ts. */
+  readonly backoff: Backoff | undefined;
+  readonly pull: Backoff | undefined;
+}
+
+export interface Backoff {
+  readonly delayMs: number;
+  readonly updatedAtMs: number;
+}
+
+/** What should become of a pod. */
+export type Intent =
+  | { readonly do: "run" }
+  | {
+      readonly do: "stop";
+      readonly graceMs: number;
+      /** "gone": leave nothing; "failed": keep logs and exit codes. */
+      readonly then: "gone" | "failed";
+      readonly reason: string;
+      readonly message: string;
+    };
+
+export interface Wanted {
+  readonly pod: Pod;
+  readonly intent: Intent;
+}
+
+/** The containers of a pod in the order of their start. */
+export function containersOf(pod: Pod): readonly { readonly container: Container; readonly role: ContainerRole }[] {
+  return [
+    ...(pod.spec?.initContainers ?? []).map((container) => ({
+      container,
+      role: container.restartPolicy === "Always" ? ("sidecar" as const) : ("init" as const),
+    })),
+    ...(pod.spec?.containers ?? []).map((container) => ({ container, role: "main" as const })),
+  ];
+}
+
+/** A container that never ran here. */
+export function newContainer(name: string, role: ContainerRole, attempt = 0): ContainerRecord {
+  return {
+    name,
+    role,
+    attempt,
+    now: { phase: "Waiting", reason: "", message: "", retryAtMs: 0 },
+    last: undefined,
+    imageId: "",
+    backoff: undefined,
+    pull: undefined,
+  };
+}
+
+/** A process of it may exist, or come to exist without a further decision. */
+export function isAlive(container: ContainerRecord): boolean {
+  return container.now.phase === "Starting" || container.now.phase === "Running" || container.now.phase === "Stopping";
+}

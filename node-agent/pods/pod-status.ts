@@ -1,0 +1,144 @@
+// A pod's status as Kubernetes reports it, out of its state and its containers' records. Pure.
+
+import type { Pod, PodCondition, PodStatus } from "../../api/kinds/generated/types.ts";
+import { timestamp } from "../../lib/clock.ts";
+import { containerStatus, isReady, type StatusContext } from "./container-status.ts";
+import { initialised } from "./next-container-step.ts";
+import { type ContainerRecord, type ContainerRole, containersOf, type PodState, type Wanted } from "./pod-state.ts";
+import { qosClass } from "./resource-limits.ts";
+
+export interface PodStatusInput {
+  readonly state: PodState;
+  readonly wanted: Wanted;
+  readonly containers: readonly ContainerRecord[];
+  readonly ips: readonly string[];
+  readonly hostIp: string;
+  /** The status reported before: times of conditions that stay, and what others have set, are taken from it. */
+  readonly previous: PodStatus;
+  readonly startedAtMs: number;
+  readonly imageOf: StatusContext["imageOf"];
+}
+
+export function podStatus(input: PodStatusInput, nowMs: number): PodStatus {
+  const { state, containers, previous, ips, hostIp } = input;
+  const { pod } = input.wanted;
+  const finished = state.phase === "Finished" ? state : undefined;
+  const context: StatusContext = {
+    pod,
+    podInitialised: isInitialised(input),
+    ending: finished !== undefined || input.wanted.intent.do === "stop",
+    imageOf: input.imageOf,
+  };
+  const statuses = (role: (role: ContainerRole) => boolean) =>
+    containersOf(pod).flatMap(({ container }) => {
+      const record = containers.find(({ name }) => name === container.name);
+      return record !== undefined && role(record.role) ? [containerStatus(record, container, context)] : [];
+    });
+  const initStatuses = statuses((role) => role !== "main");
+  return {
+    phase: finished === undefined ? phaseOf(input) : finished.outcome,
+    conditions: conditions(input, nowMs),
+    ...(finished !== undefined && finished.reason !== "" ? { reason: finished.reason } : {}),
+    ...(finished !== undefined && finished.message !== "" ? { message: finished.message } : {}),
+    hostIP: hostIp,
+    hostIPs: [{ ip: hostIp }],
+    ...(ips[0] === undefined ? {} : { podIP: ips[0], podIPs: ips.map((ip) => ({ ip })) }),
+    startTime: previous.startTime ?? timestamp(input.startedAtMs),
+    ...(initStatuses.length === 0 ? {} : { initContainerStatuses: initStatuses }),
+    containerStatuses: statuses((role) => role === "main"),
+    qosClass: previous.qosClass ?? qosClass(pod),
+    ...(pod.metadata?.generation === undefined ? {} : { observedGeneration: pod.metadata.generation }),
+  };
+}
+
+// "Running" from the first container's start on; "Pending" before.
+function phaseOf({ containers }: PodStatusInput): "Pending" | "Running" {
+  const ran = containers.some(
+    ({ role, now, last, attempt }) =>
+      role === "main" &&
+      (now.phase === "Running" ||
+        now.phase === "Stopping" ||
+        now.phase === "Exited" ||
+        last !== undefined ||
+        attempt > 0),
+  );
+  return ran ? "Running" : "Pending";
+}
+
+function isInitialised({ containers, state }: PodStatusInput): boolean {
+  if (initialised(containers) || (state.phase === "Finished" && state.outcome === "Succeeded")) return true;
+  return containers.every((record) => {
+    if (record.role === "main") return true;
+    return record.role === "init" ? isReady(record) : record.now.phase === "Running" && record.now.started;
+  });
+}
+
+function conditions(input: PodStatusInput, nowMs: number): readonly PodCondition[] {
+  const { state, containers, previous, wanted } = input;
+  const finished = state.phase === "Finished" ? state : undefined;
+  const names = (list: readonly ContainerRecord[]) => `[${list.map(({ name }) => name).join(" ")}]`;
+  const ready = containers.filter(({ role }) => role !== "init");
+  const unready = ready.filter((record) => !isReady(record));
+  const waitingInit = containers.filter((record) => record.role === "init" && !isReady(record));
+  const initOk = isInitialised(input);
+  const containersReady: Draft =
+    finished !== undefined
+      ? { status: "False", reason: finished.outcome === "Succeeded" ? "PodCompleted" : "PodFailed" }
+      : unready.length === 0 && initOk && state.phase === "Up"
+        ? { status: "True" }
+        : {
+            status: "False",
+            reason: "ContainersNotReady",
+            message: `containers with unready status: ${names(unready)}`,
+          };
+  const drafts: readonly (Draft & { readonly type: string })[] = [
+    {
+      type: "PodReadyToStartContainers",
+      status: state.phase === "Up" || (finished !== undefined && finished.leftovers === "here") ? "True" : "False",
+    },
+    initOk
+      ? {
+          type: "Initialized",
+          status: "True",
+          ...(finished?.outcome === "Succeeded" ? { reason: "PodCompleted" } : {}),
+        }
+      : {
+          type: "Initialized",
+          status: "False",
+          reason: "ContainersNotInitialized",
+          message: `containers with incomplete status: ${names(waitingInit)}`,
+        },
+    { type: "Ready", ...readiness(wanted.pod, previous, containersReady) },
+    { type: "ContainersReady", ...containersReady },
+    { type: "PodScheduled", status: "True" },
+  ];
+  const ours = drafts.map((draft) => withTime(draft, previous, nowMs));
+  const others = (previous.conditions ?? []).filter(({ type }) => !drafts.some((draft) => draft.type === type));
+  return [...ours, ...others];
+}
+
+interface Draft {
+  readonly status: "True" | "False";
+  readonly reason?: string;
+  readonly message?: string;
+}
+
+// Ready is ContainersReady and every readiness gate, whose conditions others set.
+function readiness(pod: Pod, previous: PodStatus, containersReady: Draft): Draft {
+  if (containersReady.status === "False") return containersReady;
+  const closed = (pod.spec?.readinessGates ?? []).filter(({ conditionType }) => {
+    const condition = [...(pod.status?.conditions ?? []), ...(previous.conditions ?? [])].find(
+      ({ type }) => type === conditionType,
+    );
+    return condition?.status !== "True";
+  });
+  if (closed.length === 0) return containersReady;
+  const message = `readiness gates not passed: ${closed.map(({ conditionType }) => conditionType).join(", ")}`;
+  return { status: "False", reason: "ReadinessGatesNotReady", message };
+}
+
+function withTime(draft: Draft & { readonly type: string }, previous: PodStatus, nowMs: number): PodCondition {
+  const before = previous.conditions?.find(({ type }) => type === draft.type);
+  const kept = before?.status === draft.status ? before.lastTransitionTime : undefined;
+  return { ...draft, lastTransitionTime: kept ?? timestamp(nowMs) };
+}

@@ -1,0 +1,145 @@
+// securityContext of pod and container as the runtime takes it. Pure.
+// Source: Docker's default capabilities (moby/profiles), OCI default masked and read-only paths.
+import type { Container, Pod } from "../../api/kinds/generated/types.ts";
+import type { ContainerSpec } from "../runtime/runtime.ts";
+import { ConfigError } from "./container-env.ts";
+
+export interface UnixUser {
+  readonly uid: number;
+  readonly gid: number;
+  readonly additionalGids: readonly number[];
+}
+
+const defaultCapabilities = [
+  "CAP_CHOWN",
+  "CAP_DAC_OVERRIDE",
+  "CAP_FSETID",
+  "CAP_FOWNER",
+  "CAP_MKNOD",
+  "CAP_NET_RAW",
+  "CAP_SETGID",
+  "CAP_SETUID",
+  "CAP_SETFCAP",
+  "CAP_SETPCAP",
+  "CAP_NET_BIND_SERVICE",
+  "CAP_SYS_CHROOT",
+  "CAP_KILL",
+  "CAP_AUDIT_WRITE",
+];
+
+const allCapabilities = [
+  ...defaultCapabilities,
+  "CAP_AUDIT_CONTROL",
+  "CAP_AUDIT_READ",
+  "CAP_BLOCK_SUSPEND",
+  "CAP_BPF",
+  "CAP_CHECKPOINT_RESTORE",
+  "CAP_DAC_READ_SEARCH",
+  "CAP_IPC_LOCK",
+  "CAP_IPC_OWNER",
+  "CAP_LEASE",
+  "CAP_LINUX_IMMUTABLE",
+  "CAP_MAC_ADMIN",
+  "CAP_MAC_OVERRIDE",
+  "CAP_NET_ADMIN",
+  "CAP_NET_BROADCAST",
+  "CAP_PERFMON",
+  "CAP_SYS_ADMIN",
+  "CAP_SYS_BOOT",
+  "CAP_SYS_MODULE",
+  "CAP_SYS_NICE",
+  "CAP_SYS_PACCT",
+  "CAP_SYS_PTRACE",
+  "CAP_SYS_RAWIO",
+  "CAP_SYS_RESOURCE",
+  "CAP_SYS_TIME",
+  "CAP_SYS_TTY_CONFIG",
+  "CAP_SYSLOG",
+  "CAP_WAKE_ALARM",
+];
+
+const maskedPaths = [
+  "/proc/acpi",
+  "/proc/asound",
+  "/proc/interrupts",
+  "/proc/kcore",
+  "/proc/keys",
+  "/proc/latency_stats",
+  "/proc/sched_debug",
+  "/proc/scsi",
+  "/proc/timer_list",
+  "/proc/timer_stats",
+  "/sys/devices/virtual/powercap",
+  "/sys/firmware",
+];
+
+const readonlyPaths = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
+
+/** User and groups; throws ConfigError when runAsNonRoot forbids what comes out. */
+export function containerUser(pod: Pod, container: Container, imageUser: UnixUser, imageUserName: string): UnixUser {
+  const forPod = pod.spec?.securityContext ?? {};
+  const own = container.securityContext ?? {};
+  const runAsUser = own.runAsUser ?? forPod.runAsUser;
+  const runAsGroup = own.runAsGroup ?? forPod.runAsGroup;
+  const uid = runAsUser ?? imageUser.uid;
+  // With runAsUser alone the group is root's, as with `docker run --user N`, unless the image's user is the same one.
+  const gid = runAsGroup ?? (runAsUser === undefined || runAsUser === imageUser.uid ? imageUser.gid : 0);
+  if ((own.runAsNonRoot ?? forPod.runAsNonRoot) === true && uid === 0) {
+    throw new ConfigError(
+      runAsUser === 0
+        ? "container's runAsUser breaks non-root policy"
+        : `container has runAsNonRoot and image will run as root${imageUserName === "" ? "" : ` (user "${imageUserName}")`}`,
+    );
+  }
+  const fromImage =
+    forPod.supplementalGroupsPolicy === "Strict" || uid !== imageUser.uid ? [] : imageUser.additionalGids;
+  const groups = [...fromImage, ...(forPod.supplementalGroups ?? [])];
+  if (forPod.fsGroup !== undefined) groups.push(forPod.fsGroup);
+  return { uid, gid, additionalGids: [...new Set(groups)] };
+}
+
+type Confinement = Pick<
+  ContainerSpec,
+  "capabilities" | "noNewPrivileges" | "privileged" | "seccomp" | "maskedPaths" | "readonlyPaths" | "readonlyRootfs"
+>;
+
+/** What holds a container in. `seccompProfile` reads a Localhost profile. */
+export function confinement(pod: Pod, container: Container, seccompProfile: (name: string) => unknown): Confinement {
+  const own = container.securityContext ?? {};
+  const privileged = own.privileged === true;
+  const bare = privileged || own.procMount === "Unmasked";
+  return {
+    capabilities: capabilities(privileged, own.capabilities?.add ?? [], own.capabilities?.drop ?? []),
+    noNewPrivileges: own.allowPrivilegeEscalation === false && !privileged,
+    privileged,
+    seccomp: privileged ? "unconfined" : seccomp(),
+    maskedPaths: bare ? [] : maskedPaths,
+    readonlyPaths: bare ? [] : readonlyPaths,
+    readonlyRootfs: own.readOnlyRootFilesystem === true,
+  };
+
+  function seccomp(): ContainerSpec["seccomp"] {
+    const profile = own.seccompProfile ?? pod.spec?.securityContext?.seccompProfile;
+    if (profile?.type === "Unconfined") return "unconfined";
+    if (profile?.type === "Localhost") return { profile: seccompProfile(profile.localhostProfile ?? "") };
+    // Kubernetes leaves containers unconfined when nothing is said; here the runtime's profile is the default.
+    return "default";
+  }
+}
+
+function capabilities(privileged: boolean, add: readonly string[], drop: readonly string[]): readonly string[] {
+  if (privileged) return allCapabilities;
+  const added = add.map(capabilityName);
+  const dropped = drop.map(capabilityName);
+  const base = added.includes("CAP_ALL") ? allCapabilities : dropped.includes("CAP_ALL") ? [] : defaultCapabilities;
+  const set = new Set(base.filter((name) => !dropped.includes(name)));
+  for (const name of added) if (name !== "CAP_ALL") set.add(name);
+  const unknown = [...set].find((name) => !allCapabilities.includes(name));
+  if (unknown !== undefined) throw new ConfigError(`unknown capability ${unknown.slice("CAP_".length)}`);
+  return allCapabilities.filter((name) => set.has(name));
+}
+
+function capabilityName(name: string): string {
+  const upper = name.toUpperCase();
+  return upper.startsWith("CAP_") ? upper : `CAP_${upper}`;
+}
