@@ -1,0 +1,153 @@
+// What follows when a node goes silent: taints, its pods not Ready at once, their deletion (and so replacement elsewhere) a little later.
+import { conditionOf } from "../api/kinds/conditions.ts";
+import { nodes, pods } from "../api/kinds/generated/resources.ts";
+import type { Node, Pod, Taint } from "../api/kinds/generated/types.ts";
+import { isReason } from "../api/kinds/status.ts";
+import { timestamp } from "../lib/clock.ts";
+import { byNode, type StartController } from "./context.ts";
+
+const notReadySinceAnnotation = "naru.dev/not-ready-since";
+const notReady = "node.kubernetes.io/not-ready";
+const unreachable = "node.kubernetes.io/unreachable";
+
+/** "ready", or the taint's key for a node that says it is not well (False) or says nothing (Unknown). */
+export function healthOf(node: Node): "ready" | typeof notReady | typeof unreachable {
+  switch (conditionOf(node.status?.conditions, "Ready")?.status) {
+    case "True":
+      return "ready";
+    case "Unknown":
+      return unreachable;
+    default:
+      return notReady;
+  }
+}
+
+/** The node's taints as its health asks for them; the same list when nothing changes. */
+export function planTaints(node: Node, nowMs: number): readonly Taint[] {
+  const health = healthOf(node);
+  const present = node.spec?.taints ?? [];
+  const others = present.filter(({ key }) => key !== notReady && key !== unreachable);
+  if (health === "ready") return others.length === present.length ? present : others;
+  const has = (effect: string) => present.some((taint) => taint.key === health && taint.effect === effect);
+  if (has("NoSchedule") && has("NoExecute") && others.length === present.length - 2) return present;
+  return [
+    ...others,
+    { key: health, effect: "NoSchedule" },
+    { key: health, effect: "NoExecute", timeAdded: timestamp(nowMs) },
+  ];
+}
+
+/** When this pod has to go, ms since the epoch; undefined: it stays. A pod's own toleration decides before the cluster's default. */
+export function evictionTimeMs(pod: Pod, health: string, sinceMs: number, evictAfterMs: number): number | undefined {
+  const tolerations = (pod.spec?.tolerations ?? []).filter(
+    ({ key, operator, effect }) =>
+      (key === health || ((key === undefined || key === "") && operator === "Exists")) &&
+      (effect === undefined || effect === "" || effect === "NoExecute"),
+  );
+  if (tolerations.length === 0) return sinceMs + evictAfterMs;
+  const seconds = tolerations.map(({ tolerationSeconds }) => tolerationSeconds).filter((one) => one !== undefined);
+  return seconds.length === 0 ? undefined : sinceMs + Math.max(0, Math.min(...seconds)) * 1000;
+}
+
+export const startNodeLifecycleController: StartController = ({
+  client,
+  informers,
+  recorder,
+  clock,
+  evictAfterMs,
+  loop: start,
+}) => {
+  const reconcile = async (name: string) => {
+    const node = informers.nodes.get(name);
+    if (node === undefined) {
+      // The machine is gone for good: nobody is left to report the end of its pods.
+      await Promise.all(informers.pods.byIndex(byNode, name).map((pod) => remove(pod, 0)));
+      return undefined;
+    }
+    const taints = planTaints(node, clock.now());
+    if (taints !== node.spec?.taints && (taints.length > 0 || (node.spec?.taints ?? []).length > 0)) {
+      await client.patch(
+        nodes,
+        { name },
+        { type: "merge", body: { metadata: { resourceVersion: node.metadata?.resourceVersion }, spec: { taints } } },
+      );
+    }
+    const health = healthOf(node);
+    if (health === "ready") return undefined;
+    const sinceMs = silentSinceMs(node);
+    const affected = informers.pods
+      .byIndex(byNode, name)
+      .filter((pod) => pod.metadata?.deletionTimestamp === undefined);
+    await Promise.all(affected.map((pod) => markNotReady(pod, health)));
+    const due = affected.map((pod) => ({ pod, atMs: evictionTimeMs(pod, health, sinceMs, evictAfterMs) }));
+    const nowMs = clock.now();
+    await Promise.all(
+      due
+        .filter(({ atMs }) => atMs !== undefined && atMs <= nowMs)
+        .map(({ pod }) => {
+          recorder.record(
+            { resource: pods, object: pod },
+            "Normal",
+            "TaintManagerEviction",
+            `Node ${name} is ${health === unreachable ? "unreachable" : "not ready"}: replacing pod ${pod.metadata?.name}`,
+          );
+          return remove(pod, undefined);
+        }),
+    );
+    const next = Math.min(...due.map(({ atMs }) => atMs ?? Number.POSITIVE_INFINITY).filter((atMs) => atMs > nowMs));
+    return Number.isFinite(next) ? { afterMs: next - nowMs } : undefined;
+  };
+
+  // Services must stop sending at once; the pod's own agent cannot say it.
+  const markNotReady = async (pod: Pod, health: string): Promise<void> => {
+    const ready = conditionOf(pod.status?.conditions, "Ready");
+    if (ready?.status !== "True") return;
+    const { namespace = "", name = "", uid = "" } = pod.metadata ?? {};
+    const condition = {
+      type: "Ready",
+      status: "False",
+      reason: "NodeNotReady",
+      message: `node is ${health === unreachable ? "unreachable" : "not ready"}`,
+      lastTransitionTime: timestamp(clock.now()),
+    };
+    await client
+      .patch(
+        pods,
+        { namespace, name },
+        { type: "strategic", subresource: "status", body: { metadata: { uid }, status: { conditions: [condition] } } },
+      )
+      .catch(ignoreGone);
+  };
+
+  const remove = async (pod: Pod, gracePeriodSeconds: number | undefined): Promise<void> => {
+    const { namespace = "", name = "", uid = "" } = pod.metadata ?? {};
+    const grace = gracePeriodSeconds === undefined ? {} : { gracePeriodSeconds };
+    await client.delete(pods, { namespace, name }, { preconditions: { uid }, ...grace }).catch(ignoreGone);
+  };
+
+  const loop = start({ name: "node-lifecycle", reconcile, concurrency: 8 });
+  informers.nodes.onChange((key, node, previous) => {
+    if (node === undefined || previous === undefined || healthOf(node) !== "ready" || healthOf(previous) !== "ready")
+      loop.add(key);
+  });
+  // A pod that is bound after its node went silent.
+  informers.pods.onChange((_, pod, previous) => {
+    const nodeName = pod?.spec?.nodeName;
+    if (nodeName === undefined || previous?.spec?.nodeName === nodeName) return;
+    const node = informers.nodes.get(nodeName);
+    if (node === undefined || healthOf(node) !== "ready") loop.addAfter(nodeName, 1000);
+  });
+  return loop;
+};
+
+function silentSinceMs(node: Node): number {
+  const noted = Number(node.metadata?.annotations?.[notReadySinceAnnotation]);
+  if (noted > 0) return noted;
+  return Date.parse(
+    conditionOf(node.status?.conditions, "Ready")?.lastTransitionTime ?? node.metadata?.creationTimestamp ?? "",
+  );
+}
+
+function ignoreGone(error: unknown): void {
+  if (!isReason(error, "NotFound", "Conflict")) throw error;
+}

@@ -1,0 +1,177 @@
+// Keeps as many pods as a ReplicaSet asks for.
+
+import { conditionOf, isTrue } from "../api/kinds/conditions.ts";
+import { pods, replicasets } from "../api/kinds/generated/resources.ts";
+import type { Pod, ReplicaSet, ReplicaSetStatus } from "../api/kinds/generated/types.ts";
+import { controllerReference } from "../api/kinds/owners.ts";
+import { keyOf } from "../api/kinds/resource.ts";
+import { isReason } from "../api/kinds/status.ts";
+import { byOwner, type StartController } from "./context.ts";
+import { createOwnWrites } from "./own-writes.ts";
+
+export type ReplicaChange =
+  | { readonly type: "create"; readonly count: number }
+  | { readonly type: "delete"; readonly pods: readonly Pod[] };
+
+// Many at once share disk writes; more would only crowd out others.
+const createdAtOnceMax = 250;
+
+/** What brings `active` pods (neither ended nor being deleted) to `wanted`. `unseen`: created by us, not yet in the cache. */
+export function planReplicas(wanted: number, active: readonly Pod[], unseen: number): ReplicaChange | undefined {
+  const missing = wanted - active.length - unseen;
+  if (missing > 0) return { type: "create", count: Math.min(missing, createdAtOnceMax) };
+  if (wanted < active.length) return { type: "delete", pods: leastMissed(active).slice(0, active.length - wanted) };
+  return undefined;
+}
+
+/** Status as Kubernetes counts it; `nextMs`: when a Ready pod becomes available by waiting. */
+export function replicaSetStatus(
+  set: ReplicaSet,
+  active: readonly Pod[],
+  nowMs: number,
+): { status: ReplicaSetStatus; nextMs: number | undefined } {
+  const minReadyMs = (set.spec?.minReadySeconds ?? 0) * 1000;
+  const labels = Object.entries(set.spec?.template?.metadata?.labels ?? {});
+  const waits = active
+    .filter((pod) => isTrue(pod.status?.conditions, "Ready"))
+    .map((pod) => {
+      if (minReadyMs === 0) return 0;
+      const since = Date.parse(conditionOf(pod.status?.conditions, "Ready")?.lastTransitionTime ?? "");
+      return Number.isNaN(since) ? minReadyMs : Math.max(0, since + minReadyMs - nowMs);
+    });
+  const unavailable = waits.filter((wait) => wait > 0);
+  return {
+    status: {
+      replicas: active.length,
+      fullyLabeledReplicas: active.filter((pod) => labels.every(([k, v]) => pod.metadata?.labels?.[k] === v)).length,
+      readyReplicas: waits.length,
+      availableReplicas: waits.length - unavailable.length,
+      observedGeneration: set.metadata?.generation ?? 0,
+    },
+    nextMs: unavailable.length === 0 ? undefined : Math.min(...unavailable),
+  };
+}
+
+export function isActive(pod: Pod): boolean {
+  return (
+    pod.metadata?.deletionTimestamp === undefined && pod.status?.phase !== "Succeeded" && pod.status?.phase !== "Failed"
+  );
+}
+
+export const startReplicaSetController: StartController = (context) => {
+  const { client, informers, recorder, clock } = context;
+  const ownWrites = createOwnWrites(clock);
+
+  const reconcile = async (key: string) => {
+    const set = informers.replicaSets.get(key);
+    if (set === undefined || set.metadata?.deletionTimestamp !== undefined) {
+      ownWrites.forget(key);
+      return undefined;
+    }
+    const active = informers.pods
+      .byIndex(byOwner, set.metadata?.uid ?? "")
+      .filter((pod) => isActive(pod) && !ownWrites.isDeleted(key, keyOf(pod)));
+    const change = planReplicas(
+      set.spec?.replicas ?? 1,
+      active,
+      ownWrites.unseen(key, (pod) => informers.pods.get(pod) !== undefined),
+    );
+    if (change !== undefined) await apply(key, set, change);
+    const { status, nextMs } = replicaSetStatus(set, active, clock.now());
+    await writeStatus(set, status);
+    return nextMs === undefined ? undefined : { afterMs: nextMs };
+  };
+
+  const apply = async (key: string, set: ReplicaSet, change: ReplicaChange): Promise<void> => {
+    const jobs =
+      change.type === "create"
+        ? Array.from({ length: change.count }, () => createPod(key, set))
+        : change.pods.map((pod) => deletePod(key, set, pod));
+    const failed = (await Promise.allSettled(jobs)).find((outcome) => outcome.status === "rejected");
+    if (failed === undefined) return;
+    const verb = change.type === "create" ? "creating" : "deleting";
+    recorder.record(
+      { resource: replicasets, object: set },
+      "Warning",
+      change.type === "create" ? "FailedCreate" : "FailedDelete",
+      `Error ${verb}: ${failed.reason?.message}`,
+    );
+    throw new Error(`${verb} pods of ReplicaSet ${key}`, { cause: failed.reason });
+  };
+
+  const createPod = async (key: string, set: ReplicaSet): Promise<void> => {
+    const { namespace = "", name = "" } = set.metadata ?? {};
+    const template = set.spec?.template;
+    const pod = await client.create(pods, {
+      apiVersion: "v1",
+      kind: "Pod",
+      metadata: {
+        namespace,
+        generateName: `${name}-`,
+        labels: template?.metadata?.labels ?? {},
+        annotations: template?.metadata?.annotations ?? {},
+        ownerReferences: [controllerReference(replicasets, set)],
+      },
+      ...(template?.spec === undefined ? {} : { spec: template.spec }),
+    });
+    if (informers.pods.get(keyOf(pod)) === undefined) ownWrites.created(key, keyOf(pod));
+    recorder.record(
+      { resource: replicasets, object: set },
+      "Normal",
+      "SuccessfulCreate",
+      `Created pod: ${pod.metadata?.name}`,
+    );
+  };
+
+  const deletePod = async (key: string, set: ReplicaSet, pod: Pod): Promise<void> => {
+    const { namespace = "", name = "", uid = "" } = pod.metadata ?? {};
+    try {
+      await client.delete(pods, { namespace, name }, { preconditions: { uid } });
+    } catch (error) {
+      if (!isReason(error, "NotFound", "Conflict")) throw error;
+    }
+    ownWrites.deleted(key, keyOf(pod));
+    recorder.record({ resource: replicasets, object: set }, "Normal", "SuccessfulDelete", `Deleted pod: ${name}`);
+  };
+
+  const writeStatus = async (set: ReplicaSet, status: ReplicaSetStatus): Promise<void> => {
+    const old = set.status;
+    const same = (Object.keys(status) as (keyof ReplicaSetStatus)[]).every(
+      (field) => (old?.[field] ?? 0) === status[field],
+    );
+    if (!same) await client.updateStatus(replicasets, { ...set, status: { ...old, ...status } });
+  };
+
+  const loop = context.loop({ name: "replicaset", reconcile, concurrency: 8 });
+  informers.replicaSets.onChange((key) => loop.add(key));
+  informers.pods.onChange((key, pod, previous) => {
+    for (const owner of new Set([...ownersOf(pod), ...ownersOf(previous)])) {
+      if (pod !== undefined) ownWrites.seen(owner, key);
+      loop.add(owner);
+    }
+  });
+  return loop;
+};
+
+function ownersOf(pod: Pod | undefined): readonly string[] {
+  return (pod?.metadata?.ownerReferences ?? [])
+    .filter(({ kind, controller }) => kind === "ReplicaSet" && controller === true)
+    .map(({ name }) => `${pod?.metadata?.namespace}/${name}`);
+}
+
+// First those that do least: without a node, not Ready, many on one node, young.
+function leastMissed(active: readonly Pod[]): readonly Pod[] {
+  const perNode = new Map<string, number>();
+  for (const { spec } of active) perNode.set(spec?.nodeName ?? "", (perNode.get(spec?.nodeName ?? "") ?? 0) + 1);
+  const rank = (pod: Pod) => [
+    pod.spec?.nodeName === undefined ? 0 : 1,
+    isTrue(pod.status?.conditions, "Ready") ? 1 : 0,
+    -(perNode.get(pod.spec?.nodeName ?? "") ?? 0),
+    -Date.parse(pod.metadata?.creationTimestamp ?? ""),
+  ];
+  return [...active].sort((a, b) => {
+    const [x, y] = [rank(a), rank(b)];
+    const i = x.findIndex((value, at) => value !== y[at]);
+    return i < 0 ? 0 : (x[i] ?? 0) - (y[i] ?? 0);
+  });
+}
