@@ -46,6 +46,15 @@ export class WatchHub {
     }
   }
 
+  /** There are commits up to `revision` that nobody published: watchers find them in history. */
+  publishGap(revision: number): void {
+    this.#revision = revision;
+    for (const watcher of this.#watchers) {
+      watcher.behind ||= watcher.toldRevision < revision;
+      watcher.wake();
+    }
+  }
+
   close(): void {
     this.#closed = true;
     for (const watcher of this.#watchers) watcher.wake();
