@@ -1,6 +1,6 @@
 // Writes a kubeconfig: where the server is, whom to trust, and as whom to come.
 import { stringify } from "yaml";
-import type { KeyPair } from "./certificate.ts";
+import type { KeyPair } from "../../lib/certificate.ts";
 
 export interface KubeconfigOptions {
   /** "https://127.0.0.1:6443" */

@@ -4,8 +4,8 @@ import { mkdtemp, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
+import { makeRequest, signRequest } from "../../lib/certificate.ts";
 import type { Clock } from "../../lib/clock.ts";
-import { makeRequest, signRequest } from "./certificate.ts";
 import { openPki, validity } from "./pki.ts";
 
 const dayMs = 24 * 3600 * 1000;

@@ -2,8 +2,14 @@
 import { randomUUID } from "node:crypto";
 import { mkdir, open, readFile, rename } from "node:fs/promises";
 import { join } from "node:path";
+import {
+  describeCertificate,
+  type KeyPair,
+  makeAuthority,
+  makeCertificate,
+  type Subject,
+} from "../../lib/certificate.ts";
 import type { Clock } from "../../lib/clock.ts";
-import { describeCertificate, type KeyPair, makeAuthority, makeCertificate, type Subject } from "./certificate.ts";
 
 const dayMs = 24 * 60 * 60 * 1000;
 const authorityDays = 3650;
