@@ -163,6 +163,8 @@ uint64_t process_start(pid_t pid);
 int64_t now_ms(void);
 /* Writes a whole small file; 0 or -1 with errno. */
 int write_file(const char *path, const void *data, size_t size);
+/* 0 or -1 with errno. */
+int bring_loopback_up(void);
 /* What ps shows. */
 void set_title(const char *text);
 

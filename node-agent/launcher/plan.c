@@ -3,6 +3,7 @@
 #include "launcher.h"
 
 #include <errno.h>
+#include <linux/bpf.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -225,6 +226,27 @@ static int op_into_cgroup(struct launch *launch, struct op_call *call) {
   return launch->cgroup < 0 ? op_fail(call, errno, "open cgroup %s", call->args[0].data) : 0;
 }
 
+/* device-filter <cgroup> <program>: an array of struct bpf_insn that decides over the cgroup's devices (cgroup v2). */
+static int op_device_filter(struct launch *launch, struct op_call *call) {
+  (void)launch;
+  size_t size = call->args[1].size;
+  if (!is_text(call->args[0]) || size == 0 || size % sizeof(struct bpf_insn) != 0) return op_fail(call, EINVAL, "device-filter");
+  int cgroup = open(call->args[0].data, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (cgroup < 0) return op_fail(call, errno, "open cgroup %s", call->args[0].data);
+  static const char license[] = "Apache-2.0";
+  union bpf_attr load = {.prog_type = BPF_PROG_TYPE_CGROUP_DEVICE,
+                         .insns = (uint64_t)(uintptr_t)call->args[1].data,
+                         .insn_cnt = (uint32_t)(size / sizeof(struct bpf_insn)),
+                         .license = (uint64_t)(uintptr_t)license};
+  int program = (int)syscall(SYS_bpf, BPF_PROG_LOAD, &load, sizeof load);
+  union bpf_attr attach = {.target_fd = (uint32_t)cgroup, .attach_bpf_fd = (uint32_t)program, .attach_type = BPF_CGROUP_DEVICE};
+  int result = program < 0 ? -1 : (int)syscall(SYS_bpf, BPF_PROG_ATTACH, &attach, sizeof attach);
+  int error = errno;
+  if (program >= 0) close(program);
+  close(cgroup);
+  return result < 0 ? op_fail(call, error, "attach device filter to cgroup %s", call->args[0].data) : 0;
+}
+
 /* pid-namespace <path>: for the child to come. */
 static int op_pid_namespace(struct launch *launch, struct op_call *call) {
   (void)launch;
@@ -265,6 +287,7 @@ const struct launch_op monitor_launch_ops[] = {
     {"write", 2, 2, true, true, op_write},
     {"try-write", 2, 2, true, true, op_try_write},
     {"into-cgroup", 1, 1, true, false, op_into_cgroup},
+    {"device-filter", 2, 2, true, false, op_device_filter},
     {"pid-namespace", 1, 1, true, false, op_pid_namespace},
     {"target", 2, 2, true, false, op_target},
     {"enter", 1, 1, true, true, op_enter},

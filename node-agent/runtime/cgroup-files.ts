@@ -1,0 +1,117 @@
+// Reads and removes cgroups: what needs no launcher.
+import { readdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { type Clock, sleep } from "../../lib/clock.ts";
+import { type CgroupLayout, cgroupDirectories } from "./cgroups.ts";
+import { readOptional } from "./container-directory.ts";
+import type { ContainerStats } from "./runtime.ts";
+
+const busyTriesMax = 40;
+const busyWaitMs = 25;
+
+export function readStats(layout: CgroupLayout, path: string): ContainerStats {
+  const file = (controller: string, name: string) => {
+    const mount = layout.version === 2 ? layout.mount : layout.mounts[controller];
+    return mount === undefined ? "" : (readOptional(join(mount, path, name)) ?? "");
+  };
+  const v1 = layout.version === 1;
+  const memoryUsageBytes = Number(file("memory", v1 ? "memory.usage_in_bytes" : "memory.current"));
+  const inactive = counter(file("memory", "memory.stat"), v1 ? "total_inactive_file" : "inactive_file");
+  return {
+    cpuUsageNs: v1 ? Number(file("cpuacct", "cpuacct.usage")) : counter(file("cpu", "cpu.stat"), "usage_usec") * 1000,
+    memoryUsageBytes,
+    memoryWorkingSetBytes: Math.max(0, memoryUsageBytes - inactive),
+    pids: Number(file("pids", "pids.current")),
+    oomKills: counter(file("memory", v1 ? "memory.oom_control" : "memory.events"), "oom_kill"),
+  };
+}
+
+/** Processes in a container's cgroup. */
+export function processesOf(layout: CgroupLayout, path: string): readonly number[] {
+  const pids = cgroupDirectories(layout, path).flatMap((directory) =>
+    (readOptional(join(directory, "cgroup.procs")) ?? "").split("\n").filter((line) => line !== ""),
+  );
+  // 0 stands for a process of a namespace that we do not see.
+  return [...new Set(pids.map(Number))].filter((pid) => pid > 0);
+}
+
+export function killAll(layout: CgroupLayout, path: string, signal: number): void {
+  for (const pid of processesOf(layout, path)) {
+    try {
+      process.kill(pid, signal);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+    }
+  }
+}
+
+/** Removes a container's cgroup with all processes in it, and what became empty above it, up to and without the parent. */
+export async function removeCgroup(layout: CgroupLayout, parent: string, path: string, clock: Clock): Promise<void> {
+  for (let tries = 0; !removeOnce(layout, join(parent, path)); tries++) {
+    if (tries >= busyTriesMax) throw new Error(`remove cgroup ${join(parent, path)}: processes in it do not end`);
+    killAll(layout, join(parent, path), 9);
+    await sleep(clock, busyWaitMs);
+  }
+  const names = path.split("/").filter((name) => name !== "");
+  for (let length = names.length - 1; length > 0; length--) removeOnce(layout, join(parent, ...names.slice(0, length)));
+}
+
+/** The node's own cgroup with everything below it. Processes in it must have ended. */
+export async function removeTree(layout: CgroupLayout, parent: string, clock: Clock): Promise<void> {
+  const below = new Set<string>();
+  for (const directory of cgroupDirectories(layout, parent)) collect(directory, "", below);
+  // Deepest first.
+  for (const path of [...below].toSorted((a, b) => b.length - a.length))
+    await removeCgroup(layout, parent, path, clock);
+  const names = parent.split("/").filter((name) => name !== "");
+  for (let length = names.length; length > 0; length--) removeOnce(layout, `/${names.slice(0, length).join("/")}`);
+}
+
+function collect(directory: string, path: string, into: Set<string>): void {
+  let entries: readonly string[];
+  try {
+    entries = readdirSync(join(directory, path), { withFileTypes: true })
+      .filter((entry) => entry.isDirectory())
+      .map((entry) => entry.name);
+  } catch {
+    return;
+  }
+  for (const name of entries) {
+    into.add(join(path, name));
+    collect(directory, join(path, name), into);
+  }
+}
+
+/** False when something is still in it. */
+function removeOnce(layout: CgroupLayout, path: string): boolean {
+  let gone = true;
+  for (const directory of cgroupDirectories(layout, path)) {
+    try {
+      rmdirSync(directory);
+    } catch (error) {
+      const code = (error as NodeJS.ErrnoException).code;
+      if (code !== "ENOENT") gone = false;
+    }
+  }
+  return gone;
+}
+
+function counter(text: string, key: string): number {
+  const line = text.split("\n").find((candidate) => candidate.startsWith(`${key} `));
+  return line === undefined ? 0 : Number(line.slice(key.length + 1));
+}
+
+/** The layout of the machine this runs on. */
+export function readMountinfo(): string {
+  return readFileSync("/proc/self/mountinfo", "utf8");
+}
+
+/** v2 only: everything in it at once, also what forks meanwhile. False where the kernel has no such file. */
+export function killCgroup(directory: string): boolean {
+  try {
+    writeFileSync(join(directory, "cgroup.kill"), "1");
+    return true;
+  } catch {
+    return false;
+  }
+}

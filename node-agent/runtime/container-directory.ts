@@ -1,0 +1,107 @@
+// A container's directory on disk, from which a new agent learns what runs: spec.json by us; status and exit by its monitor.
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { ContainerSpec, ContainerState } from "./runtime.ts";
+
+export type Stopped = Extract<ContainerState, { status: "stopped" }>;
+
+/** A process as long as it is that one, whatever its number is used for later. */
+export interface ProcessIdentity {
+  readonly pid: number;
+  readonly startTicks: string;
+}
+
+/** What the monitor wrote when the container's program began. */
+export interface StatusRecord {
+  readonly process: ProcessIdentity;
+  readonly monitor: ProcessIdentity;
+  readonly startedAtMs: number;
+}
+
+export function writeSpec(directory: string, spec: ContainerSpec): void {
+  mkdirSync(join(directory, "rootfs"), { recursive: true, mode: 0o700 });
+  // The spec comes last and whole: a directory without it was never created for anyone.
+  writeFileSync(join(directory, "spec.new"), JSON.stringify(spec), { mode: 0o600 });
+  renameSync(join(directory, "spec.new"), join(directory, "spec.json"));
+}
+
+/** Undefined for what a crash left before the container existed. */
+export function readSpec(directory: string): ContainerSpec | undefined {
+  const text = readOptional(join(directory, "spec.json"));
+  return text === undefined ? undefined : (JSON.parse(text) as ContainerSpec);
+}
+
+export function readStatus(directory: string): StatusRecord | undefined {
+  const text = readOptional(join(directory, "status"));
+  return text === undefined ? undefined : parseStatus(text);
+}
+
+export function readExit(directory: string): Stopped | undefined {
+  const text = readOptional(join(directory, "exit"));
+  return text === undefined ? undefined : parseExit(text);
+}
+
+/** "<pid> <start> <monitor's pid> <monitor's start> <ms>" */
+export function parseStatus(text: string): StatusRecord {
+  const [pid, start, monitor, monitorStart, startedAtMs] = text.trim().split(" ");
+  return {
+    process: { pid: Number(pid), startTicks: start ?? "" },
+    monitor: { pid: Number(monitor), startTicks: monitorStart ?? "" },
+    startedAtMs: Number(startedAtMs),
+  };
+}
+
+/** "<code> <signal or 0> <oom 0|1> <started ms> <finished ms>" */
+export function parseExit(text: string): Stopped {
+  const [code, signal, oom, startedAtMs, finishedAtMs] = text.trim().split(" ").map(Number);
+  return {
+    status: "stopped",
+    exitCode: code ?? 128,
+    ...(signal === undefined || signal === 0 ? {} : { signal }),
+    oomKilled: oom === 1,
+    startedAtMs: startedAtMs ?? 0,
+    finishedAtMs: finishedAtMs ?? 0,
+  };
+}
+
+/** For a container whose monitor could not. */
+export function writeExit(directory: string, stopped: Stopped): void {
+  const { exitCode, signal, oomKilled, startedAtMs, finishedAtMs } = stopped;
+  writeFileSync(
+    join(directory, "exit.new"),
+    `${exitCode} ${signal ?? 0} ${oomKilled ? 1 : 0} ${startedAtMs} ${finishedAtMs}\n`,
+  );
+  renameSync(join(directory, "exit.new"), join(directory, "exit"));
+}
+
+/** Makes a stopped container startable again. */
+export function forgetRun(directory: string): void {
+  for (const name of ["exit", "status", "monitor"]) rmSync(join(directory, name), { force: true });
+}
+
+export function listDirectories(parent: string): readonly string[] {
+  return readdirSync(parent, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory())
+    .map((entry) => entry.name);
+}
+
+/** Clock ticks after boot when it began, proc_pid_stat(5)'s field 22; undefined when there is none, or only its remains. */
+export function startTicksOf(pid: number): string | undefined {
+  const text = readOptional(`/proc/${pid}/stat`);
+  const fields = text?.slice(text.lastIndexOf(")") + 2).split(" ");
+  return fields === undefined || fields[0] === "Z" || fields[0] === "X" ? undefined : fields[19];
+}
+
+export function isAlive({ pid, startTicks }: ProcessIdentity): boolean {
+  return startTicksOf(pid) === startTicks;
+}
+
+export function readOptional(path: string): string | undefined {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code;
+    if (code === "ENOENT" || code === "ESRCH" || code === "ENOTDIR") return undefined;
+    throw error;
+  }
+}

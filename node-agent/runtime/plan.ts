@@ -1,0 +1,272 @@
+// Launch plans: what has to be done, one system call or few at a time, to get from a container's spec to its running process.
+// Pure. The launcher performs the ops in this order (node-agent/launcher/README.md lists them).
+import type { CgroupPlan } from "./cgroups.ts";
+import { capabilityNames, type Device, defaultDevices, defaultLinks, defaultMounts } from "./defaults.ts";
+import type { FrameField } from "./frames.ts";
+import { type MountOptions, parseMountOptions } from "./mount-options.ts";
+import { type ContainerSpec, type ExecRequest, LaunchError, type Mount } from "./runtime.ts";
+
+/** An op's name and arguments. */
+export type LaunchOp = readonly [name: string, ...args: FrameField[]];
+
+export interface LaunchContext {
+  /** An empty directory of the host on which the root is mounted, in the container's mount namespace only. */
+  readonly rootfsPath: string;
+  readonly cgroup: CgroupPlan | undefined;
+  /** Absent: no filter. */
+  readonly seccompFilter: Buffer | undefined;
+  readonly deviceFilter: Buffer | undefined;
+  readonly logFileBytesMax: number;
+  readonly logFilesMax: number;
+  /** A privileged container's, besides the default ones. */
+  readonly hostDevices: readonly Device[];
+}
+
+/** The process whose namespaces an exec enters. */
+export interface ExecTarget {
+  readonly pid: number;
+  /** Clock ticks after boot, so that a reused number is not taken for it. */
+  readonly startTicks: string;
+}
+
+const rlimits = [
+  "RLIMIT_CPU",
+  "RLIMIT_FSIZE",
+  "RLIMIT_DATA",
+  "RLIMIT_STACK",
+  "RLIMIT_CORE",
+  "RLIMIT_RSS",
+  "RLIMIT_NPROC",
+  "RLIMIT_NOFILE",
+  "RLIMIT_MEMLOCK",
+  "RLIMIT_AS",
+  "RLIMIT_LOCKS",
+  "RLIMIT_SIGPENDING",
+  "RLIMIT_MSGQUEUE",
+  "RLIMIT_NICE",
+  "RLIMIT_RTPRIO",
+  "RLIMIT_RTTIME",
+];
+
+/** Throws LaunchError for what a spec asks and cannot have. */
+export function planLaunch(spec: ContainerSpec, context: LaunchContext): readonly LaunchOp[] {
+  return [
+    ...planStdio(spec),
+    ...(spec.logPath === undefined
+      ? []
+      : [["log", spec.logPath, context.logFileBytesMax, context.logFilesMax] satisfies LaunchOp]),
+    ...planCgroupWrites(context),
+    ...planClone(spec),
+    ...joinCgroup(context.cgroup),
+    ...planNamespaces(spec),
+    ...planSysctls(spec),
+    ...(spec.resources.oomScoreAdj === undefined
+      ? []
+      : [["try-write", "/proc/self/oom_score_adj", spec.resources.oomScoreAdj] satisfies LaunchOp]),
+    ["private-mounts"],
+    ...planFiles(spec, context),
+    ["pivot"],
+    ...planProcess(spec, context.seccompFilter),
+    ["exec", spec.args.length, ...spec.args, ...spec.env],
+  ];
+}
+
+/** Another process in a running container, with the same limits. */
+export function planExec(
+  spec: ContainerSpec,
+  target: ExecTarget,
+  request: ExecRequest,
+  context: Pick<LaunchContext, "cgroup" | "seccompFilter">,
+): readonly LaunchOp[] {
+  const types = new Set(spec.namespaces.map(({ type }) => type));
+  const entered = ["mount", ...(["network", "ipc", "uts", "cgroup"] as const).filter((type) => types.has(type))];
+  const { cgroup } = context;
+  return [
+    ["stdio", request.terminal ? "terminal" : "pipe", request.stdin ? "1" : "0"],
+    ...(cgroup?.join.type === "into" ? [["into-cgroup", cgroup.join.directory] satisfies LaunchOp] : []),
+    ["target", target.pid, target.startTicks],
+    ...(types.has("pid") ? [["enter", "pid"] satisfies LaunchOp] : []),
+    ["clone", ""],
+    ...joinCgroup(cgroup),
+    ["enter", entered.join(" ")],
+    ...(request.terminal ? [["terminal", "0"] satisfies LaunchOp] : []),
+    ...planProcess({ ...spec, cwd: request.cwd ?? spec.cwd }, context.seccompFilter),
+    ["exec", request.args.length, ...request.args, ...mergeEnv(spec.env, request.env ?? [])],
+  ];
+}
+
+function planStdio(spec: ContainerSpec): readonly LaunchOp[] {
+  // Pipes also without a log: someone may attach.
+  return [["stdio", spec.terminal ? "terminal" : "pipe", spec.stdin ? "1" : "0"]];
+}
+
+function planCgroupWrites({ cgroup, deviceFilter }: LaunchContext): readonly LaunchOp[] {
+  if (cgroup === undefined) return [];
+  const [directory] = cgroup.directories;
+  return [
+    ...cgroup.directories.map((path): LaunchOp => ["make-directory", path]),
+    ...cgroup.writes.map(({ path, value, optional }): LaunchOp => [optional ? "try-write" : "write", path, value]),
+    ...(cgroup.deviceFilter && deviceFilter !== undefined && directory !== undefined
+      ? [["device-filter", directory, deviceFilter] satisfies LaunchOp]
+      : []),
+    ...(cgroup.oom === undefined ? [] : [["oom-counter", cgroup.oom.path, cgroup.oom.key] satisfies LaunchOp]),
+    ...(cgroup.join.type === "into" ? [["into-cgroup", cgroup.join.directory] satisfies LaunchOp] : []),
+  ];
+}
+
+function planClone(spec: ContainerSpec): readonly LaunchOp[] {
+  if (spec.namespaces.some(({ type }) => type === "user"))
+    throw new LaunchError("user namespaces are not supported", 128);
+  const pid = spec.namespaces.find(({ type }) => type === "pid");
+  const made = spec.namespaces.filter(({ type, path }) => path === undefined && type !== "cgroup" && type !== "mount");
+  return [
+    ...(pid?.path === undefined ? [] : [["pid-namespace", pid.path] satisfies LaunchOp]),
+    ["clone", ["mount", ...new Set(made.map(({ type }) => type))].join(" ")],
+  ];
+}
+
+function joinCgroup(cgroup: CgroupPlan | undefined): readonly LaunchOp[] {
+  return cgroup?.join.type === "tasks" ? cgroup.join.files.map((file): LaunchOp => ["write", file, "0"]) : [];
+}
+
+function planNamespaces(spec: ContainerSpec): readonly LaunchOp[] {
+  const joined = spec.namespaces.filter(({ type, path }) => path !== undefined && type !== "pid" && type !== "mount");
+  const own = (type: string) =>
+    spec.namespaces.some((namespace) => namespace.type === type && namespace.path === undefined);
+  return [
+    ...joined.map(({ type, path }): LaunchOp => ["setns", type, path ?? ""]),
+    // After it joined its cgroup, which so becomes the "/" that it sees.
+    ...(own("cgroup") ? [["unshare", "cgroup"] satisfies LaunchOp] : []),
+    ...(own("network") ? [["loopback"] satisfies LaunchOp] : []),
+    ...(spec.hostname !== undefined && own("uts") ? [["hostname", spec.hostname] satisfies LaunchOp] : []),
+  ];
+}
+
+/** Only those that belong to one of its namespaces: others would change the node. */
+function planSysctls(spec: ContainerSpec): readonly LaunchOp[] {
+  const has = (type: string) => spec.namespaces.some((namespace) => namespace.type === type);
+  return Object.entries(spec.sysctls).map(([name, value]) => {
+    const path = sysctlPath(name);
+    const scope = sysctlScope(name);
+    if (path === undefined || scope === undefined)
+      throw new LaunchError(`sysctl ${name}: not a setting of a container's namespaces`, 128);
+    if (!has(scope))
+      throw new LaunchError(`sysctl ${name}: needs a ${scope} namespace, the container uses the node's`, 128);
+    return ["write", path, value];
+  });
+}
+
+/** The file of a sysctl's name; undefined for a name that is none. */
+export function sysctlPath(name: string): string | undefined {
+  if (!/^[A-Za-z0-9_-]+(?:[./][A-Za-z0-9_:@-]+)+$/.test(name)) return undefined;
+  // As sysctl(8): with a slash first, dots belong to names such as interfaces'.
+  return `/proc/sys/${name.includes("/") ? name : name.replaceAll(".", "/")}`;
+}
+
+export function sysctlScope(name: string): "network" | "ipc" | "uts" | undefined {
+  const dotted = name.replaceAll("/", ".");
+  if (dotted.startsWith("net.")) return "network";
+  if (/^kernel\.(?:shm|msg|sem)/.test(dotted) || dotted.startsWith("fs.mqueue.")) return "ipc";
+  return dotted === "kernel.domainname" ? "uts" : undefined;
+}
+
+function planFiles(spec: ContainerSpec, context: LaunchContext): readonly LaunchOp[] {
+  const mounts = allMounts(spec);
+  const dev = mounts.find(({ destination }) => destination === "/dev");
+  const ownDevices = dev?.type === "tmpfs";
+  const devices = spec.privileged ? [...defaultDevices, ...context.hostDevices] : defaultDevices;
+  return [
+    planRootfs(spec.rootfs, context.rootfsPath),
+    ...mounts.map((mount) => planMount(mount)),
+    ...(ownDevices
+      ? devices.map(({ path, type, major, minor, mode }): LaunchOp => ["device", path, type, major, minor, mode])
+      : []),
+    ...(ownDevices ? defaultLinks.map(([target, path]): LaunchOp => ["symlink", target, path]) : []),
+    ...(spec.terminal ? [["terminal", "1"] satisfies LaunchOp] : []),
+    ...(spec.cwd === "" ? [] : [["directory", spec.cwd] satisfies LaunchOp]),
+    ...(spec.privileged ? [] : spec.maskedPaths.map((path): LaunchOp => ["mask", path])),
+    ...(spec.privileged ? [] : spec.readonlyPaths.map((path): LaunchOp => ["readonly", path])),
+    ...(spec.readonlyRootfs ? [["readonly-root"] satisfies LaunchOp] : []),
+  ];
+}
+
+function allMounts(spec: ContainerSpec): readonly Mount[] {
+  const taken = new Set(spec.mounts.map(({ destination }) => destination.replace(/(?<=.)\/+$/, "")));
+  const defaults = defaultMounts.filter(({ destination }) => !taken.has(destination));
+  const fitting = defaults.map((mount) =>
+    spec.privileged && mount.type === "sysfs"
+      ? { ...mount, options: mount.options.filter((option) => option !== "ro") }
+      : mount,
+  );
+  // What lies deeper comes later, so that nothing gets covered: a volume at / of /proc's kind cannot hide /proc either.
+  const depth = ({ destination }: Mount) => destination.split("/").filter((name) => name !== "").length;
+  return [...fitting, ...spec.mounts].toSorted((a, b) => depth(a) - depth(b));
+}
+
+function planRootfs(rootfs: Mount, target: string): LaunchOp {
+  const { attributes, data, bind } = options(rootfs);
+  return ["rootfs", target, bind === undefined ? rootfs.type : "bind", rootfs.source, words(attributes, bind), data];
+}
+
+function planMount(mount: Mount): LaunchOp {
+  const { attributes, data, bind } = options(mount);
+  if (bind !== undefined) return ["bind", mount.source, mount.destination, words(attributes, bind)];
+  return ["mount", mount.type, mount.source, mount.destination, words(attributes, bind), data];
+}
+
+function options(mount: Mount): MountOptions {
+  const parsed = parseMountOptions(mount);
+  if (typeof parsed === "string") throw new LaunchError(`mount ${mount.destination}: ${parsed}`, 128);
+  if (!mount.destination.startsWith("/"))
+    throw new LaunchError(`mount ${mount.destination}: the destination is not an absolute path`, 128);
+  return parsed;
+}
+
+function words(attributes: readonly string[], bind: MountOptions["bind"]): string {
+  return [...attributes, ...(bind === "recursive" ? ["recursive"] : [])].join(" ");
+}
+
+function planProcess(spec: ContainerSpec, filter: Buffer | undefined): readonly LaunchOp[] {
+  const seccomp: readonly LaunchOp[] = filter === undefined ? [] : [["seccomp", filter]];
+  const mask = capabilityMask(spec.privileged ? capabilityNames : spec.capabilities);
+  return [
+    ["session"],
+    ...spec.rlimits.map(planRlimit),
+    ["cwd", spec.cwd === "" ? "/" : spec.cwd],
+    ["bounding", mask],
+    // Without no_new_privs the kernel wants CAP_SYS_ADMIN for a filter, which `capabilities` takes away.
+    ...(spec.noNewPrivileges ? [] : seccomp),
+    ["user", spec.user.uid, spec.user.gid, ...spec.user.additionalGids],
+    ["capabilities", mask],
+    ["die-with-monitor"],
+    ...(spec.noNewPrivileges ? [["no-new-privileges"] satisfies LaunchOp, ...seccomp] : []),
+  ];
+}
+
+function planRlimit(limit: ContainerSpec["rlimits"][number]): LaunchOp {
+  const number = rlimits.indexOf(limit.type);
+  if (number === -1) throw new LaunchError(`resource limit ${limit.type}: known are ${rlimits.join(", ")}`, 128);
+  return ["rlimit", number, rlimitText(limit.soft), rlimitText(limit.hard)];
+}
+
+/** -1 and what is beyond exact numbers mean no limit. */
+function rlimitText(value: number): string {
+  return value < 0 || value > Number.MAX_SAFE_INTEGER ? "18446744073709551615" : String(Math.floor(value));
+}
+
+/** Decimal, as the launcher reads it. */
+export function capabilityMask(names: readonly string[]): string {
+  let mask = 0n;
+  for (const name of names) {
+    const bit = capabilityNames.indexOf(name);
+    if (bit === -1) throw new LaunchError(`capability ${name}: no such capability`, 128);
+    mask |= 1n << BigInt(bit);
+  }
+  return String(mask);
+}
+
+function mergeEnv(base: readonly string[], more: readonly string[]): readonly string[] {
+  const nameOf = (entry: string) => entry.split("=", 1)[0];
+  const replaced = new Set(more.map(nameOf));
+  return [...base.filter((entry) => !replaced.has(nameOf(entry))), ...more];
+}

@@ -1,0 +1,59 @@
+// Sandboxes: namespaces that a pod's containers share, held by bind mounts below the run directory.
+import { mkdirSync, statfsSync } from "node:fs";
+import { join } from "node:path";
+import { listDirectories } from "./container-directory.ts";
+import type { LauncherClient } from "./launcher-client.ts";
+import { sysctlPath, sysctlScope } from "./plan.ts";
+import type { Runtime, Sandbox } from "./runtime.ts";
+
+/** linux/magic.h: the file system of namespace files. */
+const nsfsMagic = 0x6e736673;
+
+export async function createSandbox(
+  client: LauncherClient,
+  directory: string,
+  ...[id, options]: Parameters<Runtime["createSandbox"]>
+): Promise<Sandbox> {
+  const sandbox = sandboxAt(directory, id);
+  if (isWhole(sandbox)) return sandbox;
+  const own = join(directory, id);
+  await client.request("sandbox.remove", [own]);
+  mkdirSync(own, { recursive: true, mode: 0o700 });
+  const writes = Object.entries(options.sysctls).flatMap(([name, value]) => {
+    const scope = sysctlScope(name);
+    const path = sysctlPath(name);
+    if (scope === undefined || path === undefined)
+      throw new Error(`sysctl ${name}: not a setting of a pod's namespaces`);
+    if (scope === "network" && options.hostNetwork)
+      throw new Error(`sysctl ${name}: the pod uses the node's network, which it must not change`);
+    return [path, value];
+  });
+  await client.request("sandbox.create", [own, options.hostNetwork ? 1 : 0, options.hostname, ...writes]);
+  return sandbox;
+}
+
+export async function removeSandbox(client: LauncherClient, directory: string, id: string): Promise<void> {
+  await client.request("sandbox.remove", [join(directory, id)]);
+}
+
+export function listSandboxes(directory: string): readonly Sandbox[] {
+  return listDirectories(directory)
+    .map((id) => sandboxAt(directory, id))
+    .filter(isWhole);
+}
+
+function sandboxAt(directory: string, id: string): Sandbox {
+  const own = join(directory, id);
+  return { id, networkPath: join(own, "net"), ipcPath: join(own, "ipc"), utsPath: join(own, "uts") };
+}
+
+/** A restart of the machine leaves the files, but not what was mounted on them. */
+function isWhole({ networkPath, ipcPath, utsPath }: Sandbox): boolean {
+  return [networkPath, ipcPath, utsPath].every((path) => {
+    try {
+      return statfsSync(path).type === nsfsMagic;
+    } catch {
+      return false;
+    }
+  });
+}
