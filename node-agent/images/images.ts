@@ -93,3 +93,31 @@ export interface Images {
   prepareLayer(containerId: string, image: Image): Promise<WritableLayer>;
   removeLayer(containerId: string): Promise<void>;
 }
+
+/** What a node's agent needs besides: which layers are left over, and room on a full disk. */
+export interface ImageStore extends Images {
+  /** Containers that have a writable layer, also from before a restart. */
+  listLayers(): Promise<readonly { readonly containerId: string; readonly imageId: string }[]>;
+  /** Removes images that no container uses, those not used for longest first, until `bytes` are freed or none is left. */
+  collect(options: CollectOptions): Promise<{ readonly freedBytes: number; readonly images: readonly Image[] }>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+export interface CollectOptions {
+  readonly bytes: number;
+  /** Images used within this time stay, so that one just pulled is there when its container is made. Default 120,000. */
+  readonly minAgeMs?: number;
+  /** Ids of images that stay. */
+  readonly keep?: ReadonlySet<string>;
+}
+
+/** A removal that would take an image from containers that use it. */
+export class ImageInUseError extends Error {
+  readonly containerIds: readonly string[];
+
+  constructor(message: string, containerIds: readonly string[]) {
+    super(message);
+    this.name = "ImageInUseError";
+    this.containerIds = containerIds;
+  }
+}

@@ -1,0 +1,110 @@
+// How what a node knows of its images changes. Pure.
+import type { Image } from "./images.ts";
+import type { ImageRecord, Records } from "./records.ts";
+import { parseReference, repositoryName } from "./reference.ts";
+
+/** Adds an image, or its new names; a tag leaves the image that had it before. */
+export function addImage(records: Records, added: ImageRecord, layerBytes: Readonly<Record<string, number>>): Records {
+  const known = records.images.find((image) => image.id === added.id);
+  const merged: ImageRecord = {
+    ...added,
+    tags: union(known?.tags, added.tags),
+    digests: union(known?.digests, added.digests),
+    blobs: union(known?.blobs, added.blobs),
+  };
+  const others = records.images
+    .filter((image) => image.id !== added.id)
+    .map((image) => ({ ...image, tags: image.tags.filter((tag) => !added.tags.includes(tag)) }));
+  return { ...records, images: [...others, merged], layerBytes: { ...records.layerBytes, ...layerBytes } };
+}
+
+/**
+ * Takes a name from its image; the image goes with its last one. A tag takes along the digests of its repository when the
+ * repository has no other tag on the image. An id takes all.
+ */
+export function removeName(records: Records, image: ImageRecord, name: string): Records {
+  const left = namesWithout(image, name);
+  if (left.tags.length + left.digests.length === 0) return removeImages(records, new Set([image.id]));
+  return { ...records, images: records.images.map((other) => (other.id === image.id ? { ...image, ...left } : other)) };
+}
+
+export function removeImages(records: Records, ids: ReadonlySet<string>): Records {
+  const images = records.images.filter((image) => !ids.has(image.id));
+  const used = new Set(images.flatMap((image) => image.layers));
+  const layerBytes = Object.fromEntries(Object.entries(records.layerBytes).filter(([diffId]) => used.has(diffId)));
+  return { ...records, images, layerBytes };
+}
+
+export function namesWithout(image: ImageRecord, name: string): Pick<ImageRecord, "tags" | "digests"> {
+  if (image.digests.includes(name))
+    return { tags: image.tags, digests: image.digests.filter((digest) => digest !== name) };
+  if (!image.tags.includes(name)) return { tags: [], digests: [] };
+  const tags = image.tags.filter((tag) => tag !== name);
+  const repository = repositoryName(parseReference(name));
+  const stillTagged = tags.some((tag) => repositoryName(parseReference(tag)) === repository);
+  return {
+    tags,
+    digests: stillTagged ? image.digests : image.digests.filter((digest) => !digest.startsWith(`${repository}@`)),
+  };
+}
+
+/** The image that a reference, an id or the start of an id means, and the name by which it was found. */
+export function findImage(
+  records: Records,
+  text: string,
+): { readonly image: ImageRecord; readonly name: string } | undefined {
+  const byId = records.images.find((image) => image.id === text || image.id === `sha256:${text}`);
+  if (byId !== undefined) return { image: byId, name: byId.id };
+  const name = canonicalName(text);
+  const named = records.images.find((image) => image.tags.includes(name) || image.digests.includes(name));
+  if (named !== undefined) return { image: named, name };
+  const start = text.startsWith("sha256:") ? text : `sha256:${text}`;
+  const candidates = /^(sha256:)?[a-f0-9]{4,64}$/.test(text)
+    ? records.images.filter((image) => image.id.startsWith(start))
+    : [];
+  const [only] = candidates;
+  return candidates.length === 1 && only !== undefined ? { image: only, name: only.id } : undefined;
+}
+
+/** Which images go to free `bytes`: not in use, not used since `beforeMs`, longest unused first. */
+export function planCollection(
+  records: Records,
+  options: { readonly bytes: number; readonly beforeMs: number; readonly keep: ReadonlySet<string> },
+): { readonly ids: ReadonlySet<string>; readonly freedBytes: number } {
+  const users = new Map<string, number>();
+  for (const layer of records.images.flatMap((image) => [...new Set(image.layers)]))
+    users.set(layer, (users.get(layer) ?? 0) + 1);
+  const ids = new Set<string>();
+  let freedBytes = 0;
+  for (const image of records.images.toSorted((a, b) => a.usedAtMs - b.usedAtMs)) {
+    if (freedBytes >= options.bytes) break;
+    if (options.keep.has(image.id) || image.usedAtMs > options.beforeMs) continue;
+    ids.add(image.id);
+    for (const layer of new Set(image.layers)) {
+      const left = (users.get(layer) ?? 1) - 1;
+      users.set(layer, left);
+      if (left === 0) freedBytes += records.layerBytes[layer] ?? 0;
+    }
+  }
+  return { ids, freedBytes };
+}
+
+export function toImage(records: Records, record: ImageRecord): Image {
+  const { id, tags, digests, config } = record;
+  const sizeBytes = record.layers.reduce((sum, layer) => sum + (records.layerBytes[layer] ?? 0), 0);
+  return { id, tags, digests, sizeBytes, config };
+}
+
+function canonicalName(text: string): string {
+  try {
+    const reference = parseReference(text);
+    const repository = repositoryName(reference);
+    return reference.digest === undefined ? `${repository}:${reference.tag}` : `${repository}@${reference.digest}`;
+  } catch {
+    return text;
+  }
+}
+
+function union(first: readonly string[] = [], second: readonly string[]): readonly string[] {
+  return [...new Set([...first, ...second])];
+}

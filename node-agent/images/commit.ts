@@ -1,0 +1,72 @@
+// The last step of pull and import: an image whose layers are all here becomes known, once the disk holds it for good.
+import type { Clock } from "../../lib/clock.ts";
+import { addImage, toImage } from "./changes.ts";
+import type { Content } from "./content.ts";
+import { runHelper } from "./helper.ts";
+import type { Image } from "./images.ts";
+import { type Layers, noSpace } from "./layers.ts";
+import { parseConfig } from "./manifest.ts";
+import type { ImageRecord, RecordFile } from "./records.ts";
+
+/** The rooms of one image folder. */
+export interface Folder {
+  readonly directory: string;
+  readonly clock: Clock;
+  readonly content: Content;
+  readonly layers: Layers;
+  readonly records: RecordFile;
+}
+
+export interface NewImage {
+  readonly configBytes: Uint8Array;
+  readonly manifestBytes: Uint8Array | undefined;
+  readonly tags: readonly string[];
+  readonly digests: readonly string[];
+}
+
+/** Its layers must be present and held. */
+export async function commitImage(folder: Folder, image: NewImage): Promise<Image> {
+  const { content, layers, records } = folder;
+  using _held = content.hold();
+  try {
+    const id = await content.write(image.configBytes);
+    const manifest = image.manifestBytes === undefined ? [] : [await content.write(image.manifestBytes)];
+    const { config, diffIds } = parseConfig(image.configBytes, `config ${id}`);
+    const [passwd, group] = await Promise.all(
+      (await layers.readFiles(diffIds, ["/etc/passwd", "/etc/group"])).map((bytes) => bytes && content.write(bytes)),
+    );
+    await runHelper(["sync", folder.directory]);
+    const files = { ...(passwd === undefined ? {} : { passwd }), ...(group === undefined ? {} : { group }) };
+    const record: ImageRecord = {
+      id,
+      tags: image.tags,
+      digests: image.digests,
+      layers: diffIds,
+      blobs: [id, ...manifest, ...Object.values(files)],
+      config,
+      ...files,
+      usedAtMs: folder.clock.now(),
+    };
+    const layerBytes = Object.fromEntries(diffIds.map((diffId) => [diffId, layers.bytes(diffId)]));
+    await records.change((current) => addImage(current, record, layerBytes));
+    const known = records.current.images.find((other) => other.id === id) ?? record;
+    return toImage(records.current, known);
+  } catch (error) {
+    throw noSpace(error);
+  }
+}
+
+/** Gives an image that is here another name. */
+export async function nameImage(
+  folder: Folder,
+  id: string,
+  names: Pick<NewImage, "tags" | "digests">,
+): Promise<Image | undefined> {
+  const { records } = folder;
+  await records.change((current) => {
+    const known = current.images.find((image) => image.id === id);
+    return known === undefined ? current : addImage(current, { ...known, ...names, usedAtMs: folder.clock.now() }, {});
+  });
+  const known = records.current.images.find((image) => image.id === id);
+  return known && toImage(records.current, known);
+}

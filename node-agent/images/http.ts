@@ -1,0 +1,146 @@
+// HTTP as registries need it: kept-alive connections, redirects with a bound, and no wait without an end.
+import http from "node:http";
+import https from "node:https";
+import { rootCertificates } from "node:tls";
+import type { Clock } from "../../lib/clock.ts";
+
+export interface HttpRequest {
+  readonly method: "GET" | "HEAD";
+  readonly url: URL;
+  readonly headers: Readonly<Record<string, string>>;
+  /** PEM of an authority to trust besides the system's. */
+  readonly ca?: string;
+  /** Takes any certificate, and redirects from https to http. */
+  readonly insecure?: boolean;
+}
+
+export interface HttpResponse {
+  readonly status: number;
+  readonly headers: http.IncomingHttpHeaders;
+  readonly body: http.IncomingMessage;
+}
+
+const redirectsMax = 5;
+const headersWaitMsMax = 30_000;
+const bodyIdleMsMax = 60_000;
+const connectionsMax = 16;
+
+export class HttpClient {
+  readonly #clock: Clock;
+  readonly #agents = new Map<string, http.Agent>();
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** Follows redirects; other statuses are the caller's. Rejects when no answer comes. */
+  async send(request: HttpRequest, signal?: AbortSignal): Promise<HttpResponse> {
+    let { url, headers } = request;
+    for (let redirects = 0; ; redirects++) {
+      const response = await this.#sendOnce({ ...request, url, headers }, signal);
+      const location = response.headers.location;
+      if (![301, 302, 303, 307, 308].includes(response.status) || location === undefined) return response;
+      drop(response);
+      if (redirects === redirectsMax) throw new Error(`${request.url.host} redirects more than ${redirectsMax} times`);
+      const next = new URL(location, url);
+      checkRedirect(url, next, request.insecure === true);
+      // The other host is a stranger to the credentials.
+      if (next.origin !== url.origin) headers = without(headers, "authorization");
+      url = next;
+    }
+  }
+
+  [Symbol.dispose](): void {
+    for (const agent of this.#agents.values()) agent.destroy();
+  }
+
+  #sendOnce(request: HttpRequest, signal: AbortSignal | undefined): Promise<HttpResponse> {
+    return new Promise((resolve, reject) => {
+      const { method, url, headers } = request;
+      const module = url.protocol === "https:" ? https : http;
+      const sent = module.request(url, {
+        method,
+        headers: { ...headers, "user-agent": "naru" },
+        agent: this.#agentFor(request),
+        ...(signal === undefined ? {} : { signal }),
+      });
+      const wait = this.#clock.after(headersWaitMsMax, () =>
+        sent.destroy(new Error(`${url.host} did not answer within ${headersWaitMsMax / 1000} s`)),
+      );
+      sent.on("error", (error) => {
+        wait.cancel();
+        reject(error);
+      });
+      sent.on("response", (body) => {
+        wait.cancel();
+        this.#watchIdle(body, url.host);
+        resolve({ status: body.statusCode ?? 0, headers: body.headers, body });
+      });
+      sent.end();
+    });
+  }
+
+  // Checks now and then whether any byte came, instead of setting a timer for each.
+  #watchIdle(body: http.IncomingMessage, host: string): void {
+    let seenBytes = -1;
+    const check = () => {
+      const bytes = body.socket?.bytesRead ?? 0;
+      // Bytes that wait for a slow reader are no fault of the registry.
+      if (bytes === seenBytes && body.readableLength === 0) {
+        body.destroy(new Error(`${host} sent nothing for ${bodyIdleMsMax / 1000} s`));
+        return;
+      }
+      seenBytes = bytes;
+      timer = this.#clock.after(bodyIdleMsMax, check);
+    };
+    let timer = this.#clock.after(bodyIdleMsMax, check);
+    body.once("close", () => timer.cancel());
+  }
+
+  #agentFor({ url, ca, insecure }: HttpRequest): http.Agent {
+    const key = `${url.protocol} ${insecure === true} ${ca ?? ""}`;
+    const known = this.#agents.get(key);
+    if (known !== undefined) return known;
+    const options = { keepAlive: true, maxSockets: connectionsMax };
+    const agent =
+      url.protocol === "https:"
+        ? new https.Agent({
+            ...options,
+            rejectUnauthorized: insecure !== true,
+            ...(ca === undefined ? {} : { ca: [...rootCertificates, ca] }),
+          })
+        : new http.Agent(options);
+    this.#agents.set(key, agent);
+    return agent;
+  }
+}
+
+/** Reads a whole body; rejects when it is larger than `bytesMax`. */
+export async function readBody(response: HttpResponse, bytesMax: number): Promise<Buffer> {
+  const parts: Buffer[] = [];
+  let bytes = 0;
+  for await (const part of response.body) {
+    bytes += part.length;
+    if (bytes > bytesMax) throw new Error(`answer is larger than ${bytesMax} bytes`);
+    parts.push(part);
+  }
+  return Buffer.concat(parts);
+}
+
+/** Gives up a body that nobody reads; short ones leave their connection usable. */
+export function drop(response: HttpResponse): void {
+  response.body.on("error", () => {});
+  if (Number(response.headers["content-length"] ?? 0) <= 64 * 1024) response.body.resume();
+  else response.body.destroy();
+}
+
+function checkRedirect(from: URL, to: URL, insecure: boolean): void {
+  if (to.protocol !== "https:" && to.protocol !== "http:") throw new Error(`${from.host} redirects to ${to.protocol}`);
+  if (from.protocol === "https:" && to.protocol === "http:" && !insecure) {
+    throw new Error(`${from.host} redirects from https to http, at ${to.host}`);
+  }
+}
+
+function without(headers: Readonly<Record<string, string>>, name: string): Readonly<Record<string, string>> {
+  return Object.fromEntries(Object.entries(headers).filter(([key]) => key.toLowerCase() !== name));
+}

@@ -1,0 +1,187 @@
+// Manifests, indexes and configs as registries send them (OCI image spec 1.1, Docker image manifest v2 schema 2), parsed once.
+import { type ImageConfig, PullError } from "./images.ts";
+import { isDigest } from "./reference.ts";
+
+export interface Descriptor {
+  readonly mediaType: string;
+  readonly digest: string;
+  readonly sizeBytes: number;
+}
+
+export interface Platform {
+  readonly os: string;
+  /** As Go says it: "amd64", "arm64". */
+  readonly architecture: string;
+}
+
+export interface IndexEntry extends Descriptor {
+  readonly platform: Platform | undefined;
+  readonly annotations: Readonly<Record<string, string>>;
+}
+
+export type Manifest =
+  | { readonly type: "index"; readonly entries: readonly IndexEntry[] }
+  | { readonly type: "image"; readonly config: Descriptor; readonly layers: readonly Descriptor[] };
+
+export interface ParsedConfig {
+  readonly platform: Platform;
+  readonly diffIds: readonly string[];
+  readonly config: ImageConfig;
+}
+
+export const manifestBytesMax = 4 * 1024 * 1024;
+export const configBytesMax = 4 * 1024 * 1024;
+const layerBytesMax = 64 * 1024 ** 3;
+/** As many as Docker allows. */
+export const layersMax = 127;
+
+export const manifestMediaTypes = [
+  "application/vnd.oci.image.index.v1+json",
+  "application/vnd.oci.image.manifest.v1+json",
+  "application/vnd.docker.distribution.manifest.list.v2+json",
+  "application/vnd.docker.distribution.manifest.v2+json",
+];
+
+type Json = Readonly<Record<string, unknown>>;
+
+/** Throws PullError("BadLayer") with what is wrong in it; `what` names it in the message. */
+export function parseManifest(bytes: Uint8Array, what: string): Manifest {
+  const body = parseObject(bytes, what);
+  if (body["schemaVersion"] === 1) {
+    throw new PullError(
+      "BadLayer",
+      `${what} has the manifest format of 2014 (schema 1), which is no longer used: push the image again`,
+    );
+  }
+  const hasEntries = Array.isArray(body["manifests"]);
+  const hasLayers = Array.isArray(body["layers"]) && isObject(body["config"]);
+  if (hasEntries === hasLayers) throw bad(what, "is neither a manifest nor an index");
+  if (hasEntries)
+    return { type: "index", entries: list(body, "manifests").map((entry) => parseIndexEntry(entry, what)) };
+  const layers = list(body, "layers").map((layer) => parseDescriptor(layer, what));
+  if (layers.length > layersMax) throw bad(what, `has ${layers.length} layers; overlayfs takes ${layersMax} at most`);
+  const config = parseDescriptor(body["config"], what);
+  if (!/^application\/vnd\.(oci\.image\.config|docker\.container\.image)\.v1\+json$/.test(config.mediaType)) {
+    throw bad(what, `is not a container image but ${JSON.stringify(config.mediaType)}`);
+  }
+  return { type: "image", config, layers };
+}
+
+/** The entry for a platform; throws PullError("NoMatchingPlatform") that lists what there is. */
+export function choosePlatform(entries: readonly IndexEntry[], wanted: Platform, what: string): IndexEntry {
+  const found = entries.find((entry) => matches(entry.platform, wanted)) ?? onlyUnmarked(entries);
+  if (found !== undefined) return found;
+  const offered = entries.flatMap((entry) =>
+    entry.platform === undefined || entry.platform.os === "unknown" ? [] : [platformName(entry.platform)],
+  );
+  throw new PullError(
+    "NoMatchingPlatform",
+    `${what} is not made for ${platformName(wanted)}; it has ${offered.length === 0 ? "no platform" : [...new Set(offered)].slice(0, 20).join(", ")}`,
+  );
+}
+
+export function platformName(platform: Platform): string {
+  return `${platform.os}/${platform.architecture}`;
+}
+
+/** This machine's, in Go's words. */
+export function hostPlatform(): Platform {
+  return { os: "linux", architecture: process.arch === "x64" ? "amd64" : process.arch };
+}
+
+export function parseConfig(bytes: Uint8Array, what: string): ParsedConfig {
+  const body = parseObject(bytes, what);
+  const rootfs = isObject(body["rootfs"]) ? body["rootfs"] : {};
+  const diffIds = strings(rootfs["diff_ids"], what, "rootfs.diff_ids");
+  for (const diffId of diffIds)
+    if (!isDigest(diffId)) throw bad(what, `has a diff_id that is no sha256 digest: ${diffId.slice(0, 100)}`);
+  if (diffIds.length > layersMax) throw bad(what, `has ${diffIds.length} layers; overlayfs takes ${layersMax} at most`);
+  const run = isObject(body["config"]) ? body["config"] : {};
+  return {
+    platform: { os: text(body["os"]), architecture: text(body["architecture"]) },
+    diffIds,
+    config: {
+      entrypoint: strings(run["Entrypoint"], what, "config.Entrypoint"),
+      cmd: strings(run["Cmd"], what, "config.Cmd"),
+      env: strings(run["Env"], what, "config.Env"),
+      workingDir: text(run["WorkingDir"]),
+      user: text(run["User"]),
+      stopSignal: text(run["StopSignal"]) === "" ? undefined : text(run["StopSignal"]),
+      exposedPorts: isObject(run["ExposedPorts"]) ? Object.keys(run["ExposedPorts"]) : [],
+      volumes: isObject(run["Volumes"]) ? Object.keys(run["Volumes"]) : [],
+      labels: stringMap(run["Labels"]),
+    },
+  };
+}
+
+export function isObject(value: unknown): value is Json {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function matches(platform: Platform | undefined, wanted: Platform): boolean {
+  return platform?.os === wanted.os && platform.architecture === wanted.architecture;
+}
+
+// An index of one image that names no platform: what it is made for shows in its config.
+function onlyUnmarked(entries: readonly IndexEntry[]): IndexEntry | undefined {
+  return entries.length === 1 && entries[0]?.platform === undefined ? entries[0] : undefined;
+}
+
+function parseIndexEntry(value: unknown, what: string): IndexEntry {
+  const fields = isObject(value) ? value : {};
+  const platform = isObject(fields["platform"]) ? fields["platform"] : undefined;
+  return {
+    ...parseDescriptor(value, what),
+    platform: platform && { os: text(platform["os"]), architecture: text(platform["architecture"]) },
+    annotations: stringMap(fields["annotations"]),
+  };
+}
+
+function parseDescriptor(value: unknown, what: string): Descriptor {
+  if (!isObject(value)) throw bad(what, "has a descriptor that is no object");
+  const { mediaType, digest, size } = value;
+  if (typeof digest !== "string" || !isDigest(digest)) {
+    throw bad(what, `has a digest that is not sha256: ${String(digest).slice(0, 100)}`);
+  }
+  if (typeof size !== "number" || !Number.isSafeInteger(size) || size < 0 || size > layerBytesMax) {
+    throw bad(what, `gives ${digest} the size ${String(size).slice(0, 40)}`);
+  }
+  return { mediaType: text(mediaType), digest, sizeBytes: size };
+}
+
+function parseObject(bytes: Uint8Array, what: string): Json {
+  let body: unknown;
+  try {
+    body = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+  } catch (cause) {
+    throw new PullError("BadLayer", `${what} is no JSON`, { cause });
+  }
+  if (!isObject(body)) throw bad(what, "is no JSON object");
+  return body;
+}
+
+function list(body: Json, key: string): readonly unknown[] {
+  const value = body[key];
+  return Array.isArray(value) ? value : [];
+}
+
+function text(value: unknown): string {
+  return typeof value === "string" ? value : "";
+}
+
+function strings(value: unknown, what: string, path: string): readonly string[] {
+  if (value === undefined || value === null) return [];
+  if (Array.isArray(value) && value.every((item) => typeof item === "string")) return value;
+  throw bad(what, `has ${path} that is no list of strings`);
+}
+
+function stringMap(value: unknown): Readonly<Record<string, string>> {
+  if (!isObject(value)) return {};
+  return Object.fromEntries(
+    Object.entries(value).filter((pair): pair is [string, string] => typeof pair[1] === "string"),
+  );
+}
+
+function bad(what: string, why: string): PullError {
+  return new PullError("BadLayer", `${what} ${why}`);
+}

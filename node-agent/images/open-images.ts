@@ -1,0 +1,259 @@
+// Images on Linux: the folder of one node's images opened, cleared of what a crash left, and its parts put together.
+import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { resolve as absolute, join } from "node:path";
+import type { Clock } from "../../lib/clock.ts";
+import type { Logger } from "../../lib/log.ts";
+import type { Random } from "../../lib/random.ts";
+import { findImage, namesWithout, planCollection, removeImages, removeName, toImage } from "./changes.ts";
+import type { Folder } from "./commit.ts";
+import { Content } from "./content.ts";
+import { HttpClient } from "./http.ts";
+import {
+  type CollectOptions,
+  type Image,
+  ImageInUseError,
+  type ImageStore,
+  type PullOptions,
+  type PullProgress,
+  type WritableLayer,
+} from "./images.ts";
+import { importArchive } from "./import.ts";
+import { Layers } from "./layers.ts";
+import { WritableLayers } from "./overlay.ts";
+import { pullImage } from "./pull.ts";
+import { type ImageRecord, RecordFile } from "./records.ts";
+import { formatReference, parseReference } from "./reference.ts";
+import { Registry, type RegistrySettings } from "./registry.ts";
+import { SharedWork } from "./share.ts";
+import { Trash } from "./trash.ts";
+import { type LayerLimits, layerLimits } from "./unpack.ts";
+import { resolveUser } from "./users.ts";
+
+export interface ImagesOptions {
+  /** Holds images across restarts; one process at a time. */
+  readonly dir: string;
+  /** For short links to layers, such as /run/naru: the shorter, the more layers fit into a mount. Default: within `dir`. */
+  readonly runDir?: string;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+  /** By host, as in image names: "docker.io", "registry.local:5000". */
+  readonly registries?: Readonly<Record<string, RegistrySettings>>;
+  readonly limits?: LayerLimits;
+}
+
+const minAgeMsDefault = 120_000;
+const usersMax = 200;
+
+/** Opens a node's images. Root and a kernel with overlayfs are needed, and naru-unpack built. */
+export async function openImages(options: ImagesOptions): Promise<ImageStore> {
+  const directory = absolute(options.dir);
+  const runDirectory = absolute(options.runDir ?? directory);
+  for (const path of [directory, runDirectory]) {
+    if (/[,:\\\s]/.test(path))
+      throw new Error(`${path}: overlay mounts cannot have a folder with , : \\ or spaces in its name`);
+  }
+  await mkdir(join(directory, "tmp"), { recursive: true, mode: 0o700 });
+  const { random, log, clock } = options;
+  const trash = new Trash({ directory, clock, random, log });
+  const records = new RecordFile(directory);
+  const content = new Content(directory);
+  const limits = options.limits ?? layerLimits;
+  const layers = new Layers({ directory, links: join(runDirectory, "l"), trash, random, limits });
+  const writable = new WritableLayers(directory, trash);
+  await Promise.all([records.open(), content.open(), trash.open(), mkdir(runDirectory, { recursive: true })]);
+  for (const name of await readdir(join(directory, "tmp"))) trash.take(join(directory, "tmp", name));
+  await layers.open(records.current.layerBytes);
+  await dropBroken(records, layers, log);
+  const parts: Parts = { options, folder: { directory, clock, content, layers, records }, trash, writable };
+  await writable.open({ sameBoot: await isSameBoot(directory) });
+  return new LinuxImages(parts);
+}
+
+interface Parts {
+  readonly options: ImagesOptions;
+  readonly folder: Folder;
+  readonly trash: Trash;
+  readonly writable: WritableLayers;
+}
+
+class LinuxImages implements ImageStore {
+  readonly #parts: Parts;
+  readonly #http: HttpClient;
+  readonly #registries = new Map<string, readonly Registry[]>();
+  readonly #pulls = new SharedWork<Image, PullProgress>((progress) =>
+    progress.type === "layer" ? progress.digest : "",
+  );
+  /** Texts of passwd and group by digest. */
+  readonly #users = new Map<string, string>();
+  readonly #stopped = new AbortController();
+
+  constructor(parts: Parts) {
+    this.#parts = parts;
+    this.#http = new HttpClient(parts.options.clock);
+  }
+
+  async find(reference: string): Promise<Image | undefined> {
+    const { current } = this.#parts.folder.records;
+    const found = findImage(current, reference);
+    return found && toImage(current, found.image);
+  }
+
+  async list(): Promise<readonly Image[]> {
+    const { current } = this.#parts.folder.records;
+    return current.images.map((image) => toImage(current, image));
+  }
+
+  async pull(text: string, options: PullOptions): Promise<Image> {
+    const reference = parseReference(text);
+    const { credentials, onProgress, signal } = options;
+    // Other credentials are other work: nobody gets an image on another's password.
+    const key = JSON.stringify([
+      formatReference(reference),
+      credentials.map(({ username, password }) => [username, password]),
+    ]);
+    const context = { folder: this.#parts.folder, registriesFor: (host: string) => this.#registriesFor(host) };
+    return await this.#pulls.join(
+      key,
+      (report, own) =>
+        pullImage(context, reference, { credentials, report, signal: AbortSignal.any([own, this.#stopped.signal]) }),
+      { onProgress, signal },
+    );
+  }
+
+  async import(
+    archive: NodeJS.ReadableStream,
+    options: { readonly tag?: string; readonly signal?: AbortSignal } = {},
+  ): Promise<readonly Image[]> {
+    const { folder, trash, options: own } = this.#parts;
+    const signal =
+      options.signal === undefined ? this.#stopped.signal : AbortSignal.any([options.signal, this.#stopped.signal]);
+    return await importArchive({ folder, trash, random: own.random }, archive as AsyncIterable<Uint8Array>, {
+      tag: options.tag,
+      signal,
+    });
+  }
+
+  async remove(reference: string): Promise<void> {
+    const { records } = this.#parts.folder;
+    await records.change((current) => {
+      const found = findImage(current, reference);
+      if (found === undefined) throw new Error(`no image ${reference} is here`);
+      const left = namesWithout(found.image, found.name);
+      if (left.tags.length + left.digests.length === 0) this.#refuseInUse(found.image, reference);
+      return removeName(current, found.image, found.name);
+    });
+    this.#sweep();
+  }
+
+  async prepareLayer(containerId: string, image: Image): Promise<WritableLayer> {
+    const { folder, writable, options } = this.#parts;
+    const record = folder.records.current.images.find((known) => known.id === image.id);
+    if (record === undefined) throw new Error(`image ${image.id} is not here any more: pull it again`);
+    folder.records.touch(record.id, options.clock.now());
+    const lowerdir = folder.layers.lowerdir(record.layers);
+    const rootfs = await writable.prepare(containerId, { imageId: record.id, lowerdir });
+    return { rootfs, resolveUser: async (user) => await this.#resolveUser(record, user) };
+  }
+
+  async removeLayer(containerId: string): Promise<void> {
+    this.#parts.writable.remove(containerId);
+  }
+
+  async listLayers(): Promise<readonly { readonly containerId: string; readonly imageId: string }[]> {
+    return this.#parts.writable.list();
+  }
+
+  async collect(options: CollectOptions): Promise<{ readonly freedBytes: number; readonly images: readonly Image[] }> {
+    const { folder, writable, trash } = this.#parts;
+    const beforeMs = folder.clock.now() - (options.minAgeMs ?? minAgeMsDefault);
+    let result: { freedBytes: number; images: readonly Image[] } = { freedBytes: 0, images: [] };
+    await folder.records.change((current) => {
+      const keep = new Set([...(options.keep ?? []), ...writable.list().map(({ imageId }) => imageId)]);
+      const { ids, freedBytes } = planCollection(current, { bytes: options.bytes, beforeMs, keep });
+      result = {
+        freedBytes,
+        images: current.images.filter(({ id }) => ids.has(id)).map((image) => toImage(current, image)),
+      };
+      return ids.size === 0 ? current : removeImages(current, ids);
+    });
+    this.#sweep();
+    await trash.settle();
+    return result;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stopped.abort(new Error("images are closed"));
+    this.#http[Symbol.dispose]();
+    await this.#parts.folder.records.change((current) => current);
+    await this.#parts.trash.settle();
+  }
+
+  #refuseInUse(image: ImageRecord, reference: string): void {
+    const users = this.#parts.writable.usersOf(image.id);
+    if (users.length === 0) return;
+    const shown = users.slice(0, 5).join(", ") + (users.length > 5 ? ` and ${users.length - 5} more` : "");
+    throw new ImageInUseError(
+      `image ${reference} is used by ${users.length === 1 ? "container" : "containers"} ${shown}`,
+      users,
+    );
+  }
+
+  #sweep(): void {
+    const { records, layers, content } = this.#parts.folder;
+    const { images } = records.current;
+    layers.sweep(new Set(images.flatMap((image) => image.layers)));
+    content.sweep(new Set(images.flatMap((image) => image.blobs)));
+  }
+
+  async #resolveUser(record: ImageRecord, user: string) {
+    const read = async (digest: string | undefined) => (digest === undefined ? "" : await this.#readUsers(digest));
+    const [passwd, group] = await Promise.all([read(record.passwd), read(record.group)]);
+    return resolveUser(user, { passwd, group });
+  }
+
+  // Read once: containers of one image start often.
+  async #readUsers(digest: string): Promise<string> {
+    const known = this.#users.get(digest);
+    if (known !== undefined) return known;
+    const text = (await this.#parts.folder.content.read(digest))?.toString() ?? "";
+    if (this.#users.size >= usersMax) this.#users.clear();
+    this.#users.set(digest, text);
+    return text;
+  }
+
+  #registriesFor(host: string): readonly Registry[] {
+    const known = this.#registries.get(host);
+    if (known !== undefined) return known;
+    const { clock, random, registries = {} } = this.#parts.options;
+    const settings = registries[host] ?? {};
+    const open = (name: string) =>
+      new Registry({
+        http: this.#http,
+        clock,
+        random,
+        host: name,
+        settings: registries[name] ?? (name === host ? {} : settings),
+      });
+    const opened = [...(settings.mirror ?? []), host].map(open);
+    this.#registries.set(host, opened);
+    return opened;
+  }
+}
+
+// An image whose layer somebody took from the disk can't run: better it is pulled again.
+async function dropBroken(records: RecordFile, layers: Layers, log: Logger): Promise<void> {
+  const broken = records.current.images.filter((image) => !image.layers.every((layer) => layers.has(layer)));
+  if (broken.length === 0) return;
+  log.warn({ images: broken.map((image) => image.id) }, "images lack layers on the disk and are forgotten");
+  await records.change((current) => removeImages(current, new Set(broken.map((image) => image.id))));
+  layers.sweep(new Set(records.current.images.flatMap((image) => image.layers)));
+}
+
+async function isSameBoot(directory: string): Promise<boolean> {
+  const path = join(directory, "boot-id");
+  const boot = await readFile("/proc/sys/kernel/random/boot_id", "utf8");
+  const before = await readFile(path, "utf8").catch(() => undefined);
+  if (before !== boot) await writeFile(path, boot);
+  return before === boot;
+}

@@ -1,0 +1,224 @@
+// A pull: name to manifest, manifest to config, and all layers at once, each downloaded and unpacked in one pipeline.
+import { commitImage, type Folder, nameImage } from "./commit.ts";
+import { digestOf } from "./content.ts";
+import { type Image, PullError, type PullOptions, type PullProgress, type RegistryCredentials } from "./images.ts";
+import {
+  choosePlatform,
+  configBytesMax,
+  type Descriptor,
+  hostPlatform,
+  type Manifest,
+  type ParsedConfig,
+  parseConfig,
+  parseManifest,
+  platformName,
+} from "./manifest.ts";
+import { formatReference, type Reference, repositoryName } from "./reference.ts";
+import type { Access, FetchedManifest, Registry } from "./registry.ts";
+
+export interface PullContext {
+  readonly folder: Folder;
+  /** Mirrors first, the registry itself last. */
+  registriesFor(host: string): readonly Registry[];
+}
+
+interface Resolved {
+  readonly registry: Registry;
+  readonly access: Access;
+  /** What the name means: an index or a manifest. */
+  readonly top: FetchedManifest;
+}
+
+const indexDepthMax = 3;
+
+/** Rejects with PullError, or with the signal's reason. */
+export async function pullImage(
+  context: PullContext,
+  reference: Reference,
+  options: {
+    readonly credentials: PullOptions["credentials"];
+    readonly report: (progress: PullProgress) => void;
+    readonly signal: AbortSignal;
+  },
+): Promise<Image> {
+  const { report, signal } = options;
+  const name = formatReference(reference);
+  const unchanged = await findUnchanged(context, reference, options);
+  if (unchanged !== undefined) return unchanged;
+  const { registry, access, top } = await resolve(context, reference, options);
+  const digests = [`${repositoryName(reference)}@${top.digest}`];
+  const tags = reference.digest === undefined ? [name] : [];
+  const { manifest, bytes: manifestBytes } = await descend(registry, access, { top, name }, signal);
+  const configBytes = await readConfig(registry, access, manifest.config, signal);
+  const config = checkConfig(configBytes, manifest, name);
+  report({ type: "resolved", digest: top.digest, layers: manifest.layers.length });
+  using _held = context.folder.layers.hold(config.diffIds);
+  await pullLayers(context.folder, { registry, access, manifest, config, report }, signal);
+  return await commitImage(context.folder, { configBytes, manifestBytes, tags, digests });
+}
+
+// A tag that is here already costs one HEAD when it has not moved.
+async function findUnchanged(
+  context: PullContext,
+  reference: Reference,
+  options: Parameters<typeof pullImage>[2],
+): Promise<Image | undefined> {
+  const { records } = context.folder;
+  const name = formatReference(reference);
+  const known = records.current.images.find((image) => image.tags.includes(name));
+  if (known === undefined || reference.digest !== undefined) return undefined;
+  const digest = await attempt(context, reference, options, (registry, access) =>
+    registry.resolve(access, reference.tag ?? "latest", options.signal),
+  );
+  const digestName = `${repositoryName(reference)}@${digest}`;
+  if (digest === undefined || !known.digests.includes(digestName)) return undefined;
+  options.report({ type: "resolved", digest, layers: known.layers.length });
+  for (const layer of known.layers) {
+    const bytes = records.current.layerBytes[layer] ?? 0;
+    options.report({ type: "layer", digest: layer, state: "exists", doneBytes: bytes, totalBytes: bytes });
+  }
+  return await nameImage(context.folder, known.id, { tags: [name], digests: [digestName] });
+}
+
+async function resolve(
+  context: PullContext,
+  reference: Reference,
+  options: Parameters<typeof pullImage>[2],
+): Promise<Resolved> {
+  return await attempt(context, reference, options, async (registry, access) => ({
+    registry,
+    access,
+    top: await registry.manifest(access, reference.digest ?? reference.tag ?? "latest", options.signal),
+  }));
+}
+
+// Mirrors in order, then the registry with each of the credentials. The registry's own last word is the one that is told.
+async function attempt<Result>(
+  context: PullContext,
+  reference: Reference,
+  options: { readonly credentials: readonly RegistryCredentials[]; readonly signal: AbortSignal },
+  work: (registry: Registry, access: Access) => Promise<Result>,
+): Promise<Result> {
+  const registries = context.registriesFor(reference.registry);
+  const own = registries.at(-1);
+  let failure: unknown;
+  for (const registry of registries) {
+    const asWhom = registry === own && options.credentials.length > 0 ? options.credentials : [undefined];
+    for (const credentials of asWhom) {
+      try {
+        return await work(registry, { repository: reference.repository, credentials });
+      } catch (error) {
+        options.signal.throwIfAborted();
+        failure = error;
+        // Only another user may hear another answer.
+        if (!(error instanceof PullError && error.failure === "Denied")) break;
+      }
+    }
+  }
+  throw failure;
+}
+
+// From an index down to the manifest for this machine.
+async function descend(
+  registry: Registry,
+  access: Access,
+  { top, name }: { readonly top: FetchedManifest; readonly name: string },
+  signal: AbortSignal,
+): Promise<{ readonly manifest: Extract<Manifest, { type: "image" }>; readonly bytes: Buffer }> {
+  let { bytes } = top;
+  for (let depth = 0; depth <= indexDepthMax; depth++) {
+    const manifest = parseManifest(bytes, `manifest of ${name}`);
+    if (manifest.type === "image") return { manifest, bytes };
+    const entry = choosePlatform(manifest.entries, hostPlatform(), name);
+    ({ bytes } = await registry.manifest(access, entry.digest, signal));
+  }
+  throw new PullError("BadLayer", `${name} is an index within an index, more than ${indexDepthMax} deep`);
+}
+
+async function readConfig(
+  registry: Registry,
+  access: Access,
+  config: Descriptor,
+  signal: AbortSignal,
+): Promise<Buffer> {
+  if (config.sizeBytes > configBytesMax)
+    throw new PullError("BadLayer", `config ${config.digest} is larger than ${configBytesMax} bytes`);
+  const parts: Buffer[] = [];
+  for await (const part of registry.blob(access, config, signal)) parts.push(part);
+  const bytes = Buffer.concat(parts);
+  if (digestOf(bytes) !== config.digest) {
+    throw new PullError(
+      "WrongDigest",
+      `config ${config.digest} of ${registry.host}/${access.repository} has digest ${digestOf(bytes)}`,
+    );
+  }
+  return bytes;
+}
+
+async function pullLayers(
+  folder: Folder,
+  pull: {
+    readonly registry: Registry;
+    readonly access: Access;
+    readonly manifest: Extract<Manifest, { type: "image" }>;
+    readonly config: ParsedConfig;
+    readonly report: (progress: PullProgress) => void;
+  },
+  signal: AbortSignal,
+): Promise<void> {
+  // The first failure ends the others: their work would be for nothing.
+  const failed = new AbortController();
+  const either = AbortSignal.any([signal, failed.signal]);
+  const works = pull.manifest.layers.map(async (descriptor, i) => {
+    const { digest, sizeBytes: totalBytes } = descriptor;
+    const diffId = pull.config.diffIds[i] ?? "";
+    const tell = (state: "exists" | "downloading" | "unpacked", doneBytes: number) =>
+      pull.report({ type: "layer", digest, state, doneBytes, totalBytes });
+    if (folder.layers.has(diffId)) {
+      tell("exists", totalBytes);
+      return;
+    }
+    const open = (own: AbortSignal) => pull.registry.blob(pull.access, descriptor, own);
+    await folder.layers.ensure(
+      { diffId, digest, open },
+      {
+        onProgress: ({ state, doneBytes }) => tell(state, state === "unpacked" ? totalBytes : doneBytes),
+        signal: either,
+      },
+    );
+  });
+  const results = await Promise.allSettled(
+    works.map((work) =>
+      work.catch((error) => {
+        if (!failed.signal.aborted) failed.abort(error);
+        throw error;
+      }),
+    ),
+  );
+  signal.throwIfAborted();
+  if (results.some((result) => result.status === "rejected")) throw failed.signal.reason;
+}
+
+/** Parses a config and checks that it fits its manifest and this machine. */
+export function checkConfig(
+  bytes: Uint8Array,
+  manifest: { readonly layers: readonly unknown[] },
+  name: string,
+): ParsedConfig {
+  const config = parseConfig(bytes, `config of ${name}`);
+  if (config.diffIds.length !== manifest.layers.length) {
+    throw new PullError(
+      "BadLayer",
+      `${name} has ${manifest.layers.length} layers, but its config speaks of ${config.diffIds.length}`,
+    );
+  }
+  const { os, architecture } = config.platform;
+  const host = hostPlatform();
+  if ((os !== "" && os !== host.os) || (architecture !== "" && architecture !== host.architecture)) {
+    throw new PullError(
+      "NoMatchingPlatform",
+      `${name} is made for ${platformName(config.platform)}, not for ${platformName(host)}`,
+    );
+  }
+  return config;
+}

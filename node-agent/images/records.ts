@@ -1,0 +1,108 @@
+// What a node knows of its images: one JSON file, replaced as a whole, so that it is always of one moment.
+import { open, readFile, rename } from "node:fs/promises";
+import { join } from "node:path";
+import type { ImageConfig } from "./images.ts";
+
+export interface ImageRecord {
+  readonly id: string;
+  readonly tags: readonly string[];
+  readonly digests: readonly string[];
+  /** Diff ids, lowest first. */
+  readonly layers: readonly string[];
+  /** Manifest, config, and what was read of its files: names in the content store. */
+  readonly blobs: readonly string[];
+  readonly config: ImageConfig;
+  /** Digests of /etc/passwd and /etc/group, when it has them. */
+  readonly passwd?: string;
+  readonly group?: string;
+  /** Wall time; rough after a restart. */
+  readonly usedAtMs: number;
+}
+
+export interface Records {
+  readonly version: 1;
+  readonly images: readonly ImageRecord[];
+  /** Bytes of unpacked layers by diff id. */
+  readonly layerBytes: Readonly<Record<string, number>>;
+}
+
+export class RecordFile {
+  readonly #path: string;
+  #current: Records = { version: 1, images: [], layerBytes: {} };
+  #queue: Promise<unknown> = Promise.resolve();
+
+  constructor(directory: string) {
+    this.#path = join(directory, "images.json");
+  }
+
+  get current(): Records {
+    return this.#current;
+  }
+
+  async open(): Promise<void> {
+    const text = await readFile(this.#path, "utf8").catch((error: NodeJS.ErrnoException) => {
+      if (error.code === "ENOENT") return undefined;
+      throw error;
+    });
+    if (text === undefined) return;
+    const broken = (cause?: unknown) =>
+      new Error(`${this.#path} is damaged: stop all containers, remove its folder, and images will be pulled again`, {
+        cause,
+      });
+    let parsed: Records;
+    try {
+      parsed = JSON.parse(text);
+    } catch (cause) {
+      throw broken(cause);
+    }
+    if (parsed.version !== 1 || !Array.isArray(parsed.images)) throw broken();
+    this.#current = parsed;
+  }
+
+  /**
+   * One change after another. The change is seen by everybody from its start, so that nothing begins to use what is about to
+   * go, and is taken back when it cannot be written. Resolves when it is on the disk.
+   */
+  change(update: (records: Records) => Records): Promise<void> {
+    const changed = this.#queue.then(async () => {
+      const before = this.#current;
+      const after = update(before);
+      if (after === before) return;
+      this.#current = after;
+      try {
+        await writeDurably(this.#path, JSON.stringify(after));
+      } catch (error) {
+        this.#current = before;
+        throw error;
+      }
+    });
+    this.#queue = changed.catch(() => {});
+    return changed;
+  }
+
+  /** A note that may be lost: goes to the disk with the next change. */
+  touch(id: string, nowMs: number): void {
+    this.#current = {
+      ...this.#current,
+      images: this.#current.images.map((image) => (image.id === id ? { ...image, usedAtMs: nowMs } : image)),
+    };
+  }
+}
+
+async function writeDurably(path: string, text: string): Promise<void> {
+  const temporary = `${path}.new`;
+  const file = await open(temporary, "w", 0o600);
+  try {
+    await file.writeFile(text);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  await rename(temporary, path);
+  const directory = await open(join(path, ".."), "r");
+  try {
+    await directory.sync();
+  } finally {
+    await directory.close();
+  }
+}
