@@ -68,8 +68,8 @@ interface Watch<T extends KubeObject> {
   readonly options: WatchOptions;
 }
 
-/** Components come back with a list when it ends: no time limit. */
-const watchSecondsMax = 100 * 365 * 24 * 3600;
+/** Components go on from where it ended: it may last as long as a timer can count. */
+const watchSecondsMax = 2_000_000;
 
 async function* watch<T extends KubeObject>(
   { verbs, resource, options }: Watch<T>,
@@ -79,8 +79,6 @@ async function* watch<T extends KubeObject>(
     kind: kindFor(resource),
     ...options,
     allowWatchBookmarks: true,
-    sendInitialEvents: false,
-    resourceVersionMatch: "NotOlderThan",
     timeoutSeconds: watchSecondsMax,
   };
   for await (const items of await verbs.watch(request, signal)) {

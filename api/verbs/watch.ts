@@ -28,6 +28,8 @@ export type WatchItem =
 
 const bookmarkMs = 60_000;
 const timeoutMsMin = 1_800_000;
+/** A timer counts 31 bits of milliseconds. */
+const timeoutSecondsMax = 2_000_000;
 
 /** Refuses at once what cannot be watched; the stream throws ApiError Expired (410) when `resourceVersion` is too old. */
 export async function watchObjects(
@@ -54,8 +56,8 @@ interface Start {
 async function* run(context: Context, request: WatchRequest, start: Start): AsyncGenerator<readonly WatchItem[]> {
   const { cache, clock } = context;
   const end = new AbortController();
-  const timeoutMs =
-    (request.timeoutSeconds ?? 0) > 0 ? (request.timeoutSeconds ?? 0) * 1000 : defaultTimeoutMs(context);
+  const seconds = Math.min(request.timeoutSeconds ?? 0, timeoutSecondsMax);
+  const timeoutMs = seconds > 0 ? seconds * 1000 : defaultTimeoutMs(context);
   const timer = clock.after(timeoutMs, () => end.abort());
   const bookmarks = request.allowWatchBookmarks === true;
   let revision = start.after ?? cache.revision;

@@ -1,0 +1,84 @@
+// Reads a request's body: bounded, JSON or YAML.
+import { parseAllDocuments } from "yaml";
+import { duplicateFields } from "../kinds/schema/json-text.ts";
+import { ApiError } from "../kinds/status.ts";
+import { type Exchange, header } from "./exchange.ts";
+
+export const bodyBytesMax = 3 * 1024 * 1024;
+const yamlAliasesMax = 100;
+
+/** The media type in lower case, without parameters. */
+export function mediaType(exchange: Exchange): string {
+  return (header(exchange, "content-type") ?? "").split(";")[0]?.trim().toLowerCase() ?? "";
+}
+
+/** The parsed body; undefined when it is empty. Refuses with BadRequest, UnsupportedMediaType or RequestEntityTooLarge. */
+export async function readBody(exchange: Exchange): Promise<unknown> {
+  const type = mediaType(exchange);
+  if (type.includes("protobuf")) {
+    throw new ApiError(
+      "UnsupportedMediaType",
+      `the body of the request was in an unknown format - accepted media types include: application/json, application/yaml`,
+    );
+  }
+  const bytes = await readBytes(exchange);
+  if (bytes.length === 0) return undefined;
+  const text = bytes.toString("utf8");
+  return type.endsWith("yaml") ? parseYaml(text, exchange.warnings) : parseJson(text, exchange);
+}
+
+export async function readBytes(exchange: Pick<Exchange, "request">, bytesMax = bodyBytesMax): Promise<Buffer> {
+  const announced = Number(header(exchange, "content-length") ?? 0);
+  if (announced > bytesMax) throw tooLarge(bytesMax);
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of exchange.request as AsyncIterable<Buffer>) {
+    bytes += chunk.length;
+    if (bytes > bytesMax) throw tooLarge(bytesMax);
+    chunks.push(chunk);
+  }
+  return chunks.length === 1 ? (chunks[0] ?? Buffer.alloc(0)) : Buffer.concat(chunks);
+}
+
+function tooLarge(bytesMax: number): ApiError {
+  return new ApiError("RequestEntityTooLarge", `Request entity too large: limit is ${bytesMax} bytes`);
+}
+
+function parseJson(text: string, exchange: Exchange): unknown {
+  const value = readJson(text);
+  const validation = exchange.query.get("fieldValidation");
+  if (validation === "Ignore") return value;
+  const doubled = duplicateFields(text);
+  if (doubled.length > 0 && validation === "Strict") {
+    throw new ApiError("BadRequest", `strict decoding error: ${doubled.join(", ")}`);
+  }
+  exchange.warnings.push(...doubled);
+  return value;
+}
+
+function readJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (jsonError) {
+    // kubectl may send YAML without saying so; what is neither is told as the JSON that it claims to be.
+    const first = text.trimStart()[0];
+    if (first !== "{" && first !== "[") return parseYaml(text, []);
+    const detail = jsonError instanceof Error ? jsonError.message : String(jsonError);
+    throw new ApiError("BadRequest", `the body is not JSON: ${detail}`, { cause: jsonError });
+  }
+}
+
+function parseYaml(text: string, warnings: string[]): unknown {
+  const documents = parseAllDocuments(text, { uniqueKeys: true, merge: false, logLevel: "silent" });
+  const [document, second] = "empty" in documents ? [] : documents;
+  if (document === undefined) return undefined;
+  if (second !== undefined) throw new ApiError("BadRequest", "the body must hold one YAML document");
+  const problem = document.errors[0];
+  if (problem !== undefined) throw new ApiError("BadRequest", `the body is not YAML: ${problem.message}`);
+  warnings.push(...document.warnings.map((warning) => warning.message));
+  try {
+    return document.toJS({ maxAliasCount: yamlAliasesMax });
+  } catch (cause) {
+    throw new ApiError("BadRequest", "the body is not YAML: too many aliases", { cause });
+  }
+}
