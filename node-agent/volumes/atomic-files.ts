@@ -1,0 +1,102 @@
+// A folder of files that changes all at once: files live in a dated folder, `..data` points at it, names point through `..data`.
+// Source: k8s.io/kubernetes/pkg/volume/util/atomic_writer.go, whose layout programs rely on to notice changes.
+import {
+  chmod,
+  lstat,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  readlink,
+  rename,
+  rm,
+  symlink,
+  writeFile,
+} from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { VolumeError } from "./volume-type.ts";
+
+export interface FileToWrite {
+  readonly content: Uint8Array;
+  readonly mode: number;
+}
+
+/** By path relative to the folder. */
+export type Files = ReadonlyMap<string, FileToWrite>;
+
+/** Makes the folder hold exactly these files; true when something changed. A reader sees the old ones or the new ones. */
+export async function writeFiles(dir: string, files: Files): Promise<boolean> {
+  for (const path of files.keys()) checkPath(path);
+  await mkdir(dir, { recursive: true });
+  await chmod(dir, 0o755);
+  const current = await readlink(join(dir, "..data")).catch(() => undefined);
+  if (current !== undefined && (await isSame(join(dir, current), files))) {
+    await linkNames(dir, files);
+    return false;
+  }
+  const fresh = await mkdtemp(join(dir, `..${new Date().toISOString().slice(0, 19).replaceAll(/[-:T]/g, "_")}.`));
+  await chmod(fresh, 0o755);
+  for (const [path, { content, mode }] of files) {
+    const target = join(fresh, path);
+    await mkdir(dirname(target), { recursive: true, mode: 0o755 });
+    await writeFile(target, content);
+    // Not through open's mode, which the umask cuts.
+    await chmod(target, mode);
+  }
+  await rm(join(dir, "..data_tmp"), { force: true });
+  await symlink(fresh.slice(dir.length + 1), join(dir, "..data_tmp"));
+  await rename(join(dir, "..data_tmp"), join(dir, "..data"));
+  await linkNames(dir, files);
+  await removeOld(dir, fresh.slice(dir.length + 1), files);
+  return true;
+}
+
+async function linkNames(dir: string, files: Files): Promise<void> {
+  for (const name of topNames(files)) {
+    const link = join(dir, name);
+    const there = await readlink(link).catch(() => undefined);
+    if (there === undefined) await symlink(join("..data", name), link);
+  }
+}
+
+async function removeOld(dir: string, keep: string, files: Files): Promise<void> {
+  const names = topNames(files);
+  for (const name of await readdir(dir)) {
+    if (name === "..data" || name === keep || names.has(name)) continue;
+    await rm(join(dir, name), { recursive: true, force: true });
+  }
+}
+
+function topNames(files: Files): ReadonlySet<string> {
+  return new Set([...files.keys()].map((path) => path.split("/")[0] ?? path));
+}
+
+async function isSame(dir: string, files: Files): Promise<boolean> {
+  const entries = await readdir(dir, { recursive: true, withFileTypes: true }).catch(() => undefined);
+  if (entries === undefined) return false;
+  const found = entries.filter((entry) => !entry.isDirectory());
+  if (found.length !== files.size) return false;
+  for (const [path, { content, mode }] of files) {
+    const there = await readFile(join(dir, path)).catch(() => undefined);
+    if (there === undefined || !there.equals(content)) return false;
+    const { mode: modeThere } = await lstat(join(dir, path));
+    // fsGroup may have added group bits.
+    if ((modeThere & mode & 0o777) !== (mode & 0o777)) return false;
+  }
+  return true;
+}
+
+function checkPath(path: string): void {
+  const parts = path.split("/");
+  if (
+    path === "" ||
+    path.startsWith("/") ||
+    parts.includes("..") ||
+    parts[0]?.startsWith("..") === true ||
+    path.includes("\0")
+  ) {
+    throw new VolumeError(
+      `invalid path ${JSON.stringify(path)}: must be relative and must not contain or start with ".."`,
+    );
+  }
+}

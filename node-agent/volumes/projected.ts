@@ -1,0 +1,45 @@
+// projected volumes: ConfigMaps, Secrets and the pod's fields in one folder. In memory, because Secrets may be among them.
+
+import type { VolumeProjection } from "../../api/kinds/generated/types.ts";
+import { type Files, type FileToWrite, writeFiles } from "./atomic-files.ts";
+import { downwardFiles } from "./downward-api.ts";
+import { configMapKeys, keyFiles, secretKeys } from "./key-files.ts";
+import { type VolumeContext, VolumeError, type VolumeType } from "./volume-type.ts";
+
+export const projectedVolume: VolumeType = {
+  field: "projected",
+  setUp: async (context) => {
+    await writeFiles(context.memoryDir, files(context));
+    return { path: context.memoryDir, ownedByPod: true, readOnly: true };
+  },
+  refresh: async (context) => {
+    await writeFiles(context.memoryDir, files(context));
+  },
+};
+
+function files(context: VolumeContext): Files {
+  const { sources = [], defaultMode = 0o644 } = context.volume.projected ?? {};
+  const all = new Map<string, FileToWrite>();
+  for (const source of sources) {
+    for (const [path, file] of sourceFiles(context, source, defaultMode)) all.set(path, file);
+  }
+  return all;
+}
+
+function sourceFiles(context: VolumeContext, source: VolumeProjection, defaultMode: number): Files {
+  if (source.configMap !== undefined) {
+    const { name = "", items, optional = false } = source.configMap;
+    const found = context.configMap(name);
+    if (found === undefined && !optional) throw new VolumeError(`configmap "${name}" not found`);
+    return keyFiles(found === undefined ? undefined : configMapKeys(found), { items, defaultMode, optional });
+  }
+  if (source.secret !== undefined) {
+    const { name = "", items, optional = false } = source.secret;
+    const found = context.secret(name);
+    if (found === undefined && !optional) throw new VolumeError(`secret "${name}" not found`);
+    return keyFiles(found === undefined ? undefined : secretKeys(found), { items, defaultMode, optional });
+  }
+  if (source.downwardAPI !== undefined) return downwardFiles(context, source.downwardAPI.items ?? [], defaultMode);
+  const field = Object.keys(source)[0] ?? "nothing";
+  throw new VolumeError(`projection of ${field} is not supported; this node has configMap, secret, downwardAPI`);
+}

@@ -1,0 +1,42 @@
+// What a type of volume is: how it comes to be on the node, follows its sources, and goes. A type is one file and one line in list.ts.
+import type { ConfigMap, DownwardAPIVolumeFile, Pod, Secret, Volume } from "../../api/kinds/generated/types.ts";
+
+export interface VolumeContext {
+  readonly pod: Pod;
+  readonly volume: Volume;
+  /** A folder of its own on disk; not made yet. */
+  readonly dir: string;
+  /** The same on a tmpfs: what must never reach a disk. */
+  readonly memoryDir: string;
+  configMap(name: string): ConfigMap | undefined;
+  secret(name: string): Secret | undefined;
+  /** The text of a downwardAPI file; throws VolumeError for what cannot be told. */
+  downwardText(file: DownwardAPIVolumeFile): string;
+}
+
+export interface MadeVolume {
+  /** What containers mount. */
+  readonly path: string;
+  /** Belongs to the pod alone: fsGroup applies. */
+  readonly ownedByPod: boolean;
+  readonly readOnly: boolean;
+}
+
+export interface VolumeType {
+  /** The field of Volume that chooses it. */
+  readonly field: keyof Volume & string;
+  /** Makes it, or finds it made; can be called again. Rejects with VolumeError. */
+  setUp(context: VolumeContext): Promise<MadeVolume>;
+  /** Brings its files up to their sources. */
+  readonly refresh?: (context: VolumeContext) => Promise<void>;
+  /** Removes what is not below its folders; those go with the pod. */
+  readonly tearDown?: (context: Pick<VolumeContext, "dir" | "memoryDir">) => Promise<void>;
+}
+
+/** Why a volume cannot be had, as a user reads it. */
+export class VolumeError extends Error {
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = "VolumeError";
+  }
+}
