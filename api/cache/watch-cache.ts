@@ -1,4 +1,8 @@
 // The server's one copy of the store, for reading: every object parsed once and encoded once, however many lists and watches it serves.
+// Here are its types; store-cache.ts opens one.
+import type { Clock } from "../../lib/clock.ts";
+import type { Logger } from "../../lib/log.ts";
+import type { Random } from "../../lib/random.ts";
 import type { KubeObject, Resource } from "../kinds/resource.ts";
 
 /** One version of one object. */
@@ -104,7 +108,6 @@ export interface WatchCache {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** What `openWatchCache(store, options)` takes beside the store. */
 export interface WatchCacheLimits {
   /** Recent events kept per resource for watchers that resume. */
   readonly windowEventsMax: number;
@@ -113,4 +116,12 @@ export interface WatchCacheLimits {
   readonly bufferEventsMax: number;
   /** Watchers that have nothing to hear are told progress this often. */
   readonly progressMs: number;
+}
+
+export interface WatchCacheOptions {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+  readonly indexes?: IndexFunctions;
+  readonly limits?: Partial<WatchCacheLimits>;
 }
