@@ -1,8 +1,6 @@
 // The watch cache over a store: fills it with one list, then follows one watch.
 import { backoffMs } from "../../lib/backoff.ts";
-import { type Clock, sleep, type Timer } from "../../lib/clock.ts";
-import type { Logger } from "../../lib/log.ts";
-import type { Random } from "../../lib/random.ts";
+import { sleep, type Timer } from "../../lib/clock.ts";
 import type { KubeObject, Resource } from "../kinds/resource.ts";
 import { ApiError } from "../kinds/status.ts";
 import { parseStoreKey, registryPrefix, resourcePrefix, storeKey } from "../store/keys.ts";
