@@ -10,7 +10,7 @@
 #define FRAME_BYTES_MAX (4u * 1024 * 1024)
 #define FIELDS_MAX 8192
 #define TEXT_BYTES_MAX 512
-#define REPLY_BYTES_MAX 65536
+#define REPLY_BYTES_MAX (1024 * 1024)
 
 /* A string of a frame, in place. data[size] is always 0, so that it can be used as a C string once is_text() said yes. */
 struct field {

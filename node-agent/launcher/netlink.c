@@ -16,7 +16,7 @@ enum {
   NAMESPACES_MAX = 64,
   SOCKETS_MAX = 64,
   PATH_BYTES_MAX = 4096,
-  ANSWER_BYTES_MAX = 1 << 20,
+  ANSWER_BYTES_MAX = 500 << 10,
   RECEIVE_BYTES = 64 << 10,
 };
 
@@ -155,7 +155,7 @@ static int append_reason(struct batch *b, const struct nlmsghdr *header) {
   return 0;
 }
 
-/* An answer reduced to its fixed header and the attributes of types in `keep`: dumps carry a lot that nobody asked for. */
+/* An answer reduced to its fixed header and the attributes of types in `keep`: dumps carry much that nobody asked for. */
 static int append_answer(struct batch *b, const struct step *step, const struct nlmsghdr *header) {
   size_t fixed = NLMSG_HDRLEN + NLMSG_ALIGN(step->header_bytes);
   if (step->keep == 0 || header->nlmsg_len < fixed) return append(b, header, NLMSG_ALIGN(header->nlmsg_len));
@@ -349,8 +349,22 @@ static void release(struct batch *b) {
   free(b->reply);
 }
 
+/* Results are text for their readers, so bytes go as hexadecimal digits. */
+static int write_hex(struct writer *results, const struct batch *b) {
+  static const char digits[] = "0123456789abcdef";
+  char *text = malloc(b->reply_length * 2 + 1);
+  if (text == NULL) return -ENOMEM;
+  for (size_t i = 0; i < b->reply_length; i++) {
+    text[2 * i] = digits[b->reply[i] >> 4];
+    text[2 * i + 1] = digits[b->reply[i] & 15];
+  }
+  write_field(results, text, b->reply_length * 2);
+  free(text);
+  return 0;
+}
+
 /*
- * "netlink": one argument, the batch; one result, what came of it. All numbers are little-endian.
+ * "netlink": one argument, the batch; one result, what came of it in hexadecimal digits. All numbers are little-endian.
  *
  *   batch:  u32 namespaces, each { u32 length, path }; an empty path is the one that the op runs in
  *           u32 steps, each { u32 kind, namespace, protocol, flags, fd_offset, fd_namespace, header_bytes, keep, length; payload }
@@ -369,7 +383,7 @@ static int netlink(struct op_call *call) {
   struct cursor r = {data, data + call->args[0].size, false};
   int error = read_spaces(&b, &r);
   if (error == 0) error = run_steps(&b, &r);
-  if (error == 0) write_field(call->results, b.reply == NULL ? (const uint8_t *)"" : b.reply, b.reply_length);
+  if (error == 0) error = write_hex(call->results, &b);
   release(&b);
   return error == 0 ? 0 : op_fail(call, -error, "netlink batch");
 }
