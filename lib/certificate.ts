@@ -167,7 +167,7 @@ function newKeys(): Promise<webcrypto.CryptoKeyPair> {
   return crypto.subtle.generateKey(ecdsa, true, ["sign", "verify"]);
 }
 
-function importKey(keyPem: string): Promise<CryptoKey> {
+function importKey(keyPem: string): Promise<webcrypto.CryptoKey> {
   return crypto.subtle.importKey("pkcs8", PemConverter.decodeFirst(keyPem), ecdsa, false, ["sign"]);
 }
 

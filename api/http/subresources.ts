@@ -1,0 +1,131 @@
+// Subresources that are no part of their object: scale, binding, eviction, finalize; and reviews, which are answered but not stored.
+import { allowedBy } from "../authorization/authorize.ts";
+import type { Binding, DeleteOptions, Eviction, SelfSubjectAccessReview } from "../kinds/generated/types.ts";
+import type { Kind } from "../kinds/kind.ts";
+import { patchTypes } from "../kinds/schema/patch.ts";
+import { isObject } from "../kinds/schema/schema.ts";
+import { validateSchema } from "../kinds/schema/validate.ts";
+import { ApiError } from "../kinds/status.ts";
+import { sendBytes, sendJson, success } from "./answer.ts";
+import { mediaType, readBody } from "./body.ts";
+import type { Door, Exchange } from "./exchange.ts";
+import { noSuchResource, type ResourceRequest } from "./request-info.ts";
+import { targetOf, viewingOf, writeOptions } from "./resources.ts";
+import { encodeOne } from "./views.ts";
+
+type Handler = (door: Door, exchange: Exchange, info: ResourceRequest, kind: Kind) => Promise<number>;
+
+/** By "resource/subresource". */
+export const subresourceHandlers: Readonly<Record<string, Handler>> = {
+  "deployments/scale": scale,
+  "replicasets/scale": scale,
+  "pods/binding": bind,
+  "pods/eviction": evict,
+  "namespaces/finalize": finalize,
+};
+
+async function scale(door: Door, exchange: Exchange, info: ResourceRequest, kind: Kind): Promise<number> {
+  const target = targetOf(info, kind);
+  switch (info.attributes.verb) {
+    case "get":
+      await sendJson(exchange, await door.verbs.getScale(target, exchange.signal));
+      return 200;
+    case "update":
+      await sendJson(
+        exchange,
+        await door.verbs.updateScale({ ...target, body: await readBody(exchange) }, writeOptions(exchange)),
+      );
+      return 200;
+    case "patch": {
+      const type = patchTypes[mediaType(exchange)];
+      if (type === undefined || type === "apply") {
+        throw new ApiError("UnsupportedMediaType", "a scale takes merge, JSON and strategic merge patches");
+      }
+      const request = { ...target, body: await readBody(exchange), patch: type };
+      await sendJson(exchange, await door.verbs.updateScale(request, writeOptions(exchange)));
+      return 200;
+    }
+    default:
+      throw notAllowed(info);
+  }
+}
+
+async function bind(door: Door, exchange: Exchange, info: ResourceRequest, kind: Kind): Promise<number> {
+  if (info.attributes.verb !== "create") throw notAllowed(info);
+  const { name, namespace = "" } = targetOf(info, kind);
+  const body = await readTyped<Binding>(exchange, "io.k8s.api.core.v1.Binding");
+  const node = body.target.name ?? "";
+  if (node === "") throw new ApiError("Invalid", "Binding is invalid: target.name: Required value");
+  const uid = body.metadata?.uid ?? "";
+  const dryRun = writeOptions(exchange).dryRun ?? false;
+  const [refusal] = await door.verbs.bind([{ namespace, name, uid, node }], { dryRun });
+  if (refusal !== undefined) throw refusal;
+  await sendJson(exchange, success(undefined), 201);
+  return 201;
+}
+
+/** Disruption budgets are not kept yet, so that an eviction is a graceful deletion. */
+async function evict(door: Door, exchange: Exchange, info: ResourceRequest, kind: Kind): Promise<number> {
+  if (info.attributes.verb !== "create") throw notAllowed(info);
+  const body = await readTyped<Eviction>(exchange, "io.k8s.api.policy.v1.Eviction");
+  const options: DeleteOptions = body.deleteOptions ?? {};
+  await door.verbs.delete(targetOf(info, kind), options, writeOptions(exchange));
+  await sendJson(exchange, success(undefined), 201);
+  return 201;
+}
+
+async function finalize(door: Door, exchange: Exchange, info: ResourceRequest, kind: Kind): Promise<number> {
+  if (info.attributes.verb !== "update") throw notAllowed(info);
+  const request = { ...targetOf(info, kind), body: await readBody(exchange) };
+  const written = await door.verbs.finalizeNamespace(request, writeOptions(exchange));
+  await sendBytes(exchange, { body: encodeOne(viewingOf(door, exchange, kind), written) });
+  return 200;
+}
+
+/** SelfSubjectAccessReview and SelfSubjectReview. */
+export async function handleReview(exchange: Exchange, info: ResourceRequest): Promise<number> {
+  if (info.attributes.verb !== "create") throw notAllowed(info);
+  const { user } = exchange;
+  if (info.resource.resource === "selfsubjectreviews") {
+    const status = { userInfo: { username: user.name, groups: user.groups } };
+    const review = { kind: "SelfSubjectReview", apiVersion: "authentication.k8s.io/v1", metadata: {}, status };
+    await sendJson(exchange, review, 201);
+    return 201;
+  }
+  const body = await readTyped<SelfSubjectAccessReview>(exchange, info.resource.type);
+  const allowed = allowedBy(user, wantedIn(body));
+  const status = {
+    allowed: allowed !== undefined,
+    ...(allowed === undefined ? {} : { reason: `allowed by role ${JSON.stringify(allowed.name)}` }),
+  };
+  await sendJson(exchange, { ...body, status }, 201);
+  return 201;
+}
+
+function wantedIn({ spec }: SelfSubjectAccessReview) {
+  const { resourceAttributes: resource, nonResourceAttributes: path } = spec;
+  if (path !== undefined) return { type: "path", verb: path.verb ?? "", path: path.path ?? "" } as const;
+  if (resource === undefined) {
+    throw new ApiError(
+      "Invalid",
+      "spec: Invalid value: exactly one of nonResourceAttributes or resourceAttributes must be specified",
+    );
+  }
+  const { verb = "", group = "", resource: name = "", subresource = "", namespace = "" } = resource;
+  return { type: "resource", verb, group, resource: name, subresource, namespace, name: resource.name ?? "" } as const;
+}
+
+async function readTyped<T>(exchange: Exchange, type: string): Promise<T> {
+  const body = await readBody(exchange);
+  if (!isObject(body)) throw new ApiError("BadRequest", `the body must be a ${type.split(".").at(-1)}`);
+  const error = validateSchema(type, body)[0];
+  if (error !== undefined) {
+    throw new ApiError("Invalid", `${type.split(".").at(-1)} is invalid: ${error.field}: ${error.message}`);
+  }
+  return body as T;
+}
+
+function notAllowed(info: ResourceRequest): ApiError {
+  if (info.name === undefined && info.subresource !== "") return noSuchResource();
+  return new ApiError("MethodNotAllowed", "the server does not allow this method on the requested resource");
+}
