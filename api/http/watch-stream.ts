@@ -16,7 +16,7 @@ export async function streamWatch(
   const type = as === "Object" ? "application/json" : `application/json;as=${as};v=${version};g=meta.k8s.io`;
   writeHead(response, 200, { "content-type": type, "cache-control": "no-cache, private" });
   // The client should learn that it watches, even when nothing happens.
-  response.flushHeaders?.();
+  (response as { flushHeaders(): void }).flushHeaders();
   const state = { first: true };
   try {
     for await (const items of watch) {

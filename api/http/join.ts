@@ -1,0 +1,104 @@
+// How machines become nodes: a join token and a certificate request bring a client certificate; a certificate renews itself.
+
+import { type KeyPair, signRequest } from "../../lib/certificate.ts";
+import type { Clock } from "../../lib/clock.ts";
+import { checkJoinToken, createJoinToken } from "../authentication/join-token.ts";
+import { nodesGroup, nodeUserPrefix } from "../authentication/user.ts";
+import { dns1123Subdomain } from "../kinds/schema/names.ts";
+import { isObject } from "../kinds/schema/schema.ts";
+import { ApiError } from "../kinds/status.ts";
+import { validity } from "../pki/pki.ts";
+import { sendJson } from "./answer.ts";
+import { readBody } from "./body.ts";
+import { type Door, type Exchange, header } from "./exchange.ts";
+
+export interface JoinDoor {
+  readonly authority: KeyPair;
+  readonly limiter: FailureLimiter;
+}
+
+const tokenSecondsDefault = 24 * 3600;
+const tokenSecondsMax = 365 * 24 * 3600;
+
+/** POST /naru/v1/join {node, request}, with `Authorization: Bearer <token>`: answers {certificate, authority}, both PEM. */
+export async function handleJoin(door: Door, exchange: Exchange, join: JoinDoor): Promise<number> {
+  join.limiter.check();
+  const token = /^Bearer (\S{1,200})$/.exec(header(exchange, "authorization") ?? "")?.[1] ?? "";
+  try {
+    checkJoinToken(door.context, token);
+  } catch (error) {
+    join.limiter.failed();
+    throw error;
+  }
+  return sign(door, exchange, join, undefined);
+}
+
+/** POST /naru/v1/renew {request}: a node's new certificate for its own name. */
+export function handleRenew(door: Door, exchange: Exchange, join: JoinDoor): Promise<number> {
+  const { name } = exchange.user;
+  if (!name.startsWith(nodeUserPrefix)) throw new ApiError("Forbidden", "only a node renews its certificate here");
+  return sign(door, exchange, join, name.slice(nodeUserPrefix.length));
+}
+
+/** POST /naru/v1/tokens {ttlSeconds?}: answers {token}. */
+export async function handleToken(door: Door, exchange: Exchange, { authority }: JoinDoor): Promise<number> {
+  const body = await readBody(exchange);
+  const wanted = isObject(body) ? body["ttlSeconds"] : undefined;
+  const ttlSeconds = wanted ?? tokenSecondsDefault;
+  if (typeof ttlSeconds !== "number" || !(ttlSeconds > 0 && ttlSeconds <= tokenSecondsMax)) {
+    throw new ApiError("BadRequest", `ttlSeconds: must be a number from 1 to ${tokenSecondsMax}`);
+  }
+  const { user } = exchange;
+  const token = await createJoinToken(door.context, { ttlSeconds, authorityPem: authority.certificatePem, user });
+  await sendJson(exchange, { token }, 201);
+  return 201;
+}
+
+async function sign(door: Door, exchange: Exchange, { authority }: JoinDoor, own: string | undefined): Promise<number> {
+  const body = await readBody(exchange);
+  const { node, request } = isObject(body) ? body : {};
+  const name = own ?? node;
+  if (typeof name !== "string" || typeof request !== "string") {
+    throw new ApiError("BadRequest", "the body must be {node, request}: the node's name and a PEM certificate request");
+  }
+  const complaint = dns1123Subdomain(name)[0];
+  if (complaint !== undefined)
+    throw new ApiError("BadRequest", `node: Invalid value: ${JSON.stringify(name)}: ${complaint}`);
+  const certificate = await signRequest(authority, request, {
+    subject: { commonName: nodeUserPrefix + name, organizations: [nodesGroup] },
+    usage: "client",
+    hosts: [],
+    ...validity(door.context.clock.now()),
+  }).catch((cause: unknown) => {
+    if (cause instanceof TypeError) throw new ApiError("BadRequest", `request: ${cause.message}`, { cause });
+    throw cause;
+  });
+  await sendJson(exchange, { certificate, authority: authority.certificatePem }, 201);
+  return 201;
+}
+
+const failuresMax = 20;
+const failuresWindowMs = 60_000;
+
+/** Guessing tokens is slow: so many wrong ones per minute from everybody together, then none is looked at. */
+export class FailureLimiter {
+  readonly #clock: Clock;
+  #failures: readonly number[] = [];
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  check(): void {
+    const nowMs = this.#clock.monotonicMs();
+    this.#failures = this.#failures.filter((atMs) => nowMs - atMs < failuresWindowMs);
+    if (this.#failures.length < failuresMax) return;
+    throw new ApiError("TooManyRequests", "too many wrong join tokens, please try again later", {
+      details: { retryAfterSeconds: failuresWindowMs / 1000 },
+    });
+  }
+
+  failed(): void {
+    this.#failures = [...this.#failures, this.#clock.monotonicMs()];
+  }
+}
