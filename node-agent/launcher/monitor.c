@@ -349,7 +349,16 @@ static int listen_in_directory(void) {
   snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/monitor", directory);
   int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (fd < 0) return -1;
-  if (bind(fd, (struct sockaddr *)&address, sizeof address) != 0 || listen(fd, 4) != 0) {
+  int bound = bind(fd, (struct sockaddr *)&address, sizeof address);
+  if (bound != 0 && errno == EADDRINUSE) {
+    /* Of a monitor that was killed while it started nobody listens any more. */
+    int other = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    bool free_again = other >= 0 && connect(other, (struct sockaddr *)&address, sizeof address) != 0 && errno == ECONNREFUSED;
+    if (other >= 0) close(other);
+    if (free_again && unlinkat(directory, "monitor", 0) == 0) bound = bind(fd, (struct sockaddr *)&address, sizeof address);
+    else errno = EADDRINUSE;
+  }
+  if (bound != 0 || listen(fd, 4) != 0) {
     int error = errno;
     close(fd);
     errno = error;

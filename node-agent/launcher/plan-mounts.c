@@ -23,45 +23,95 @@
 
 static bool need_root(struct launch *launch) { return launch->root >= 0; }
 
-/* Opens the directory that holds the last name of path, making those that are absent. */
-int make_in_root(int root, const char *path, bool directory, mode_t mode) {
-  char at[4096];
-  size_t size = strlen(path);
-  if (size == 0 || size >= sizeof at) {
+#define LINKS_MAX 40
+
+/* Where a link that leads to nothing yet points: path gets its target for the name that starts at `name`, and what follows it. */
+static int follow(char *path, size_t capacity, int parent, const char *name, const char *rest) {
+  char target[2048], next[4096];
+  char own[256];
+  size_t name_size = strcspn(name, "/");
+  if (name_size >= sizeof own) {
     errno = ENAMETOOLONG;
     return -1;
   }
-  int fd = open_in_root(root, path, O_PATH, 0);
-  if (fd >= 0 || errno != ENOENT) return fd;
-  memcpy(at, path, size + 1);
-  while (size > 1 && at[size - 1] == '/') at[--size] = 0;
+  memcpy(own, name, name_size);
+  own[name_size] = 0;
+  ssize_t size = readlinkat(parent, own, target, sizeof target - 1);
+  if (size < 0) {
+    if (errno == EINVAL) errno = EEXIST;
+    return -1;
+  }
+  target[size] = 0;
+  int wrote = target[0] == '/' ? snprintf(next, sizeof next, "%s%s", target, rest)
+                               : snprintf(next, sizeof next, "%.*s%s%s", (int)(name - path), path, target, rest);
+  if (wrote < 0 || (size_t)wrote >= sizeof next || (size_t)wrote >= capacity) {
+    errno = ENAMETOOLONG;
+    return -1;
+  }
+  memcpy(path, next, (size_t)wrote + 1);
+  return 0;
+}
+
+/* Makes what is absent of path. 0: it is there now; 1: path was changed, as a link leads elsewhere; -1. */
+static int make_names(int root, char *path, size_t capacity, bool directory, mode_t mode) {
   int parent = open_in_root(root, "/", O_PATH | O_DIRECTORY, 0);
-  for (char *name = at; parent >= 0 && *name != 0;) {
+  char *name = path;
+  while (parent >= 0) {
     while (*name == '/') name++;
+    if (*name == 0) break;
     char *end = name + strcspn(name, "/");
-    bool last = *end == 0;
+    bool last = end[strspn(end, "/")] == 0;
     char saved = *end;
     *end = 0;
-    int next = open_in_root(root, at[0] == 0 ? "/" : at, O_PATH, 0);
+    int next = open_in_root(root, path, O_PATH, 0);
     if (next < 0 && errno == ENOENT) {
-      if (strcmp(name, "..") == 0 || strcmp(name, ".") == 0) {
-        errno = EINVAL;
-      } else if (last && !directory) {
-        int file = openat(parent, name, O_CREAT | O_EXCL | O_NOFOLLOW | O_WRONLY | O_CLOEXEC, mode);
-        if (file >= 0) close(file);
-        next = file < 0 ? -1 : open_in_root(root, at, O_PATH, 0);
-      } else if (mkdirat(parent, name, mode) == 0) {
-        next = open_in_root(root, at, O_PATH, 0);
+      int made;
+      if (last && !directory) {
+        made = openat(parent, name, O_CREAT | O_EXCL | O_NOFOLLOW | O_WRONLY | O_CLOEXEC, mode);
+        if (made >= 0) close(made);
+      } else {
+        made = mkdirat(parent, name, mode);
+      }
+      if (made >= 0) {
+        next = open_in_root(root, path, O_PATH, 0);
+      } else if (errno == EEXIST) {
+        *end = saved;
+        int followed = follow(path, capacity, parent, name, end);
+        int error = errno;
+        close(parent);
+        errno = error;
+        return followed < 0 ? -1 : 1;
       }
     }
-    *end = saved;
     int error = errno;
+    *end = saved;
     close(parent);
     errno = error;
     parent = next;
     name = end;
   }
-  return parent;
+  if (parent < 0) return -1;
+  close(parent);
+  return 0;
+}
+
+int make_in_root(int root, const char *wanted, bool directory, mode_t mode) {
+  char path[4096];
+  size_t size = strlen(wanted);
+  if (size == 0 || size >= sizeof path) {
+    errno = ENAMETOOLONG;
+    return -1;
+  }
+  memcpy(path, wanted, size + 1);
+  for (int links = 0; links < LINKS_MAX; links++) {
+    int fd = open_in_root(root, path, O_PATH, 0);
+    if (fd >= 0 || errno != ENOENT) return fd;
+    int made = make_names(root, path, sizeof path, directory, mode);
+    if (made < 0) return -1;
+    if (made == 0) return open_in_root(root, path, O_PATH, 0);
+  }
+  errno = ELOOP;
+  return -1;
 }
 
 static uint64_t attribute_of(const char *word, size_t size) {

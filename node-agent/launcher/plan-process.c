@@ -40,6 +40,12 @@ static int op_unshare(struct launch *launch, struct op_call *call) {
   return unshare((int)flags) != 0 ? op_fail(call, errno, "unshare %s", call->args[0].data) : 0;
 }
 
+/* loopback: lo of a new network namespace is down. */
+static int op_loopback(struct launch *launch, struct op_call *call) {
+  (void)launch;
+  return bring_loopback_up() != 0 ? op_fail(call, errno, "bring lo up") : 0;
+}
+
 /* hostname <name> */
 static int op_hostname(struct launch *launch, struct op_call *call) {
   (void)launch;
@@ -217,6 +223,7 @@ static int op_exec(struct launch *launch, struct op_call *call) {
 const struct launch_op process_launch_ops[] = {
     {"setns", 2, 2, false, true, op_setns},
     {"unshare", 1, 1, false, true, op_unshare},
+    {"loopback", 0, 0, false, true, op_loopback},
     {"hostname", 1, 1, false, true, op_hostname},
     {"rlimit", 3, 3, false, true, op_rlimit},
     {"cwd", 1, 1, false, true, op_cwd},

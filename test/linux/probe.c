@@ -1,0 +1,193 @@
+/* Runs as a container's program in tests and reports what it sees from inside, or behaves as it is told. */
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static void print_file(const char *label, const char *path) {
+  char text[65536];
+  int fd = open(path, O_RDONLY);
+  if (fd < 0) {
+    printf("%s: error %s\n", label, strerror(errno));
+    return;
+  }
+  ssize_t size = read(fd, text, sizeof text - 1);
+  close(fd);
+  text[size > 0 ? size : 0] = 0;
+  for (char *line = strtok(text, "\n"); line != NULL; line = strtok(NULL, "\n")) printf("%s: %s\n", label, line);
+}
+
+static void bool_line(const char *name, int masked) { printf("%s: %s\n", name, masked ? "masked" : "seen"); }
+
+static int report(void) {
+  char text[4096];
+  printf("pid: %d\nuid: %d\ngid: %d\n", getpid(), getuid(), getgid());
+  gid_t groups[64];
+  int count = getgroups(64, groups);
+  printf("groups:");
+  for (int i = 0; i < count; i++) printf(" %d", groups[i]);
+  printf("\ncwd: %s\n", getcwd(text, sizeof text));
+  gethostname(text, sizeof text);
+  printf("hostname: %s\n", text);
+  print_file("status", "/proc/self/status");
+  print_file("mount", "/proc/self/mountinfo");
+  print_file("cgroup", "/proc/self/cgroup");
+  print_file("limits", "/proc/self/limits");
+  printf("fds:");
+  DIR *fds = opendir("/proc/self/fd");
+  for (struct dirent *entry; fds != NULL && (entry = readdir(fds)) != NULL;)
+    if (entry->d_name[0] != '.' && atoi(entry->d_name) != dirfd(fds)) printf(" %s", entry->d_name);
+  printf("\nprocesses:");
+  DIR *processes = opendir("/proc");
+  for (struct dirent *entry; processes != NULL && (entry = readdir(processes)) != NULL;)
+    if (atoi(entry->d_name) > 0) printf(" %s", entry->d_name);
+  printf("\n");
+  extern char **environ;
+  for (char **entry = environ; *entry != NULL; entry++) printf("env: %s\n", *entry);
+  return 0;
+}
+
+static const char *outcome(long result) { return result >= 0 ? "allowed" : strerror(errno); }
+
+/* What a default container must not be able to do, and a few things that it must. */
+static int forbidden(void) {
+  printf("mount: %s\n", outcome(mount("none", "/tmp", "tmpfs", 0, NULL)));
+  printf("keyctl: %s\n", outcome(syscall(SYS_keyctl, 0, -3, 0, 0, 0)));
+  printf("unshare: %s\n", outcome(unshare(CLONE_NEWUSER)));
+  printf("clone: %s\n", outcome(syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD, 0, 0, 0, 0)));
+  printf("clone3: %s\n", outcome(syscall(SYS_clone3, NULL, 0)));
+  printf("bpf: %s\n", outcome(syscall(SYS_bpf, 0, NULL, 0)));
+  printf("vsock: %s\n", outcome(socket(40, SOCK_STREAM, 0)));
+  printf("inet: %s\n", outcome(socket(AF_INET, SOCK_STREAM, 0)));
+#ifdef __x86_64__
+  printf("x32 getpid: %s\n", outcome(syscall(0x40000000 | SYS_getpid)));
+  /* The same through the 32-bit entry: 21 is mount there, 20 getpid. */
+  long result;
+  __asm__ volatile("int $0x80" : "=a"(result) : "a"(21L), "b"(0L), "c"(0L), "d"(0L), "S"(0L), "D"(0L) : "memory", "r8", "r9", "r10", "r11");
+  errno = (int)-result;
+  printf("i386 mount: %s\n", outcome(result < 0 ? -1 : 0));
+  __asm__ volatile("int $0x80" : "=a"(result) : "a"(20L) : "memory", "r8", "r9", "r10", "r11");
+  printf("i386 getpid: %s\n", result > 0 ? "allowed" : "refused");
+#endif
+  printf("sysctl: %s\n", outcome(open("/proc/sys/kernel/hostname", O_WRONLY)));
+  struct stat info;
+  bool_line("keys", stat("/proc/keys", &info) == 0 && S_ISCHR(info.st_mode) && info.st_rdev == makedev(1, 3));
+  DIR *firmware = opendir("/sys/firmware");
+  int names = 0;
+  while (firmware != NULL && readdir(firmware) != NULL) names++;
+  printf("firmware: %s\n", firmware == NULL || names <= 2 ? "masked" : "seen");
+  printf("sysfs: %s\n", outcome(open("/sys/kernel/uevent_seqnum", O_WRONLY)));
+  mknod("/tmp-disk", S_IFBLK | 0600, makedev(254, 0));
+  printf("disk: %s\n", outcome(open("/tmp-disk", O_RDONLY)));
+  mknod("/tmp-null", S_IFCHR | 0600, makedev(1, 3));
+  printf("null: %s\n", outcome(open("/tmp-null", O_RDWR)));
+  return 0;
+}
+
+static int eat_memory(void) {
+  for (;;) {
+    char *memory = malloc(1 << 20);
+    if (memory == NULL) return 3;
+    memset(memory, 1, 1 << 20);
+  }
+}
+
+static int fork_many(int wanted) {
+  int made = 0;
+  for (; made < wanted; made++) {
+    pid_t pid = fork();
+    if (pid < 0) break;
+    if (pid == 0) {
+      pause();
+      _exit(0);
+    }
+  }
+  printf("forked %d%s\n", made, made < wanted ? ", then refused" : "");
+  return 0;
+}
+
+static void on_term(int number) {
+  (void)number;
+  _exit(7);
+}
+
+static int copy_stdin(void) {
+  char text[4096];
+  size_t total = 0;
+  for (ssize_t size; (size = read(0, text, sizeof text)) > 0; total += (size_t)size) (void)!write(1, text, (size_t)size);
+  fprintf(stderr, "end after %zu\n", total);
+  return 0;
+}
+
+static int terminal(void) {
+  struct winsize size = {0};
+  ioctl(0, TIOCGWINSZ, &size);
+  printf("terminal %d %d %d, %s, %dx%d\n", isatty(0), isatty(1), isatty(2), ttyname(0) == NULL ? "?" : ttyname(0), size.ws_col, size.ws_row);
+  fflush(stdout);
+  char line[256];
+  if (fgets(line, sizeof line, stdin) != NULL) printf("got %s", line);
+  ioctl(0, TIOCGWINSZ, &size);
+  printf("now %dx%d\n", size.ws_col, size.ws_row);
+  return 5;
+}
+
+int main(int argc, char **argv) {
+  const char *what = argc > 1 ? argv[1] : "report";
+  const char *with = argc > 2 ? argv[2] : "0";
+  setvbuf(stdout, NULL, _IOLBF, 0);
+  if (strcmp(what, "report") == 0) return report();
+  if (strcmp(what, "exit") == 0) return atoi(with);
+  if (strcmp(what, "kill") == 0) {
+    /* The first process of a pid namespace ignores its own signals, so a child would have to: raise through a real fault. */
+    raise(atoi(with));
+    __builtin_trap();
+  }
+  if (strcmp(what, "print") == 0) {
+    printf("%s\n", with);
+    fprintf(stderr, "%s on stderr\n", with);
+    return 0;
+  }
+  if (strcmp(what, "forbidden") == 0) return forbidden();
+  if (strcmp(what, "memory") == 0) return eat_memory();
+  if (strcmp(what, "fork") == 0) return fork_many(atoi(with));
+  if (strcmp(what, "cat") == 0) return copy_stdin();
+  if (strcmp(what, "terminal") == 0) return terminal();
+  if (strcmp(what, "flood") == 0) {
+    char line[1024];
+    memset(line, 'x', sizeof line);
+    line[sizeof line - 1] = '\n';
+    for (long left = atol(with); left > 0; left -= (long)sizeof line) (void)!write(1, line, sizeof line);
+    return 0;
+  }
+  if (strcmp(what, "write") == 0) {
+    int fd = open(with, O_WRONLY | O_CREAT, 0600);
+    printf("write %s: %s\n", with, outcome(fd));
+    return fd < 0;
+  }
+  if (strcmp(what, "sleep") == 0) {
+    signal(SIGTERM, on_term);
+    printf("ready\n");
+    for (;;) pause();
+  }
+  if (strcmp(what, "stubborn") == 0) {
+    signal(SIGTERM, SIG_IGN);
+    printf("ready\n");
+    for (;;) pause();
+  }
+  fprintf(stderr, "probe: unknown %s\n", what);
+  return 2;
+}

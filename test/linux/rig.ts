@@ -1,0 +1,128 @@
+// A place for tests of the Linux runtime: directories, cgroup and root file systems of their own, and the probe as the program.
+import { execFileSync } from "node:child_process";
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { realClock } from "../../lib/clock.ts";
+import { silentLogger } from "../../lib/log.ts";
+import { defaultCapabilities, defaultMaskedPaths, defaultReadonlyPaths } from "../../node-agent/runtime/defaults.ts";
+import { type LinuxRuntime, type LinuxRuntimeOptions, openLinuxRuntime } from "../../node-agent/runtime/linux.ts";
+import type { ContainerSpec } from "../../node-agent/runtime/runtime.ts";
+
+const here = new URL(".", import.meta.url).pathname;
+const launcherFolder = new URL("../../node-agent/launcher/", import.meta.url).pathname;
+const cache = new URL("../../.cache/probe/", import.meta.url).pathname;
+
+export interface Rig extends AsyncDisposable {
+  readonly directory: string;
+  readonly options: LinuxRuntimeOptions;
+  readonly runtime: LinuxRuntime;
+  /** A spec that runs the probe with these arguments in a fresh writable root. */
+  spec(id: string, args: readonly string[], more?: Partial<ContainerSpec>): ContainerSpec;
+  /** Lets the runtime go as a kill of its process would, and opens another. */
+  reopen(): Promise<LinuxRuntime>;
+  logOf(id: string): string;
+}
+
+export async function openRig(more: Partial<LinuxRuntimeOptions> = {}): Promise<Rig> {
+  const directory = mkdtempSync(join(tmpdir(), `naru-runtime-${process.pid}-`));
+  const image = join(directory, "image");
+  mkdirSync(join(image, "etc"), { recursive: true });
+  copyFileSync(buildProbe(), join(image, "probe"));
+  writeFileSync(join(image, "etc", "not-executable"), "text\n", { mode: 0o644 });
+  const options: LinuxRuntimeOptions = {
+    runDir: join(directory, "run"),
+    stateDir: join(directory, "state"),
+    launcherPath: buildLauncher(),
+    cgroupParent: `/naru-test-${process.pid}/${directory.slice(-6)}`,
+    clock: realClock,
+    log: silentLogger,
+    ...more,
+  };
+  let runtime = await openLinuxRuntime(options);
+  return {
+    directory,
+    options,
+    get runtime() {
+      return runtime;
+    },
+    spec: (id, args, changes = {}) => probeSpec(directory, id, args, changes),
+    reopen: async () => {
+      await runtime[Symbol.asyncDispose]();
+      runtime = await openLinuxRuntime(options);
+      return runtime;
+    },
+    logOf: (id) => join(directory, "logs", `${id}.log`),
+    [Symbol.asyncDispose]: async () => {
+      await runtime.tearDown();
+      rmSync(directory, { recursive: true, force: true });
+    },
+  };
+}
+
+export function buildLauncher(): string {
+  execFileSync("sh", [join(launcherFolder, "build.sh")]);
+  return join(launcherFolder, "build", "naru-launcher");
+}
+
+function buildProbe(): string {
+  const source = join(here, "probe.c");
+  const program = join(cache, "probe");
+  if (existsSync(program) && statSync(program).mtimeMs > statSync(source).mtimeMs) return program;
+  mkdirSync(cache, { recursive: true });
+  execFileSync("musl-gcc", [
+    ...["-static", "-O1", "-Wall", "-Wextra", "-Werror", "-idirafter", "/usr/include"],
+    ...["-idirafter", `/usr/include/${process.arch === "x64" ? "x86_64" : "aarch64"}-linux-gnu`],
+    ...["-o", program, source],
+  ]);
+  return program;
+}
+
+function probeSpec(
+  directory: string,
+  id: string,
+  args: readonly string[],
+  changes: Partial<ContainerSpec>,
+): ContainerSpec {
+  const [upper, work] = ["upper", "work"].map((name) => join(directory, "layers", id, name));
+  for (const path of [upper, work]) mkdirSync(path ?? "", { recursive: true });
+  return {
+    id,
+    labels: { test: id },
+    args: ["/probe", ...args],
+    env: ["PATH=/usr/bin:/bin", "COLOUR=blue"],
+    cwd: "/",
+    user: { uid: 0, gid: 0, additionalGids: [] },
+    terminal: false,
+    stdin: false,
+    hostname: "inside",
+    rootfs: {
+      destination: "/",
+      type: "overlay",
+      source: "overlay",
+      options: [`lowerdir=${join(directory, "image")}`, `upperdir=${upper}`, `workdir=${work}`],
+    },
+    readonlyRootfs: false,
+    mounts: [],
+    namespaces: [
+      { type: "pid" },
+      { type: "network" },
+      { type: "mount" },
+      { type: "ipc" },
+      { type: "uts" },
+      { type: "cgroup" },
+    ],
+    cgroupPath: `pod-${id}/${id}`,
+    resources: {},
+    capabilities: defaultCapabilities,
+    noNewPrivileges: false,
+    privileged: false,
+    seccomp: "default",
+    maskedPaths: defaultMaskedPaths,
+    readonlyPaths: defaultReadonlyPaths,
+    sysctls: {},
+    rlimits: [],
+    logPath: join(directory, "logs", `${id}.log`),
+    ...changes,
+  };
+}
