@@ -3,10 +3,14 @@
 import { BinaryWriter } from "@bufbuild/protobuf/wire";
 import { isObject, type JsonObject } from "./schema.ts";
 
+/** What clients ask for in Accept. */
 export const openapiV2ProtoTypes = [
   "application/com.github.proto-openapi.spec.v2@v1.0+protobuf",
   "application/com.github.proto-openapi.spec.v2.v1.0+protobuf",
 ] as const;
+
+/** What the answer's Content-Type says: the older name is no media type, and kubectl 1.20 refuses to read it. */
+export const openapiV2ProtoContentType = openapiV2ProtoTypes[1];
 
 /** `document` is openapiV2's: what it does not print is not encoded either. */
 export function encodeOpenapiV2(document: JsonObject): Uint8Array {

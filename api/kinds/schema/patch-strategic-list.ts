@@ -1,5 +1,6 @@
 // How a strategic merge patch changes one list: merge by key or as a set, delete, and put into order.
 import { ApiError } from "../status.ts";
+import { firstIndexes, inOrder, textOf } from "./list-order.ts";
 import { isObject, type JsonObject } from "./schema.ts";
 
 export interface ListPatch {
@@ -21,7 +22,11 @@ export function mergeList(current: readonly unknown[], patch: ListPatch): readon
     const kept = current.filter((value) => !gone.has(textOf(value)));
     const seen = new Set(kept.map(textOf));
     const added = patch.elements.filter((value) => seen.size < seen.add(textOf(value)).size);
-    return ordered([...kept, ...added], current, patch, (value) => value);
+    return inOrder([...kept, ...added], {
+      order: patch.order ?? patch.elements,
+      before: current,
+      keyOf: (value) => value,
+    });
   }
   const changes = patch.elements.filter((element) => isObject(element) && element["$patch"] === undefined);
   if (changes.length < patch.elements.length) {
@@ -51,9 +56,11 @@ function mergeByKey(
     result[index] = patch.mergeElement(isObject(old) ? old : {}, change);
     indexes.set(textOf(change[key]), index);
   }
-  return ordered(result, before, { ...patch, elements: changes }, (element) =>
-    isObject(element) ? element[key] : element,
-  );
+  return inOrder(result, {
+    order: patch.order ?? changes,
+    before,
+    keyOf: (element) => (isObject(element) ? element[key] : element),
+  });
 }
 
 function deletedKey(directive: unknown, name: string, key: string): unknown {
@@ -63,51 +70,6 @@ function deletedKey(directive: unknown, name: string, key: string): unknown {
   }
   if (directive[key] === undefined) throw refused(name, `$patch: delete needs the key ${JSON.stringify(key)}`);
   return directive[key];
-}
-
-/**
- * Elements that the patch names stand in the patch's order; the others keep their place before the first named element that came after
- * them in the live list.
- */
-function ordered(
-  list: readonly unknown[],
-  before: readonly unknown[],
-  patch: ListPatch,
-  keyOf: (element: unknown) => unknown,
-): readonly unknown[] {
-  const rank = ranks((patch.order ?? patch.elements).map(keyOf));
-  const place = ranks(before.map(keyOf));
-  const named = list.filter((element) => rank(keyOf(element)) >= 0);
-  const others = list.filter((element) => rank(keyOf(element)) < 0);
-  named.sort((a, b) => rank(keyOf(a)) - rank(keyOf(b)));
-  const result: unknown[] = [];
-  let next = 0;
-  for (const element of named) {
-    const here = place(keyOf(element));
-    while (next < others.length && here >= 0 && place(keyOf(others[next])) < here) result.push(others[next++]);
-    result.push(element);
-  }
-  return [...result, ...others.slice(next)];
-}
-
-/** Position by key, -1 for one that is not there. */
-function ranks(keys: readonly unknown[]): (key: unknown) => number {
-  const positions = firstIndexes(keys);
-  return (key) => positions.get(textOf(key)) ?? -1;
-}
-
-function firstIndexes(keys: readonly unknown[]): Map<string, number> {
-  const indexes = new Map<string, number>();
-  keys.forEach((key, i) => {
-    const text = textOf(key);
-    if (!indexes.has(text)) indexes.set(text, i);
-  });
-  return indexes;
-}
-
-/** Keys and set members are plain values: equal ones have equal text. */
-function textOf(key: unknown): string {
-  return JSON.stringify(key) ?? "";
 }
 
 function refused(name: string, detail: string): ApiError {
