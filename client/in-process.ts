@@ -54,6 +54,7 @@ async function patched(
   if (subresource === "scale" && type !== "apply") {
     return (await verbs.updateScale({ ...target, body, patch: type }, managed)) as KubeObject;
   }
+  if (subresource === "finalize") return (await verbs.finalizeNamespace({ ...target, body }, managed)).object;
   if (subresource !== undefined && subresource !== "status") {
     throw new ApiError("MethodNotAllowed", `the subresource ${subresource} cannot be patched`);
   }

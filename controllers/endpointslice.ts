@@ -7,7 +7,7 @@ import { isReason } from "../api/kinds/status.ts";
 import { byNamespace, byService, type StartController, serviceNameLabel } from "./context.ts";
 
 const managedByLabel = "endpointslice.kubernetes.io/managed-by";
-const managedBy = "naru.dev/endpointslice-controller";
+const managedBy = "endpointslice-controller.naru.dev";
 const endpointsPerSliceMax = 1000;
 
 /** The slices a Service shall have, by name. Pods whose named ports resolve differently get slices of their own. Pure. */

@@ -17,12 +17,10 @@ export const startNamespaceController: StartController = ({ client, informers, l
     if (namespace?.metadata?.deletionTimestamp === undefined) return undefined;
     const left = await Promise.all(contained.map((resource) => empty(resource, name)));
     if (left.some((count) => count > 0)) return { afterMs: lookAgainMs };
-    const body = {
-      ...namespace,
-      spec: { ...namespace.spec, finalizers: (namespace.spec?.finalizers ?? []).filter((one) => one !== "kubernetes") },
-    };
+    const finalizers = (namespace.spec?.finalizers ?? []).filter((one) => one !== "kubernetes");
+    const body = { apiVersion: "v1", kind: "Namespace", metadata: { name }, spec: { finalizers } };
     await client
-      .patch(namespaces, { name }, { type: "merge", subresource: "finalize", body: { spec: body.spec } })
+      .patch(namespaces, { name }, { type: "merge", subresource: "finalize", body })
       .catch((error: unknown) => {
         if (!isReason(error, "NotFound")) throw error;
       });
