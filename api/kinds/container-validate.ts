@@ -206,10 +206,9 @@ function mountErrors(container: Container, path: string, volumes: ReadonlySet<st
         : []),
       ...subPathErrors(mount.subPath, child(at(path, i), "subPath")),
     ]),
-    ...mounts.flatMap((mount, i) =>
-      mounts.findIndex((other) => other.mountPath === mount.mountPath) < i
-        ? [invalid(child(at(path, i), "mountPath"), mount.mountPath, "must be unique")]
-        : [],
+    ...duplicates(
+      mounts.map((mount) => mount.mountPath),
+      (i) => child(at(path, i), "mountPath"),
     ),
   ];
 }

@@ -219,15 +219,15 @@ test("configmapKind.validateUpdate keeps what is immutable", () => {
 test("unsupportedIn names what nobody acts on", () => {
   const object = {
     spec: {
-      hostPID: true,
-      hostIPC: false,
-      dnsConfig: {},
+      overhead: { cpu: "1" },
+      shareProcessNamespace: false,
+      hostUsers: false,
       containers: [{ name: "a" }, { name: "b", lifecycle: { preStop: {} } }],
     },
   };
   assert.deepEqual(unsupportedIn(object, podKind.unsupportedFields ?? []), [
-    "spec.dnsConfig",
-    "spec.hostPID",
+    "spec.hostUsers",
+    "spec.overhead",
     "spec.containers[1].lifecycle",
   ]);
   assert.deepEqual(

@@ -28,7 +28,7 @@ function found(value: unknown, names: readonly string[], wanted: string | undefi
 }
 
 function asks(value: unknown, wanted: string | undefined): boolean {
-  if (wanted !== undefined) return value === wanted;
+  if (wanted !== undefined) return value !== undefined && String(value) === wanted;
   if (Array.isArray(value)) return value.length > 0;
   return isObject(value) || Boolean(value);
 }
