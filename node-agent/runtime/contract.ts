@@ -179,15 +179,18 @@ export function runtimeContract(name: string, open: () => Promise<ContractHarnes
     await assert.rejects(runtime.exec("a", request), /container a does not run: it is created/);
   });
 
-  contract("createSandbox gives the same again, listSandboxes finds it, removeSandbox removes it", async ({ runtime }) => {
-    const options = { hostname: "pod", hostNetwork: false, sysctls: {} };
-    const made = await runtime.createSandbox("s", options);
-    const again = await runtime.createSandbox("s", options);
-    const listed = await runtime.listSandboxes();
-    await runtime.removeSandbox("s");
-    await runtime.removeSandbox("s");
-    assert.deepEqual([again, listed, await runtime.listSandboxes()], [made, [made], []]);
-  });
+  contract(
+    "createSandbox gives the same again, listSandboxes finds it, removeSandbox removes it",
+    async ({ runtime }) => {
+      const options = { hostname: "pod", hostNetwork: false, sysctls: {} };
+      const made = await runtime.createSandbox("s", options);
+      const again = await runtime.createSandbox("s", options);
+      const listed = await runtime.listSandboxes();
+      await runtime.removeSandbox("s");
+      await runtime.removeSandbox("s");
+      assert.deepEqual([again, listed, await runtime.listSandboxes()], [made, [made], []]);
+    },
+  );
 }
 
 export function launchError(message: string, exitCode: number): (error: unknown) => boolean {

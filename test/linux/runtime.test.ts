@@ -4,8 +4,8 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, symlink
 import { join } from "node:path";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { launchError, readAll, runtimeContract } from "../../node-agent/runtime/contract.ts";
 import { readStatus } from "../../node-agent/runtime/container-directory.ts";
+import { launchError, readAll, runtimeContract } from "../../node-agent/runtime/contract.ts";
 import type { LinuxRuntime } from "../../node-agent/runtime/linux.ts";
 import type { ContainerSpec, Runtime } from "../../node-agent/runtime/runtime.ts";
 import { openRig, type Rig } from "./rig.ts";
@@ -53,7 +53,9 @@ async function launcherPid(runtime: LinuxRuntime): Promise<number> {
 test("a container sees itself alone, with Docker's capabilities and nothing of the host start", async () => {
   await using rig = await openRig();
   const { lines } = await run(rig, "a", ["report"], { user: { uid: 0, gid: 0, additionalGids: [7, 8] } });
-  const caps = Object.fromEntries(["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"].map((name) => [name, statusOf(lines, name)]));
+  const caps = Object.fromEntries(
+    ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"].map((name) => [name, statusOf(lines, name)]),
+  );
   assert.deepEqual(
     {
       ...caps,
@@ -98,7 +100,13 @@ test("a container of another user has no capabilities, and can write to its outp
   const { lines } = await run(rig, "a", ["report"], { user, noNewPrivileges: true });
   const opened = await run(rig, "b", ["write", "/dev/stdout"], { user });
   assert.deepEqual(
-    [valuesOf(lines, "uid"), valuesOf(lines, "gid"), statusOf(lines, "CapEff"), statusOf(lines, "NoNewPrivs"), opened.lines],
+    [
+      valuesOf(lines, "uid"),
+      valuesOf(lines, "gid"),
+      statusOf(lines, "CapEff"),
+      statusOf(lines, "NoNewPrivs"),
+      opened.lines,
+    ],
     [["1000"], ["1001"], "0000000000000000", "1", ["write /dev/stdout: allowed"]],
   );
 });
@@ -173,7 +181,11 @@ test("a failing step is named start", async () => {
       "bind /nonexistent/x: no such file or directory",
       128,
     ],
-    [{ mounts: [{ destination: "/data", type: "nofs", source: "x", options: [] }] }, "mount nofs at /data: no such device", 128],
+    [
+      { mounts: [{ destination: "/data", type: "nofs", source: "x", options: [] }] },
+      "mount nofs at /data: no such device",
+      128,
+    ],
     [{ seccomp: { profile: { defaultAction: "SCMP_ACT_FLY" } } }, "^seccomp profile: defaultAction: SCMP_ACT_FLY", 128],
   ];
   for (const [i, [change, message, exitCode]] of failures.entries()) {
@@ -192,7 +204,12 @@ test("a link of an image leads nowhere outside start", async () => {
   symlinkSync(`../../../../../..${outside}`, join(rig.directory, "image", "relative"));
   const source = join(rig.directory, "volume");
   mkdirSync(source);
-  const mounts = ["/absolute/deep", "/relative/deep"].map((destination) => ({ destination, type: "bind", source, options: ["rbind"] }));
+  const mounts = ["/absolute/deep", "/relative/deep"].map((destination) => ({
+    destination,
+    type: "bind",
+    source,
+    options: ["rbind"],
+  }));
   const { ended } = await run(rig, "a", ["write", "/absolute/deep/file"], { mounts });
   assert.deepEqual([ended.exitCode, readdirSync(source), readdirSync(outside)], [0, ["file"], []]);
 });
@@ -383,7 +400,9 @@ test("log files are rotated and bounded start", async () => {
 
 test("nothing is left behind remove, tearDown", async () => {
   const state = () => ({
-    mounts: readFileSync("/proc/self/mountinfo", "utf8").split("\n").filter((line) => line.includes(`naru-runtime-${process.pid}-`)),
+    mounts: readFileSync("/proc/self/mountinfo", "utf8")
+      .split("\n")
+      .filter((line) => line.includes(`naru-runtime-${process.pid}-`)),
     cgroups: readdirSync("/sys/fs/cgroup")
       .filter((controller) => existsSync(`/sys/fs/cgroup/${controller}/naru-test-${process.pid}`))
       .toSorted(),

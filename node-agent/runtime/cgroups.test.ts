@@ -1,0 +1,94 @@
+// Where cgroups are found, and what limits become in their files.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { type CgroupLayout, detectCgroups, planCgroup, weightOfShares } from "./cgroups.ts";
+
+const v1Mountinfo = `31 23 0:28 / /sys/fs/cgroup rw,relatime - tmpfs tmpfs rw,mode=755
+32 31 0:29 / /sys/fs/cgroup/cpu,cpuacct rw,relatime shared:3 - cgroup cgroup rw,cpu,cpuacct
+35 31 0:32 / /sys/fs/cgroup/memory rw,relatime - cgroup cgroup rw,memory
+39 31 0:36 / /sys/fs/cgroup/pids rw,relatime - cgroup cgroup rw,pids
+40 31 0:37 / /sys/fs/cgroup/systemd rw,relatime - cgroup cgroup rw,name=systemd
+41 31 0:38 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw
+`;
+const v1: CgroupLayout = {
+  version: 1,
+  mounts: {
+    cpu: "/sys/fs/cgroup/cpu,cpuacct",
+    cpuacct: "/sys/fs/cgroup/cpu,cpuacct",
+    memory: "/sys/fs/cgroup/memory",
+    pids: "/sys/fs/cgroup/pids",
+  },
+};
+
+test("controllers' own trees are version 1, also with an empty unified one beside detectCgroups", () => {
+  assert.deepEqual(detectCgroups(v1Mountinfo), v1);
+});
+
+test("one tree is version 2, wherever it is mounted detectCgroups", () => {
+  const line = "30 23 0:26 / /mnt/with\\040space/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate\n";
+  assert.deepEqual(detectCgroups(line), { version: 2, mount: "/mnt/with space/cgroup" });
+});
+
+test("a machine without cgroups has none detectCgroups", () => {
+  assert.equal(detectCgroups("27 1 254:0 / / rw - ext4 /dev/vda rw\n"), undefined);
+});
+
+const resources = { cpuShares: 512, cpuQuotaUs: 50_000, memoryBytesMax: 1 << 20, pidsMax: 9 };
+const request = { parent: "/naru/n1", path: "pod1/c1", resources, allDevices: true };
+
+test("limits of version 1 planCgroup", () => {
+  assert.deepEqual(planCgroup(v1, request), {
+    directories: [
+      "/sys/fs/cgroup/cpu,cpuacct/naru/n1/pod1/c1",
+      "/sys/fs/cgroup/memory/naru/n1/pod1/c1",
+      "/sys/fs/cgroup/pids/naru/n1/pod1/c1",
+    ],
+    writes: [
+      { path: "/sys/fs/cgroup/cpu,cpuacct/naru/n1/pod1/c1/cpu.shares", value: "512", optional: false },
+      { path: "/sys/fs/cgroup/cpu,cpuacct/naru/n1/pod1/c1/cpu.cfs_quota_us", value: "50000", optional: false },
+      { path: "/sys/fs/cgroup/memory/naru/n1/pod1/c1/memory.limit_in_bytes", value: "1048576", optional: false },
+      { path: "/sys/fs/cgroup/memory/naru/n1/pod1/c1/memory.memsw.limit_in_bytes", value: "1048576", optional: true },
+      { path: "/sys/fs/cgroup/pids/naru/n1/pod1/c1/pids.max", value: "9", optional: false },
+    ],
+    join: {
+      type: "tasks",
+      files: [
+        "/sys/fs/cgroup/cpu,cpuacct/naru/n1/pod1/c1/tasks",
+        "/sys/fs/cgroup/memory/naru/n1/pod1/c1/tasks",
+        "/sys/fs/cgroup/pids/naru/n1/pod1/c1/tasks",
+      ],
+    },
+    oom: { path: "/sys/fs/cgroup/memory/naru/n1/pod1/c1/memory.oom_control", key: "oom_kill" },
+    deviceFilter: false,
+  });
+});
+
+test("limits of version 2 planCgroup", () => {
+  const plan = planCgroup({ version: 2, mount: "/cg" }, { ...request, allDevices: false });
+  const own = plan.writes.filter(({ path }) => path.startsWith("/cg/naru/n1/pod1/c1/"));
+  const passed = [...new Set(plan.writes.filter((write) => !own.includes(write)).map(({ path }) => path))];
+  assert.deepEqual(
+    { own, passed, join: plan.join, deviceFilter: plan.deviceFilter },
+    {
+      own: [
+        { path: "/cg/naru/n1/pod1/c1/cpu.weight", value: "20", optional: false },
+        { path: "/cg/naru/n1/pod1/c1/cpu.max", value: "50000 100000", optional: false },
+        { path: "/cg/naru/n1/pod1/c1/memory.max", value: "1048576", optional: false },
+        { path: "/cg/naru/n1/pod1/c1/memory.swap.max", value: "0", optional: true },
+        { path: "/cg/naru/n1/pod1/c1/pids.max", value: "9", optional: false },
+      ],
+      passed: [
+        "/cg/cgroup.subtree_control",
+        "/cg/naru/cgroup.subtree_control",
+        "/cg/naru/n1/cgroup.subtree_control",
+        "/cg/naru/n1/pod1/cgroup.subtree_control",
+      ],
+      join: { type: "into", directory: "/cg/naru/n1/pod1/c1" },
+      deviceFilter: true,
+    },
+  );
+});
+
+test("shares keep their order as weights weightOfShares", () => {
+  assert.deepEqual([0, 2, 1024, 262_144, 1e9].map(weightOfShares), [1, 1, 39, 10_000, 10_000]);
+});
