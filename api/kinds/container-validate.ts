@@ -55,7 +55,7 @@ export function portOrName(path: string, port: string | number): readonly FieldE
 }
 
 /** Complains when none or several of the fields are there. */
-export function exactlyOne(path: string, fields: Readonly<Record<string, unknown>>): readonly FieldError[] {
+function exactlyOne(path: string, fields: Readonly<Record<string, unknown>>): readonly FieldError[] {
   const present = Object.keys(fields).filter((name) => fields[name] !== undefined);
   const names = Object.keys(fields).join(", ");
   if (present.length === 0) return [required(path, `must have exactly one of ${names}`)];
@@ -63,7 +63,7 @@ export function exactlyOne(path: string, fields: Readonly<Record<string, unknown
 }
 
 /** requests <= limits, none negative. */
-export function resourceErrors(resources: ResourceRequirements, path: string): readonly FieldError[] {
+function resourceErrors(resources: ResourceRequirements, path: string): readonly FieldError[] {
   const { limits = {}, requests = {} } = resources;
   const negative = (values: Readonly<Record<string, string | number>>, name: string) =>
     Object.entries(values).flatMap(([resource, amount]) =>

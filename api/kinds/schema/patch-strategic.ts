@@ -121,6 +121,6 @@ function withoutDirectives(value: unknown): unknown {
   return Object.fromEntries(kept.map(([name, child]) => [name, withoutDirectives(child)]));
 }
 
-export function badPatch(detail: string): ApiError {
+function badPatch(detail: string): ApiError {
   return new ApiError("BadRequest", `strategic merge patch: ${detail}`);
 }

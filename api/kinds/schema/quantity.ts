@@ -45,7 +45,7 @@ export function parseQuantity(text: string | number): Quantity | undefined {
 }
 
 /** The canonical form, as Kubernetes prints it. */
-export function formatQuantity(quantity: Quantity): string {
+function formatQuantity(quantity: Quantity): string {
   const { nanos, format } = quantity;
   if (nanos === 0n) return "0";
   const small = nanos > -1024n * one && nanos < 1024n * one;

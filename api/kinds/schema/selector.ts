@@ -36,11 +36,6 @@ export function selectorOf(selector: LabelSelector | undefined): Selector | unde
   ];
 }
 
-/** Of the plain maps that Services and nodeSelectors have. */
-export function selectorOfMap(labels: Labels): Selector {
-  return Object.entries(labels).map(([key, value]) => equals(key, value));
-}
-
 export function matches(selector: Selector, labels: Labels | undefined): boolean {
   return selector.every((requirement) => holds(requirement, labels));
 }
