@@ -59,6 +59,7 @@ function prunedObject(pass: Pass, schema: Schema, value: JsonObject, path: strin
     }
     const present = value[name];
     if (present !== null && present !== undefined) result[name] = pruned(pass, property, present, child(path, name));
+    else if (property.type === "array" && schema.required?.includes(name) === true) result[name] = []; // Go's empty list.
   }
   return result;
 }
@@ -73,7 +74,7 @@ function prunedMap(pass: Pass, schema: Schema, value: JsonObject, path: string):
 }
 
 /** What a null means where something must stand: in a list or a map. */
-function zero(schema: Schema, schemas: Schemas): unknown {
+export function zero(schema: Schema, schemas: Schemas): unknown {
   if (isQuantity(schema)) return "0";
   const resolved = resolve(schema, schemas);
   if (resolved.properties !== undefined) return {};

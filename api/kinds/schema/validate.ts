@@ -2,6 +2,7 @@
 import type { FieldError } from "../kind.ts";
 import { invalid, required, unsupported, wrongType } from "./field-error.ts";
 import { at, child, key } from "./path.ts";
+import { zero } from "./prune.ts";
 import { parseQuantity } from "./quantity.ts";
 import { builtinSchemas, isObject, isQuantity, propertyOf, resolve, type Schema, type Schemas } from "./schema.ts";
 
@@ -81,7 +82,8 @@ function checkMap(pass: Pass, schema: Schema, value: unknown, path: string): voi
     return;
   }
   if (schema.values === undefined) return;
-  for (const name of Object.keys(value)) check(pass, schema.values, value[name], key(path, name));
+  for (const name of Object.keys(value))
+    check(pass, schema.values, value[name] ?? zero(schema.values, pass.schemas), key(path, name));
 }
 
 function checkArray(pass: Pass, schema: Schema, value: unknown, path: string): void {
@@ -90,7 +92,8 @@ function checkArray(pass: Pass, schema: Schema, value: unknown, path: string): v
     return;
   }
   const items = schema.items;
-  if (items !== undefined) value.forEach((element, i) => void check(pass, items, element, at(path, i)));
+  if (items !== undefined)
+    value.forEach((element, i) => void check(pass, items, element ?? zero(items, pass.schemas), at(path, i)));
 }
 
 function checkQuantity(pass: Pass, value: unknown, path: string): void {
