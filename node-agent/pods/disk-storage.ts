@@ -1,0 +1,230 @@
+// Pods' storage on a real node. On disk: <data>/pods/<uid>; on a tmpfs: <run>/volumes/<uid>; logs: <data>/logs.
+import { readFileSync } from "node:fs";
+import { chmod, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { join, resolve, sep } from "node:path";
+import type { Container, Pod, Volume } from "../../api/kinds/generated/types.ts";
+import type { Mount } from "../runtime/runtime.ts";
+import { volumeTypeOf, volumeTypes } from "../volumes/list.ts";
+import { giveToGroup } from "../volumes/ownership.ts";
+import { isTmpfs, mountTmpfs, unmountBelow } from "../volumes/tmpfs.ts";
+import { type MadeVolume, type VolumeContext, VolumeError } from "../volumes/volume-type.ts";
+import { ConfigError } from "./container-env.ts";
+import { fieldValue, resourceValue } from "./field-values.ts";
+import { hostsFile, resolvConf } from "./hostname.ts";
+import type { PodStorage, StorageContext } from "./storage.ts";
+import { readTerminationMessage } from "./termination-message.ts";
+import { volumeMounts } from "./volume-mounts.ts";
+
+export interface DiskStorageOptions {
+  readonly dataDir: string;
+  readonly runDir: string;
+}
+
+/** Makes its folders, and a tmpfs below `runDir` unless that is on one. */
+export async function openDiskStorage({ dataDir, runDir }: DiskStorageOptions): Promise<PodStorage> {
+  const podsDir = join(dataDir, "pods");
+  const memoryRoot = join(runDir, "volumes");
+  const logsDir = join(dataDir, "logs");
+  for (const dir of [podsDir, memoryRoot, logsDir]) await mkdir(dir, { recursive: true, mode: 0o700 });
+  if (!(await isTmpfs(memoryRoot))) await mountTmpfs(memoryRoot, { mode: "0700" });
+  // The containers' users must be able to walk to what is mounted from below; names and modes there guard the rest.
+  const hostResolvConf = await readFile("/etc/resolv.conf", "utf8").catch(() => "");
+
+  const podDir = (uid: string) => join(podsDir, checkName(uid));
+  const logDir = (pod: Pod) => join(logsDir, checkName(logName(pod)));
+  const volumeContext = (pod: Pod, volume: Volume, { fields, lookup }: StorageContext): VolumeContext => {
+    const uid = uidOf(pod);
+    const namespace = pod.metadata?.namespace ?? "default";
+    return {
+      pod,
+      volume,
+      dir: join(podDir(uid), "volumes", checkName(volume.name)),
+      memoryDir: join(memoryRoot, checkName(uid), checkName(volume.name)),
+      configMap: (name) => lookup.configMap(namespace, name),
+      secret: (name) => lookup.secret(namespace, name),
+      downwardText: ({ fieldRef, resourceFieldRef, path }) => {
+        const container = pod.spec?.containers.find(({ name }) => name === resourceFieldRef?.containerName);
+        const text =
+          fieldRef !== undefined
+            ? fieldValue(fieldRef.fieldPath, fields)
+            : resourceFieldRef !== undefined && container !== undefined
+              ? resourceValue(resourceFieldRef.resource, resourceFieldRef.divisor, container, fields.node)
+              : undefined;
+        if (text === undefined) throw new VolumeError(`downwardAPI file ${path}: unsupported field or container`);
+        return text;
+      },
+    };
+  };
+  // What set-up made; a container asks for it by name. Made again after a restart of the agent.
+  const made = new Map<string, ReadonlyMap<string, MadeVolume>>();
+
+  const setUpVolume = async (
+    pod: Pod,
+    volume: Volume,
+    context: StorageContext,
+  ): Promise<readonly [string, MadeVolume]> => {
+    try {
+      const its = volumeContext(pod, volume, context);
+      const result = await volumeTypeOf(volume).setUp(its);
+      const fsGroup = pod.spec?.securityContext?.fsGroup;
+      const marker = join(podDir(uidOf(pod)), `owned-${checkName(volume.name)}`);
+      if (fsGroup !== undefined && result.ownedByPod && (await readFile(marker).catch(() => undefined)) === undefined) {
+        await giveToGroup(result.path, fsGroup, { readOnly: result.readOnly });
+        await writeFile(marker, "", { mode: 0o600 });
+      }
+      return [volume.name, result];
+    } catch (cause) {
+      throw new VolumeError(`MountVolume.SetUp failed for volume "${volume.name}" : ${messageOf(cause)}`, { cause });
+    }
+  };
+
+  const storage: PodStorage = {
+    setUp: async (pod, context) => {
+      const dir = podDir(uidOf(pod));
+      await mkdir(join(dir, "termination"), { recursive: true, mode: 0o700 });
+      const ips = context.fields.podIps;
+      await Promise.all([
+        writeFile(
+          join(dir, "hosts"),
+          hostsFile(pod, { hostname: context.hostname, domainName: context.domainName, ips }),
+        ),
+        writeFile(join(dir, "hostname"), `${context.hostname}\n`),
+        writeFile(join(dir, "resolv.conf"), resolvConf(pod, context.resolvConf, hostResolvConf)),
+      ]);
+      const volumes = await Promise.all((pod.spec?.volumes ?? []).map((volume) => setUpVolume(pod, volume, context)));
+      made.set(uidOf(pod), new Map(volumes));
+    },
+
+    refresh: async (pod, context) => {
+      for (const volume of pod.spec?.volumes ?? []) {
+        const type = volumeTypeOf(volume);
+        await type.refresh?.(volumeContext(pod, volume, context));
+      }
+    },
+
+    containerMounts: async (pod, container, { attempt, env }) => {
+      const dir = podDir(uidOf(pod));
+      const termination = join(dir, "termination", `${checkName(container.name)}.${attempt}`);
+      await writeFile(termination, "", { flag: "a" });
+      // A container that runs as some other user may write why it ended.
+      await chmod(termination, 0o666);
+      const volumes = await volumeMounts(container, made.get(uidOf(pod)) ?? new Map(), env);
+      const mounted = new Set((container.volumeMounts ?? []).map(({ mountPath }) => mountPath));
+      const files: readonly Mount[] = [
+        bind(join(dir, "hosts"), "/etc/hosts"),
+        bind(join(dir, "resolv.conf"), "/etc/resolv.conf"),
+        bind(join(dir, "hostname"), "/etc/hostname"),
+        bind(termination, container.terminationMessagePath ?? "/dev/termination-log"),
+      ].filter(({ destination }) => !mounted.has(destination));
+      return { mounts: [...files, ...volumes.mounts], release: volumes.release };
+    },
+
+    terminationMessage: (pod, container, { attempt, failed }) =>
+      readTerminationMessage({
+        path: join(podDir(uidOf(pod)), "termination", `${checkName(container.name)}.${attempt}`),
+        logPath:
+          failed && container.terminationMessagePolicy === "FallbackToLogsOnError"
+            ? storage.logPath(pod, container.name, attempt)
+            : undefined,
+      }),
+
+    logPath: (pod, containerName, attempt) => join(logDir(pod), checkName(containerName), `${attempt}.log`),
+
+    removeRunsBefore: async (pod, containerName, attempt) => {
+      const dir = join(logDir(pod), checkName(containerName));
+      for (const name of await readdir(dir).catch(() => [])) {
+        if (Number.parseInt(name, 10) < attempt) await rm(join(dir, name), { force: true });
+      }
+      await rm(join(podDir(uidOf(pod)), "termination", `${checkName(containerName)}.${attempt - 1}`), { force: true });
+    },
+
+    removeVolumes: async (uid) => {
+      made.delete(uid);
+      const memoryDir = join(memoryRoot, checkName(uid));
+      const dir = join(podDir(uid), "volumes");
+      for (const name of await readdir(memoryDir).catch(() => [])) {
+        for (const { tearDown } of volumeTypes)
+          await tearDown?.({ dir: join(dir, name), memoryDir: join(memoryDir, name) });
+      }
+      await rm(memoryDir, { recursive: true, force: true });
+      await rm(dir, { recursive: true, force: true });
+    },
+
+    remove: async (pod) => {
+      await storage.removeVolumes(uidOf(pod));
+      await rm(logDir(pod), { recursive: true, force: true });
+      await rm(podDir(uidOf(pod)), { recursive: true, force: true });
+    },
+
+    saveCheckpoint: async (pod) => {
+      const dir = podDir(uidOf(pod));
+      await mkdir(dir, { recursive: true, mode: 0o700 });
+      await mkdir(logDir(pod), { recursive: true, mode: 0o700 });
+      for (const { name } of [...(pod.spec?.initContainers ?? []), ...(pod.spec?.containers ?? [])]) {
+        await mkdir(join(logDir(pod), checkName(name)), { recursive: true, mode: 0o700 });
+      }
+      // Not synced: after a crash of the machine nothing of the pod runs, and the server tells of it again.
+      await writeFile(join(dir, "pod.json.new"), JSON.stringify(pod), { mode: 0o600 });
+      await rename(join(dir, "pod.json.new"), join(dir, "pod.json"));
+    },
+
+    loadCheckpoints: async () => {
+      const pods: Pod[] = [];
+      for (const uid of await readdir(podsDir)) {
+        const text = await readFile(join(podsDir, uid, "pod.json"), "utf8").catch(() => undefined);
+        const pod = text === undefined ? undefined : parsePod(text);
+        if (pod !== undefined && uidOf(pod) === uid) pods.push(pod);
+        else
+          await unmountBelow(join(memoryRoot, uid)).then(() =>
+            rm(join(podsDir, uid), { recursive: true, force: true }),
+          );
+      }
+      return pods;
+    },
+
+    seccompProfile: (name) => {
+      const root = join(dataDir, "seccomp");
+      const path = resolve(root, name);
+      if (!path.startsWith(root + sep))
+        throw new ConfigError(`seccomp profile ${JSON.stringify(name)} leads outside of ${root}`);
+      try {
+        return JSON.parse(readFileSync(path, "utf8"));
+      } catch (cause) {
+        throw new ConfigError(`seccomp profile ${JSON.stringify(name)} cannot be read: ${messageOf(cause)}`);
+      }
+    },
+  };
+  return storage;
+}
+
+function bind(source: string, destination: string): Mount {
+  return { destination, type: "bind", source, options: ["rbind", "rprivate", "rw"] };
+}
+
+function uidOf(pod: Pod): string {
+  return pod.metadata?.uid ?? "";
+}
+
+function logName(pod: Pod): string {
+  return `${pod.metadata?.namespace ?? "default"}_${pod.metadata?.name ?? ""}_${uidOf(pod)}`;
+}
+
+// Names become parts of paths that root writes and removes: whatever the server sends, they stay one part.
+function checkName(name: string): string {
+  if (!/^[A-Za-z0-9][A-Za-z0-9_.-]*$/.test(name) || name.length > 400) {
+    throw new VolumeError(`${JSON.stringify(name)} cannot be the name of a folder`);
+  }
+  return name;
+}
+
+function parsePod(text: string): Pod | undefined {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

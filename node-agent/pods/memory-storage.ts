@@ -1,0 +1,53 @@
+// Pods' storage for the simulator: nothing touches a disk; checkpoints survive a restart of the simulated agent.
+import type { Pod } from "../../api/kinds/generated/types.ts";
+import { volumeTypes } from "../volumes/list.ts";
+import { VolumeError } from "../volumes/volume-type.ts";
+import type { PodStorage, StorageContext } from "./storage.ts";
+
+/** `checkpoints` is the simulated disk: hand the same map to the next agent of the node. */
+export function openMemoryStorage(checkpoints: Map<string, Pod> = new Map()): PodStorage {
+  return {
+    setUp: async (pod, context) => checkVolumes(pod, context),
+    refresh: async () => {},
+    containerMounts: async () => ({ mounts: [], release: async () => {} }),
+    terminationMessage: async () => "",
+    logPath: (pod, name, attempt) => `/simulated/${pod.metadata?.uid ?? ""}/${name}/${attempt}.log`,
+    removeRunsBefore: async () => {},
+    removeVolumes: async () => {},
+    remove: async (pod) => {
+      checkpoints.delete(pod.metadata?.uid ?? "");
+    },
+    saveCheckpoint: async (pod) => {
+      checkpoints.set(pod.metadata?.uid ?? "", pod);
+    },
+    loadCheckpoints: async () => [...checkpoints.values()],
+    seccompProfile: () => ({}),
+  };
+}
+
+function checkVolumes(pod: Pod, { lookup }: StorageContext): void {
+  const namespace = pod.metadata?.namespace ?? "default";
+  for (const volume of pod.spec?.volumes ?? []) {
+    const fail = (message: string) => {
+      throw new VolumeError(`MountVolume.SetUp failed for volume "${volume.name}" : ${message}`);
+    };
+    const { configMap, secret } = volume;
+    if (
+      configMap !== undefined &&
+      configMap.optional !== true &&
+      lookup.configMap(namespace, configMap.name ?? "") === undefined
+    ) {
+      fail(`configmap "${configMap.name ?? ""}" not found`);
+    }
+    if (
+      secret !== undefined &&
+      secret.optional !== true &&
+      lookup.secret(namespace, secret.secretName ?? "") === undefined
+    ) {
+      fail(`secret "${secret.secretName ?? ""}" not found`);
+    }
+    const field = Object.keys(volume).find((key) => key !== "name");
+    if (field !== undefined && !volumeTypes.some((type) => type.field === field))
+      fail(`volume type ${field} is not supported`);
+  }
+}

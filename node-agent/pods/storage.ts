@@ -1,0 +1,52 @@
+// What a pod has on its node's disk and in memory: volumes, small files of its own, logs, its checkpoint. Implementations: disk, memory.
+import type { Container, Pod } from "../../api/kinds/generated/types.ts";
+import type { Mount } from "../runtime/runtime.ts";
+import type { ConfigLookup } from "./container-env.ts";
+import type { FieldContext } from "./field-values.ts";
+
+export interface StorageContext {
+  readonly fields: FieldContext;
+  readonly lookup: ConfigLookup;
+  readonly hostname: string;
+  readonly domainName: string | undefined;
+  /** Lines of resolv.conf as the network gives them. */
+  readonly resolvConf: string;
+}
+
+export interface ContainerMounts {
+  /** Outermost first. */
+  readonly mounts: readonly Mount[];
+  /** Once the container has started, or failed to. */
+  release(): Promise<void>;
+}
+
+export interface PodStorage {
+  /** Volumes and files; finds them made when they are. Rejects with VolumeError. */
+  setUp(pod: Pod, context: StorageContext): Promise<void>;
+  /** Brings files of volumes up to their ConfigMaps, Secrets and fields. */
+  refresh(pod: Pod, context: StorageContext): Promise<void>;
+  /** What one run of a container mounts. Rejects with VolumeError. */
+  containerMounts(
+    pod: Pod,
+    container: Container,
+    run: { readonly attempt: number; readonly env: ReadonlyMap<string, string> },
+  ): Promise<ContainerMounts>;
+  /** What it wrote to its terminationMessagePath, or with FallbackToLogsOnError the end of its log after a failure. */
+  terminationMessage(
+    pod: Pod,
+    container: Container,
+    run: { readonly attempt: number; readonly failed: boolean },
+  ): Promise<string>;
+  logPath(pod: Pod, containerName: string, attempt: number): string;
+  /** Removes logs and files of runs before `attempt`. */
+  removeRunsBefore(pod: Pod, containerName: string, attempt: number): Promise<void>;
+  /** Removes volumes; keeps logs. Can be called again. */
+  removeVolumes(uid: string): Promise<void>;
+  /** Removes all, the checkpoint last. Can be called again. */
+  remove(pod: Pod): Promise<void>;
+  /** So that an agent restarted while no server can be reached knows its pods. */
+  saveCheckpoint(pod: Pod): Promise<void>;
+  loadCheckpoints(): Promise<readonly Pod[]>;
+  /** A Localhost seccomp profile; throws when it is not there. */
+  seccompProfile(name: string): unknown;
+}
