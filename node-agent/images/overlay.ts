@@ -83,8 +83,7 @@ export class WritableLayers {
       if ((await stat(join(folder, "image")).catch(() => undefined)) === undefined) await linkImage(folder, imageId);
       return;
     }
-    await Promise.all([mkdir(join(folder, "upper")), mkdir(join(folder, "work"))]);
-    await linkImage(folder, imageId);
+    await Promise.all([mkdir(join(folder, "upper")), mkdir(join(folder, "work")), linkImage(folder, imageId)]);
   }
 }
 
