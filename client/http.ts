@@ -152,11 +152,12 @@ async function* watch<T extends KubeObject>(
   const { resourceVersion } = selection;
   const query = { ...queryOf(selection), resourceVersion, watch: "true", allowWatchBookmarks: "true" };
   if (signal.aborted) return;
-  const response = await transport.stream({
-    method: "GET",
-    path: pathOf(resource, selection) + queryText(query),
-    signal,
+  const path = pathOf(resource, selection) + queryText(query);
+  const response = await transport.stream({ method: "GET", path, signal }).catch((error: unknown) => {
+    if (signal.aborted) return undefined;
+    throw error;
   });
+  if (response === undefined) return;
   try {
     for await (const line of lines(response)) {
       const event = JSON.parse(line) as RawEvent;

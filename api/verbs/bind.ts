@@ -65,16 +65,17 @@ interface Planned {
 
 function planChunk(context: Context, batch: Batch, chunk: readonly number[], nowMs: number): readonly Planned[] {
   const planned: Planned[] = [];
-  const seen = new Set<string>();
+  const taken = new Map<string, string>();
   for (const i of chunk) {
     const bind = batch.binds[i];
     if (bind === undefined) continue;
     const key = `${bind.namespace}/${bind.name}`;
     const live = context.cache.get(pods, key);
-    const refusal = seen.has(key) ? assigned(bind, bind.node) : refusalOf(bind, live?.object);
+    const node = taken.get(key);
+    const refusal = node === undefined ? refusalOf(bind, live?.object) : assigned(bind, node);
     batch.outcomes[i] = refusal;
     if (refusal !== undefined || live === undefined) continue;
-    seen.add(key);
+    taken.set(key, bind.node);
     planned.push({ key: storeKey(pods, key), live, object: bound(live.object, bind.node, nowMs) });
   }
   return planned;
