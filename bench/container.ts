@@ -27,12 +27,14 @@ const inFlight = 8;
 export async function benchContainer(): Promise<readonly Result[]> {
   execFileSync("sh", [join(launcherFolder, "build.sh")]);
   const directory = mkdtempSync(join(tmpdir(), `naru-bench-${process.pid}-`));
+  // Small files of every container's life belong on a tmpfs, as /run is one on most machines.
+  const state = mkdtempSync(join(existsSync("/dev/shm") ? "/dev/shm" : tmpdir(), `naru-bench-${process.pid}-`));
   const image = join(directory, "image");
   mkdirSync(image);
   copyFileSync(buildProgram(directory), join(image, "true"));
   const runtime = await openLinuxRuntime({
-    runDir: join(directory, "run"),
-    stateDir: join(directory, "state"),
+    runDir: join(state, "run"),
+    stateDir: join(state, "state"),
     launcherPath: join(launcherFolder, "build", "naru-launcher"),
     cgroupParent: `/naru-bench-${process.pid}`,
     clock: realClock,
@@ -42,7 +44,7 @@ export async function benchContainer(): Promise<readonly Result[]> {
     return [await measureStart(runtime, directory), await measureRate(runtime, directory)];
   } finally {
     await runtime.tearDown();
-    rmSync(directory, { recursive: true, force: true });
+    for (const path of [directory, state]) rmSync(path, { recursive: true, force: true });
   }
 }
 

@@ -1,5 +1,5 @@
 // A container's directory on disk, from which a new agent learns what runs: spec.json by us; status and exit by its monitor.
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { ContainerSpec, ContainerState } from "./runtime.ts";
 
@@ -19,26 +19,28 @@ export interface StatusRecord {
 }
 
 export function writeSpec(directory: string, spec: ContainerSpec): void {
-  mkdirSync(join(directory, "rootfs"), { recursive: true, mode: 0o700 });
-  // The spec comes last and whole: a directory without it was never created for anyone.
-  writeFileSync(join(directory, "spec.new"), JSON.stringify(spec), { mode: 0o600 });
-  renameSync(join(directory, "spec.new"), join(directory, "spec.json"));
+  mkdirSync(directory, { mode: 0o700 });
+  writeFileSync(join(directory, "spec.json"), JSON.stringify(spec), { mode: 0o600 });
 }
 
-/** Undefined for what a crash left before the container existed. */
+/** Undefined for what a crash left before the container existed: no file, or a part of one. */
 export function readSpec(directory: string): ContainerSpec | undefined {
   const text = readOptional(join(directory, "spec.json"));
-  return text === undefined ? undefined : (JSON.parse(text) as ContainerSpec);
+  try {
+    return text === undefined ? undefined : (JSON.parse(text) as ContainerSpec);
+  } catch {
+    return undefined;
+  }
 }
 
 export function readStatus(directory: string): StatusRecord | undefined {
   const text = readOptional(join(directory, "status"));
-  return text === undefined ? undefined : parseStatus(text);
+  return text?.endsWith("\n") ? parseStatus(text) : undefined;
 }
 
 export function readExit(directory: string): Stopped | undefined {
   const text = readOptional(join(directory, "exit"));
-  return text === undefined ? undefined : parseExit(text);
+  return text?.endsWith("\n") ? parseExit(text) : undefined;
 }
 
 /** "<pid> <start> <monitor's pid> <monitor's start> <ms>" */
@@ -67,11 +69,8 @@ export function parseExit(text: string): Stopped {
 /** For a container whose monitor could not. */
 export function writeExit(directory: string, stopped: Stopped): void {
   const { exitCode, signal, oomKilled, startedAtMs, finishedAtMs } = stopped;
-  writeFileSync(
-    join(directory, "exit.new"),
-    `${exitCode} ${signal ?? 0} ${oomKilled ? 1 : 0} ${startedAtMs} ${finishedAtMs}\n`,
-  );
-  renameSync(join(directory, "exit.new"), join(directory, "exit"));
+  const text = `${exitCode} ${signal ?? 0} ${oomKilled ? 1 : 0} ${startedAtMs} ${finishedAtMs}\n`;
+  writeFileSync(join(directory, "exit"), text);
 }
 
 /** Makes a stopped container startable again. */

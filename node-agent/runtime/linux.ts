@@ -1,5 +1,5 @@
 // The runtime on Linux: plans in TypeScript, performed by the launcher. What it knows is on disk too, so that a new agent goes on.
-import { mkdirSync, readFileSync, rmdirSync, rmSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync } from "node:fs";
 import { release } from "node:os";
 import { dirname, join } from "node:path";
 import type { Clock } from "../../lib/clock.ts";
@@ -89,6 +89,8 @@ export class LinuxRuntime implements Runtime {
   readonly #launcher: LauncherProcess;
   readonly #containersDir: string;
   readonly #sandboxesDir: string;
+  /** Where every container's root is mounted, each in its own mount namespace. */
+  readonly #rootfsDir: string;
   readonly #cgroups: CgroupLayout | undefined;
   readonly #containers = new Map<string, Entry>();
   readonly #filters = new Map<string, Buffer>();
@@ -98,6 +100,7 @@ export class LinuxRuntime implements Runtime {
     this.#options = options;
     this.#containersDir = join(options.stateDir, "containers");
     this.#sandboxesDir = join(options.runDir, "sandboxes");
+    this.#rootfsDir = join(options.runDir, "rootfs");
     this.#cgroups = options.cgroups === "none" ? undefined : (options.cgroups ?? detectCgroups(readMountinfo()));
     this.#launcher = new LauncherProcess({
       ...options,
@@ -108,7 +111,7 @@ export class LinuxRuntime implements Runtime {
   }
 
   async open(): Promise<void> {
-    for (const path of [this.#containersDir, this.#sandboxesDir]) mkdirSync(path, { recursive: true, mode: 0o700 });
+    for (const path of [this.#containersDir, this.#sandboxesDir, this.#rootfsDir]) mkdirSync(path, { recursive: true, mode: 0o700 });
     await this.#launcher.client();
     for (const id of listDirectories(this.#containersDir)) {
       const spec = readSpec(this.#directory(id));
@@ -148,7 +151,7 @@ export class LinuxRuntime implements Runtime {
     entry.state = { status: "created" };
     entry.process = undefined;
     const ops = planLaunch(entry.spec, {
-      rootfsPath: join(this.#directory(id), "rootfs"),
+      rootfsPath: this.#rootfsDir,
       cgroup: this.#planCgroup(entry.spec),
       seccompFilter: this.#seccompFilter(entry.spec),
       deviceFilter: this.#cgroups?.version === 2 ? compileDeviceFilter() : undefined,
@@ -273,23 +276,9 @@ export class LinuxRuntime implements Runtime {
       const { clock, cgroupParent } = this.#options;
       await removeCgroup(this.#cgroups, cgroupParent, entry.spec.cgroupPath, clock);
     }
-    this.#removeDirectory(id);
+    // Nothing is ever mounted below it.
+    rmSync(this.#directory(id), { recursive: true, force: true });
     this.#containers.delete(id);
-  }
-
-  /** File by file: nothing that could ever be mounted below may go with it. */
-  #removeDirectory(id: string): void {
-    const directory = this.#directory(id);
-    forgetRun(directory);
-    for (const name of ["spec.json", "spec.new", "status.new", "exit.new"])
-      rmSync(join(directory, name), { force: true });
-    for (const path of [join(directory, "rootfs"), directory]) {
-      try {
-        rmdirSync(path);
-      } catch (error) {
-        if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
-      }
-    }
   }
 
   async list(): Promise<readonly Container[]> {
