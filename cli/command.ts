@@ -1,0 +1,106 @@
+// What a subcommand is: one file in commands/ and one line in commands.ts. Parsing, help and completion are written once over this.
+import { parseArgs } from "node:util";
+
+export interface Option {
+  readonly type: "string" | "boolean";
+  readonly short?: string;
+  readonly multiple?: boolean;
+  readonly default?: string;
+  /** What stands for the value in help, such as "FILE". */
+  readonly value?: string;
+  readonly help: string;
+}
+
+export type Options = Readonly<Record<string, Option>>;
+
+export interface Invocation {
+  readonly positionals: readonly string[];
+  /** What stands behind "--". */
+  readonly rest: readonly string[];
+  text(name: string): string | undefined;
+  texts(name: string): readonly string[];
+  flag(name: string): boolean;
+  readonly signal: AbortSignal;
+}
+
+export interface Command {
+  readonly name: string;
+  readonly summary: string;
+  /** Behind "naru", such as "scale KIND/NAME --replicas N". */
+  readonly usage: string;
+  readonly examples: readonly string[];
+  readonly options: Options;
+  /** Resolves with the exit code; undefined is 0. */
+  readonly run: (invocation: Invocation) => Promise<number | undefined>;
+}
+
+/** Wrong usage: told with a hint to the help, exit code 2. */
+export class UsageError extends Error {}
+
+export const connectionOptions: Options = {
+  kubeconfig: {
+    type: "string",
+    value: "FILE",
+    help: "cluster and credentials (default: $KUBECONFIG, the running `naru up`, ~/.kube/config)",
+  },
+};
+
+export const namespaceOptions: Options = {
+  namespace: { type: "string", short: "n", value: "NAME", help: "namespace (default: default)" },
+};
+
+/** Splits arguments by the command's options. */
+export function parseInvocation(command: Command, args: readonly string[], signal: AbortSignal): Invocation {
+  const end = args.indexOf("--");
+  const own = end < 0 ? args : args.slice(0, end);
+  const options = Object.fromEntries(
+    Object.entries(command.options).map(([name, { type, short, multiple }]) => [
+      name,
+      { type, ...(short === undefined ? {} : { short }), ...(multiple === undefined ? {} : { multiple }) },
+    ]),
+  );
+  let parsed: { values: Record<string, unknown>; positionals: string[] };
+  try {
+    parsed = parseArgs({ args: [...own], options, allowPositionals: true, strict: true }) as typeof parsed;
+  } catch (error) {
+    throw new UsageError(error instanceof Error ? error.message.split(". To specify")[0] : String(error));
+  }
+  const value = (name: string) => parsed.values[name] ?? command.options[name]?.default;
+  return {
+    positionals: parsed.positionals,
+    rest: end < 0 ? [] : args.slice(end + 1),
+    text: (name) => (value(name) === undefined ? undefined : String(value(name))),
+    texts: (name) => {
+      const given = value(name);
+      return given === undefined ? [] : Array.isArray(given) ? given.map(String) : [String(given)];
+    },
+    flag: (name) => value(name) === true,
+    signal,
+  };
+}
+
+/** A whole number from an option; refuses anything else. */
+export function numberOption(invocation: Invocation, name: string): number | undefined {
+  const text = invocation.text(name);
+  if (text === undefined) return undefined;
+  if (!/^\d+$/.test(text)) throw new UsageError(`--${name} takes a whole number, got ${JSON.stringify(text)}`);
+  return Number(text);
+}
+
+export function helpOf(command: Command): string {
+  const rows = Object.entries(command.options).map(([name, { short, value, help }]) => [
+    `  ${short === undefined ? "    " : `-${short}, `}--${name}${value === undefined ? "" : ` ${value}`}`,
+    help,
+  ]);
+  const width = Math.max(0, ...rows.map(([left]) => (left ?? "").length));
+  return [
+    `${command.summary}`,
+    "",
+    `Usage: naru ${command.usage}`,
+    ...(rows.length === 0
+      ? []
+      : ["", "Options:", ...rows.map(([left = "", help]) => `${left.padEnd(width)}  ${help}`)]),
+    ...(command.examples.length === 0 ? [] : ["", "Examples:", ...command.examples.map((example) => `  ${example}`)]),
+    "",
+  ].join("\n");
+}

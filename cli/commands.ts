@@ -1,0 +1,74 @@
+// All subcommands. Each is loaded only when it is used, so that `naru get` does not pay for a server.
+import type { Command } from "./command.ts";
+
+export interface CommandEntry {
+  readonly name: string;
+  readonly summary: string;
+  readonly load: () => Promise<Command>;
+}
+
+export const commands: readonly CommandEntry[] = [
+  {
+    name: "up",
+    summary: "Run a whole cluster on this machine",
+    load: async () => (await import("./commands/up.ts")).up,
+  },
+  { name: "server", summary: "Run a control plane", load: async () => (await import("./commands/server.ts")).server },
+  {
+    name: "agent",
+    summary: "Make this machine a node of a cluster",
+    load: async () => (await import("./commands/agent.ts")).agent,
+  },
+  {
+    name: "token",
+    summary: "Print a token with which a node may join",
+    load: async () => (await import("./commands/token.ts")).token,
+  },
+  {
+    name: "apply",
+    summary: "Make the cluster match YAML files",
+    load: async () => (await import("./commands/apply.ts")).apply,
+  },
+  { name: "get", summary: "List objects", load: async () => (await import("./commands/get.ts")).get },
+  {
+    name: "describe",
+    summary: "Show all about an object, with its Events",
+    load: async () => (await import("./commands/describe.ts")).describe,
+  },
+  {
+    name: "scale",
+    summary: "Change how many replicas run",
+    load: async () => (await import("./commands/scale.ts")).scale,
+  },
+  { name: "delete", summary: "Delete objects", load: async () => (await import("./commands/delete.ts")).deleteCommand },
+  {
+    name: "logs",
+    summary: "Print what a container wrote",
+    load: async () => (await import("./commands/logs.ts")).logs,
+  },
+  {
+    name: "exec",
+    summary: "Run a command in a container",
+    load: async () => (await import("./commands/exec.ts")).exec,
+  },
+  {
+    name: "rollout",
+    summary: "Watch or undo an update",
+    load: async () => (await import("./commands/rollout.ts")).rollout,
+  },
+  {
+    name: "image",
+    summary: "Images on nodes: ls, pull, import, rm",
+    load: async () => (await import("./commands/image.ts")).image,
+  },
+  {
+    name: "doctor",
+    summary: "Tell what this machine lacks and how to get it",
+    load: async () => (await import("./commands/doctor.ts")).doctor,
+  },
+  {
+    name: "completion",
+    summary: "Print shell completion for bash or zsh",
+    load: async () => (await import("./commands/completion.ts")).completion,
+  },
+];

@@ -1,0 +1,55 @@
+// naru agent: this machine becomes a node.
+import { hostname } from "node:os";
+import { type Command, numberOption, UsageError } from "../command.ts";
+
+export const agent: Command = {
+  name: "agent",
+  summary: "Make this machine a node of a cluster",
+  usage: "agent --server URL --join TOKEN",
+  examples: ["naru agent --server https://10.0.0.1:6443 --join $(ssh server naru token)", "naru agent --server https://10.0.0.1:6443 --label disk=ssd --taint gpu=yes:NoSchedule"],
+  options: {
+    server: { type: "string", value: "URL", help: "the cluster's API, such as https://10.0.0.1:6443" },
+    "node-port": { type: "string", value: "N", default: "6444", help: "port of the server that agents dial (gRPC)" },
+    join: { type: "string", value: "TOKEN", help: "from `naru token`; needed only the first time" },
+    name: { type: "string", value: "NAME", help: "of the node (default: this machine's host name)" },
+    address: { type: "string", value: "IP", help: "of the node, as other nodes reach it" },
+    data: { type: "string", value: "FOLDER", default: "/var/lib/naru-agent", help: "images, containers, the node's certificate" },
+    run: { type: "string", value: "FOLDER", default: "/run/naru-agent", help: "sockets and mounts" },
+    cgroup: { type: "string", value: "PATH", default: "/naru", help: "below which containers' cgroups are made" },
+    label: { type: "string", multiple: true, value: "KEY=VALUE", help: "label of the node" },
+    taint: { type: "string", multiple: true, value: "KEY=VALUE:EFFECT", help: "taint of the node" },
+    cpus: { type: "string", value: "N", help: "CPUs to offer (default: all)" },
+    memory: { type: "string", value: "BYTES", help: "memory to offer (default: all)" },
+    "insecure-registry": { type: "string", multiple: true, value: "HOST", help: "registry to speak plain HTTP with" },
+    "stop-pods": { type: "boolean", help: "when stopped, stop all containers too and leave nothing behind" },
+    "log-level": { type: "string", value: "LEVEL", default: "info", help: "debug, info, warn or error" },
+  },
+  run: async (invocation) => {
+    const server = invocation.text("server");
+    if (server === undefined) throw new UsageError("name the cluster: --server https://HOST:6443");
+    const { runAgent } = await import("../../node-agent/main.ts");
+    const text = (name: string) => invocation.text(name) ?? "";
+    const optional = <K extends string>(key: K, value: string | undefined) => (value === undefined ? {} : ({ [key]: value } as Record<K, string>));
+    await runAgent(
+      {
+        server,
+        sessionPort: numberOption(invocation, "node-port") ?? 6444,
+        nodeName: invocation.text("name") ?? hostname().toLowerCase(),
+        dataDir: text("data"),
+        runDir: text("run"),
+        cgroupParent: text("cgroup"),
+        labels: invocation.texts("label"),
+        taints: invocation.texts("taint"),
+        insecureRegistries: invocation.texts("insecure-registry"),
+        stopPods: invocation.flag("stop-pods"),
+        logLevel: text("log-level"),
+        ...optional("joinToken", invocation.text("join")),
+        ...optional("nodeIp", invocation.text("address")),
+        ...optional("cpus", invocation.text("cpus")),
+        ...optional("memory", invocation.text("memory")),
+      },
+      invocation.signal,
+    );
+    return 0;
+  },
+};

@@ -1,0 +1,135 @@
+// naru delete: by name, by label or by file; waits until the objects are gone.
+import type { KubeObject } from "../../api/kinds/resource.ts";
+import { ApiError } from "../../api/kinds/status.ts";
+import {
+  type Command,
+  connectionOptions,
+  type Invocation,
+  namespaceOptions,
+  numberOption,
+  UsageError,
+} from "../command.ts";
+import { type Connection, connect } from "../connection.ts";
+import { readManifests } from "../manifests.ts";
+import { namespaceOf, pathOf, resourceOfKind, resourcesOf, targetsOf, titleOf } from "../resources.ts";
+
+interface Doomed {
+  readonly title: string;
+  readonly path: string;
+}
+
+export const deleteCommand: Command = {
+  name: "delete",
+  summary: "Delete objects",
+  usage: "delete KIND/NAME… | delete KIND -l LABELS | delete -f FILE",
+  examples: [
+    "naru delete deployment/web",
+    "naru delete pods -l app=web",
+    "naru delete -f web.yaml",
+    "naru delete pod/web-1 --grace-period 0",
+  ],
+  options: {
+    ...connectionOptions,
+    ...namespaceOptions,
+    filename: {
+      type: "string",
+      short: "f",
+      multiple: true,
+      value: "PATH",
+      help: "objects that a file or folder names",
+    },
+    selector: { type: "string", short: "l", value: "LABELS", help: "all objects with these labels" },
+    all: { type: "boolean", help: "all objects of the kind in the namespace" },
+    "grace-period": { type: "string", value: "SECONDS", help: "time for containers to end by themselves" },
+    "ignore-not-found": { type: "boolean", help: "what is not there counts as deleted" },
+    "no-wait": { type: "boolean", help: "come back before they are gone" },
+  },
+  run: async (invocation) => {
+    const connection = await connect(invocation);
+    const doomed = await find(invocation, connection);
+    const grace = numberOption(invocation, "grace-period");
+    const body = {
+      kind: "DeleteOptions",
+      apiVersion: "v1",
+      propagationPolicy: "Background",
+      ...(grace === undefined ? {} : { gracePeriodSeconds: grace }),
+    };
+    for (const { title, path } of doomed) {
+      try {
+        await connection.send("DELETE", path, { body, signal: invocation.signal });
+        console.log(`${title} deleted`);
+      } catch (error) {
+        if (
+          !(
+            error instanceof ApiError &&
+            error.reason === "NotFound" &&
+            (invocation.flag("ignore-not-found") || invocation.texts("filename").length > 0)
+          )
+        )
+          throw error;
+      }
+    }
+    if (!invocation.flag("no-wait"))
+      for (const { path } of doomed) await untilGone(connection, path, invocation.signal);
+    connection.close();
+    return 0;
+  },
+};
+
+async function find(invocation: Invocation, connection: Connection): Promise<readonly Doomed[]> {
+  const namespace = namespaceOf(invocation, connection);
+  const files = invocation.texts("filename");
+  if (files.length > 0) {
+    return readManifests(files).map(({ object, place }) => {
+      const resource = resourceOfKind(object.apiVersion ?? "", object.kind ?? "");
+      if (resource === undefined)
+        throw new Error(`${place}: this cluster has no kind ${object.kind} in ${object.apiVersion}`);
+      const name = object.metadata?.name ?? "";
+      return {
+        title: titleOf(resource, name),
+        path: pathOf(resource, resource.namespaced ? (object.metadata?.namespace ?? namespace) : undefined, name),
+      };
+    });
+  }
+  const selector = invocation.text("selector");
+  if (selector === undefined && !invocation.flag("all")) {
+    return targetsOf(invocation.positionals).map(({ resource, name }) => ({
+      title: titleOf(resource, name),
+      path: pathOf(resource, namespace, name),
+    }));
+  }
+  const [words] = invocation.positionals;
+  if (words === undefined) throw new UsageError("name a kind, such as pods");
+  const found: Doomed[] = [];
+  for (const resource of resourcesOf(words)) {
+    const query = selector === undefined ? "" : `?${new URLSearchParams({ labelSelector: selector })}`;
+    const { items } = await connection.send<{ items: KubeObject[] }>("GET", `${pathOf(resource, namespace)}${query}`);
+    found.push(
+      ...items.map(({ metadata }) => ({
+        title: titleOf(resource, metadata?.name ?? ""),
+        path: pathOf(resource, metadata?.namespace, metadata?.name ?? ""),
+      })),
+    );
+  }
+  return found;
+}
+
+async function untilGone(connection: Connection, path: string, signal: AbortSignal): Promise<void> {
+  const uid = await uidOf(connection, path, signal);
+  for (
+    let waitMs = 20;
+    uid !== undefined && (await uidOf(connection, path, signal)) === uid;
+    waitMs = Math.min(500, waitMs * 2)
+  ) {
+    await new Promise((resolve) => setTimeout(resolve, waitMs));
+  }
+}
+
+async function uidOf(connection: Connection, path: string, signal: AbortSignal): Promise<string | undefined> {
+  try {
+    return (await connection.send<KubeObject>("GET", path, { signal })).metadata?.uid;
+  } catch (error) {
+    if (error instanceof ApiError && error.reason === "NotFound") return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,134 @@
+// naru image: what is in nodes' layer stores.
+import { createReadStream } from "node:fs";
+import { createInterface } from "node:readline";
+import { nodes } from "../../api/kinds/generated/resources.ts";
+import type { Node } from "../../api/kinds/generated/types.ts";
+import { type Command, connectionOptions, UsageError } from "../command.ts";
+import { type Connection, connect } from "../connection.ts";
+import { pathOf } from "../resources.ts";
+import { printTable, startProgress } from "../terminal.ts";
+
+interface ImageLine {
+  readonly id?: string;
+  readonly tags?: readonly string[];
+  readonly sizeBytes?: number;
+  readonly type?: string;
+  readonly digest?: string;
+  readonly state?: string;
+  readonly doneBytes?: number;
+  readonly totalBytes?: number;
+}
+
+export const image: Command = {
+  name: "image",
+  summary: "Images on nodes: ls, pull, import, rm",
+  usage: "image ls|pull REFERENCE|import FILE|rm REFERENCE [--node NAME]",
+  examples: [
+    "naru image ls",
+    "naru image pull docker.io/library/nginx:1.27",
+    "docker save web:1 | naru image import -",
+    "naru image rm web:1 --node node-2",
+  ],
+  options: {
+    ...connectionOptions,
+    node: { type: "string", value: "NAME", help: "only on this node (default: every node)" },
+  },
+  run: async (invocation) => {
+    const [action = "ls", argument] = invocation.positionals;
+    if (!["ls", "pull", "import", "rm"].includes(action))
+      throw new UsageError(`image takes ls, pull, import or rm, got ${JSON.stringify(action)}`);
+    if (action !== "ls" && argument === undefined)
+      throw new UsageError(`image ${action} takes ${action === "import" ? "a file, or -" : "a reference"}`);
+    const connection = await connect(invocation);
+    const only = invocation.text("node");
+    const names =
+      only === undefined
+        ? (await connection.send<{ items: Node[] }>("GET", pathOf(nodes, undefined))).items.map(
+            ({ metadata }) => metadata?.name ?? "",
+          )
+        : [only];
+    try {
+      if (action === "ls")
+        console.log(
+          printTable(
+            ["NODE", "IMAGE", "ID", "SIZE"],
+            (await Promise.all(names.map((name) => list(connection, name)))).flat(),
+          ),
+        );
+      else if (action === "import" && argument === "-") await importStream(connection, names);
+      else await Promise.all(names.map((name) => act(connection, name, action, argument ?? "")));
+    } finally {
+      connection.close();
+    }
+    return 0;
+  },
+};
+
+async function list(connection: Connection, node: string): Promise<readonly (readonly string[])[]> {
+  const rows: string[][] = [];
+  for await (const line of linesOf(connection, "GET", node, {})) {
+    const { tags = [], id = "", sizeBytes = 0 } = line;
+    for (const tag of tags.length === 0 ? ["<none>"] : tags)
+      rows.push([node, tag, id.replace("sha256:", "").slice(0, 12), megabytes(sizeBytes)]);
+  }
+  return rows;
+}
+
+/** Pulls, imports a file, or removes on one node. */
+export async function act(
+  connection: Connection,
+  node: string,
+  action: string,
+  argument: string,
+  stream?: NodeJS.ReadableStream,
+): Promise<void> {
+  const progress = startProgress();
+  const request =
+    action === "pull"
+      ? linesOf(connection, "POST", node, { reference: argument })
+      : action === "rm"
+        ? linesOf(connection, "DELETE", node, { reference: argument })
+        : linesOf(connection, "PUT", node, {}, stream ?? createReadStream(argument));
+  let last: ImageLine = {};
+  for await (const line of request) {
+    last = line;
+    if (line.type === "layer")
+      progress.update(
+        `${node}: ${line.digest?.slice(7, 19)} ${line.state} ${megabytes(line.doneBytes ?? 0)} of ${megabytes(line.totalBytes ?? 0)}`,
+      );
+  }
+  const done = { pull: "pulled", rm: "removed", import: "imported" }[action];
+  progress.done(`${node}: ${done} ${last.tags?.join(", ") ?? argument}`);
+}
+
+// One reading of standard input serves every node.
+async function importStream(connection: Connection, names: readonly string[]): Promise<void> {
+  const { PassThrough } = await import("node:stream");
+  const copies = names.map((name) => ({ name, copy: process.stdin.pipe(new PassThrough()) }));
+  await Promise.all(copies.map(({ name, copy }) => act(connection, name, "import", "-", copy)));
+}
+
+async function* linesOf(
+  connection: Connection,
+  method: "GET" | "POST" | "PUT" | "DELETE",
+  node: string,
+  query: Readonly<Record<string, string>>,
+  stream?: NodeJS.ReadableStream,
+): AsyncIterable<ImageLine> {
+  const path = `/naru/v1/nodes/${encodeURIComponent(node)}/images?${new URLSearchParams(query)}`;
+  const answer = await connection.open(
+    method,
+    path,
+    stream === undefined ? {} : { input: stream as AsyncIterable<Uint8Array>, type: "application/x-tar" },
+  );
+  for await (const line of createInterface({ input: answer })) {
+    if (line === "") continue;
+    const value = JSON.parse(line) as ImageLine & { readonly error?: string; readonly items?: readonly ImageLine[] };
+    if (value.error !== undefined && value.error !== "") throw new Error(`${node}: ${value.error}`);
+    yield value;
+  }
+}
+
+function megabytes(bytes: number): string {
+  return `${(bytes / 1e6).toFixed(1)} MB`;
+}

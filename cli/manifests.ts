@@ -1,0 +1,72 @@
+// Reads objects from files, folders and standard input; says file, line and column of what does not parse.
+import { readdirSync, readFileSync, statSync } from "node:fs";
+import { extname, join } from "node:path";
+import { LineCounter, parseAllDocuments } from "yaml";
+import type { KubeObject } from "../api/kinds/resource.ts";
+
+export interface Manifest {
+  /** "web.yaml:12": where the object begins. */
+  readonly place: string;
+  readonly object: KubeObject;
+}
+
+const manifestBytesMax = 16 * 1024 * 1024;
+const endings = new Set([".yaml", ".yml", ".json"]);
+
+/** `paths`: files, folders (every .yaml, .yml and .json in them, by name), or "-" for standard input. */
+export function readManifests(paths: readonly string[]): readonly Manifest[] {
+  return paths.flatMap((path) =>
+    path === "-"
+      ? parseManifests(readFileSync(0, "utf8"), "stdin")
+      : filesOf(path).flatMap((file) => parseManifests(readFileSync(file, "utf8"), file)),
+  );
+}
+
+/** Objects of one text, List kinds taken apart. */
+export function parseManifests(text: string, source: string): readonly Manifest[] {
+  if (text.length > manifestBytesMax) throw new Error(`${source}: larger than ${manifestBytesMax} bytes`);
+  const lines = new LineCounter();
+  const documents = parseAllDocuments(text, { lineCounter: lines, prettyErrors: true, maxAliasCount: 100 } as object);
+  if (!Array.isArray(documents)) return [];
+  return documents.flatMap((document) => {
+    const at = (offset: number) => {
+      const { line, col } = lines.linePos(offset);
+      return { line, col };
+    };
+    const error = document.errors[0];
+    if (error !== undefined) {
+      const { line, col } = at(error.pos[0]);
+      throw new Error(`${source}:${line}:${col}: ${error.message.split(" at line ")[0]}`);
+    }
+    const value: unknown = document.toJS({ maxAliasCount: 100 });
+    if (value === null || value === undefined) return [];
+    const place = `${source}:${at(document.contents?.range?.[0] ?? 0).line}`;
+    return objectsOf(value, place);
+  });
+}
+
+function objectsOf(value: unknown, place: string): readonly Manifest[] {
+  if (typeof value !== "object" || value === null || Array.isArray(value))
+    throw new Error(
+      `${place}: expected an object with apiVersion and kind, got ${Array.isArray(value) ? "a list" : typeof value}`,
+    );
+  const object = value as KubeObject & { readonly items?: readonly unknown[] };
+  if (typeof object.kind === "string" && object.kind.endsWith("List") && Array.isArray(object.items))
+    return object.items.flatMap((item) => objectsOf(item, place));
+  if (typeof object.apiVersion !== "string")
+    throw new Error(`${place}: apiVersion is missing, such as "v1" or "apps/v1"`);
+  if (typeof object.kind !== "string") throw new Error(`${place}: kind is missing, such as "Deployment"`);
+  if (typeof object.metadata !== "object" || object.metadata === null)
+    throw new Error(`${place}: metadata is missing; it takes at least a name`);
+  return [{ place, object }];
+}
+
+function filesOf(path: string): readonly string[] {
+  if (!statSync(path, { throwIfNoEntry: true }).isDirectory()) return [path];
+  const files = readdirSync(path)
+    .filter((name) => endings.has(extname(name)))
+    .sort()
+    .map((name) => join(path, name));
+  if (files.length === 0) throw new Error(`${path} holds no .yaml, .yml or .json file`);
+  return files;
+}

@@ -1,0 +1,29 @@
+// Finds the pod and container that logs and exec mean.
+import { pods } from "../api/kinds/generated/resources.ts";
+import type { LabelSelector, Pod } from "../api/kinds/generated/types.ts";
+import type { KubeObject } from "../api/kinds/resource.ts";
+import { UsageError } from "./command.ts";
+import type { Connection } from "./connection.ts";
+import { pathOf, resourceOf } from "./resources.ts";
+
+/** "web-1", "pod/web-1", or an object with a selector such as "deploy/web": then its pods, running ones first. */
+export async function podsOf(connection: Connection, namespace: string, word: string): Promise<readonly Pod[]> {
+  const [kind = "pods", name = ""] = word.includes("/") ? word.split("/") : ["pods", word];
+  const resource = resourceOf(kind);
+  const object = await connection.send<
+    KubeObject & { spec?: { selector?: LabelSelector | Readonly<Record<string, string>> } }
+  >("GET", pathOf(resource, namespace, name));
+  if (resource.kind === "Pod") return [object as Pod];
+  const selector = object.spec?.selector;
+  if (selector === undefined) throw new UsageError(`${resource.kind} ${name} selects no pods: name a pod`);
+  const labels = (selector as LabelSelector).matchLabels ?? (selector as Readonly<Record<string, string>>);
+  const labelSelector = Object.entries(labels)
+    .map(([key, value]) => `${key}=${value}`)
+    .join(",");
+  const { items } = await connection.send<{ items: Pod[] }>(
+    "GET",
+    `${pathOf(pods, namespace)}?${new URLSearchParams({ labelSelector })}`,
+  );
+  if (items.length === 0) throw new Error(`${resource.kind} ${name} has no pods`);
+  return items.sort((a, b) => Number(b.status?.phase === "Running") - Number(a.status?.phase === "Running"));
+}

@@ -1,0 +1,50 @@
+// How output looks: colour and live lines on a terminal only, tables everywhere.
+import pc from "picocolors";
+
+export const { red, green, yellow, dim, bold, cyan } = pc.createColors(
+  process.stdout.isTTY && process.env["NO_COLOR"] === undefined,
+);
+
+const good = /^(Running|Ready|Active|Bound|Available|Completed|Succeeded|True)$/;
+const bad = /(Error|BackOff|Failed|NotReady|Unknown|Evicted|OOMKilled|Invalid|False)/;
+const middling = /^(Pending|Terminating|ContainerCreating|Init:|PodInitializing|NotReady)/;
+
+/** Left-aligned columns, two spaces apart, statuses coloured. */
+export function printTable(header: readonly string[], rows: readonly (readonly string[])[]): string {
+  const all = header.length === 0 ? rows : [header, ...rows];
+  const widths = (all[0] ?? []).map((_, i) => Math.max(...all.map((row) => (row[i] ?? "").length)));
+  return all
+    .map((row, at) =>
+      row
+        .map((cell, i) => {
+          const padded = i === row.length - 1 ? cell : cell.padEnd((widths[i] ?? 0) + 2);
+          return at === 0 && header.length > 0 ? bold(padded) : colourOf(cell)(padded);
+        })
+        .join(""),
+    )
+    .join("\n");
+}
+
+function colourOf(cell: string): (text: string) => string {
+  if (good.test(cell)) return green;
+  if (middling.test(cell)) return yellow;
+  return bad.test(cell) ? red : (text) => text;
+}
+
+export interface Progress {
+  /** Replaces the line on a terminal; elsewhere a line is printed when the text changes. */
+  update(text: string): void;
+  /** Leaves a last line. */
+  done(text: string): void;
+}
+
+export function startProgress(): Progress {
+  const live = process.stderr.isTTY;
+  let last = "";
+  const write = (text: string, end: string) => {
+    if (live) process.stderr.write(`\r\x1b[2K${text}${end}`);
+    else if (text !== last) process.stderr.write(`${text}\n`);
+    last = text;
+  };
+  return { update: (text) => write(text, ""), done: (text) => write(text, "\n") };
+}

@@ -1,0 +1,31 @@
+// What Prometheus learns of the server's process and of its controllers.
+import { Counter, collectDefaultMetrics, Histogram, type Registry } from "prom-client";
+
+// Gauges that Node's default metrics name like counters, against Prometheus' own rules.
+const misnamed = ["nodejs_active_handles_total", "nodejs_active_requests_total", "nodejs_active_resources_total"];
+
+export function processMetrics(register: Registry): void {
+  collectDefaultMetrics({ register });
+  for (const name of misnamed) register.removeSingleMetric(name);
+}
+
+export function controllerMetrics(registry: Registry): (controller: string, pass: { readonly durationMs: number; readonly failed: boolean }) => void {
+  const registers = [registry];
+  const duration = new Histogram({
+    name: "naru_controller_reconcile_duration_seconds",
+    help: "Time of one pass of a controller for one object, in seconds.",
+    labelNames: ["controller"],
+    buckets: [0.001, 0.01, 0.1, 1, 10],
+    registers,
+  });
+  const failures = new Counter({
+    name: "naru_controller_reconcile_errors_total",
+    help: "Passes of a controller that failed and were tried again.",
+    labelNames: ["controller"],
+    registers,
+  });
+  return (controller, { durationMs, failed }) => {
+    duration.observe({ controller }, durationMs / 1000);
+    if (failed) failures.inc({ controller });
+  };
+}
