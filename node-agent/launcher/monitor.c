@@ -516,8 +516,6 @@ _Noreturn void monitor_run(int containers, const struct launch_request *request)
   setsid();
   signal(SIGCHLD, SIG_DFL);
   signal(SIGPIPE, SIG_IGN);
-  for (int number = 1; number < NSIG; number++)
-    if (number == SIGINT || number == SIGTERM || number == SIGHUP) signal(number, SIG_DFL);
   char title[128];
   snprintf(title, sizeof title, is_exec ? "naru-exec" : "naru-monitor %.100s", request->name.data);
   set_title(title);

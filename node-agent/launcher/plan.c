@@ -122,7 +122,8 @@ static int op_clone(struct launch *launch, struct op_call *call) {
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
-    for (int signal_number = 1; signal_number < NSIG; signal_number++) signal(signal_number, SIG_DFL);
+    /* The only one that the monitor treats otherwise: what is ignored stays so over exec. */
+    signal(SIGPIPE, SIG_DFL);
     return 0;
   }
   launch->pid = pid;

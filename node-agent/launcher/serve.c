@@ -436,6 +436,11 @@ static int fail(const char *what) {
 }
 
 int serve(const char *run_directory, const char *containers_directory) {
+  /* Whatever the agent ignores or blocks, containers must not inherit. */
+  sigset_t none;
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, NULL);
+  for (int number = 1; number < NSIG; number++) signal(number, SIG_DFL);
   signal(SIGPIPE, SIG_IGN);
   signal(SIGCHLD, SIG_IGN);
   umask(077);

@@ -111,7 +111,8 @@ export class LinuxRuntime implements Runtime {
   }
 
   async open(): Promise<void> {
-    for (const path of [this.#containersDir, this.#sandboxesDir, this.#rootfsDir]) mkdirSync(path, { recursive: true, mode: 0o700 });
+    for (const path of [this.#containersDir, this.#sandboxesDir, this.#rootfsDir])
+      mkdirSync(path, { recursive: true, mode: 0o700 });
     await this.#launcher.client();
     for (const id of listDirectories(this.#containersDir)) {
       const spec = readSpec(this.#directory(id));
