@@ -1,5 +1,5 @@
-// What the agent has to say and the server has not yet acknowledged: the latest status per pod and of the node, pods that are gone,
-// and a bounded queue of events. A new session, or silence for too long, sends it again.
+// What the agent has to say: the latest status per pod and of the node, pods that are gone, and a bounded queue of events. What is not
+// acknowledged in time is sent again; a new session is told everything.
 import { create } from "@bufbuild/protobuf";
 import {
   type AgentMessage,
@@ -17,6 +17,8 @@ export interface Outbox extends Reports {
   acknowledged(sequence: bigint): void;
   /** Makes everything unacknowledged that was sent before `sentBeforeMs` wait again. True when there is such. */
   resend(sentBeforeMs: number): boolean;
+  /** A new session: everything is said again, for the server may have thought this node lost and marked its pods. */
+  resendAll(): void;
   /** A number for another message that wants an acknowledgement. */
   nextSequence(): bigint;
   readonly unacknowledged: number;
@@ -24,6 +26,8 @@ export interface Outbox extends Reports {
 
 /** Beyond it the oldest events are dropped. */
 const eventsMax = 200;
+/** Beyond it the oldest acknowledged reports are forgotten. */
+const keptMax = 5000;
 
 type Content = AgentMessage["message"];
 
@@ -32,6 +36,7 @@ interface Entry {
   readonly sequence: bigint;
   readonly content: Content;
   sentMs: number | undefined;
+  acknowledged: boolean;
 }
 
 /** `onReport` is called after each report, so that the session sends. */
@@ -46,11 +51,21 @@ export function openOutbox(onReport: () => void): Outbox {
   const put = (slot: string, content: Content) => {
     const old = entries.get(slot);
     if (old !== undefined) bySequence.delete(old.sequence);
-    const entry: Entry = { slot, sequence: ++sequence, content, sentMs: undefined };
+    const entry: Entry = { slot, sequence: ++sequence, content, sentMs: undefined, acknowledged: false };
+    entries.delete(slot);
     entries.set(slot, entry);
+    if (entries.size > keptMax) forgetOldest();
     bySequence.set(entry.sequence, entry);
     waiting.add(slot);
     onReport();
+  };
+
+  const forgetOldest = () => {
+    for (const entry of entries.values()) {
+      if (!entry.acknowledged) continue;
+      entries.delete(entry.slot);
+      return;
+    }
   };
 
   return {
@@ -83,22 +98,37 @@ export function openOutbox(onReport: () => void): Outbox {
       const entry = bySequence.get(acknowledgedSequence);
       if (entry === undefined) return; // superseded, or told twice
       bySequence.delete(acknowledgedSequence);
-      entries.delete(entry.slot);
       waiting.delete(entry.slot);
+      entry.acknowledged = true;
+      if (!entry.slot.startsWith("gone/")) return;
+      entries.delete(entry.slot);
+      const status = `status/${entry.slot.slice("gone/".length)}`;
+      bySequence.delete(entries.get(status)?.sequence ?? 0n);
+      entries.delete(status);
     },
     resend: (sentBeforeMs) => {
       let found = false;
       for (const entry of entries.values()) {
-        if (entry.sentMs === undefined || entry.sentMs >= sentBeforeMs) continue;
+        if (entry.acknowledged || entry.sentMs === undefined || entry.sentMs >= sentBeforeMs) continue;
         entry.sentMs = undefined;
         waiting.add(entry.slot);
         found = true;
       }
       return found;
     },
+    resendAll: () => {
+      for (const [slot, { content }] of [...entries]) {
+        // A new number, so that an answer to the old one settles nothing.
+        bySequence.delete(entries.get(slot)?.sequence ?? 0n);
+        const entry: Entry = { slot, sequence: ++sequence, content, sentMs: undefined, acknowledged: false };
+        entries.set(slot, entry);
+        bySequence.set(entry.sequence, entry);
+        waiting.add(slot);
+      }
+    },
     nextSequence: () => ++sequence,
     get unacknowledged() {
-      return entries.size;
+      return bySequence.size;
     },
   };
 }

@@ -142,8 +142,7 @@ export function openSession(options: SessionOptions, parts: SessionParts): Agent
             heartbeatMs = Math.max(10, message.value.heartbeatIntervalMs || limits.heartbeatMs);
             connection.confirmed(helloMs);
             if (goodbye !== undefined) sendGoodbye();
-            // Whatever an earlier connection carried may not have arrived.
-            outbox.resend(Number.POSITIVE_INFINITY);
+            outbox.resendAll();
             flush();
             beatTimer?.cancel();
             beat();

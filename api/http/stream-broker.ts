@@ -11,7 +11,10 @@ export type NodeRequest = Exclude<StreamOpen["request"], { readonly case: undefi
 export interface NodeStream extends AsyncDisposable {
   /** From the node, read once; ends after the frame that carries `exit`. Throws ApiError when the node is lost. */
   readonly frames: AsyncIterable<Frame>;
-  /** To the node (stdin, stdin_end, resize); resolves when more may be sent, so that a slow node slows its writer. */
+  /**
+   * To the node (stdin, stdin_end, resize); resolves when more may be sent, so that a slow node slows its writer. Rejects once the
+   * stream has ended, whoever ended it.
+   */
   send(frame: Frame): Promise<void>;
 }
 

@@ -163,9 +163,10 @@ function joinStream({ node, pipe, frames, onLeft, signal }: Joined): NodeStream 
   return {
     frames: read(),
     send: async (frame) => {
-      if (finished) return; // what comes after the end has no reader
+      // What comes after the end has no reader: rejected, so that whoever pumps stops.
+      if (finished) throw new Error("the stream has ended");
       await pipe.send(frame).catch((error) => {
-        if (!finished) throw lost(error);
+        throw finished ? new Error("the stream has ended", { cause: error }) : lost(error);
       });
     },
     [Symbol.asyncDispose]: async () => leave(),

@@ -17,6 +17,8 @@ export interface NodeWanted {
   /** The latest report of this session. */
   readonly status: NodeStatus | undefined;
   readonly session: string;
+  /** The Node's session annotation when this session began: until it is overwritten, nobody else has taken the node over. */
+  readonly formerSession: string | undefined;
   /** Undefined while it is heard. */
   readonly lost: { readonly sinceEpochMs: number; readonly message: string } | undefined;
 }
@@ -32,14 +34,16 @@ export function planNode(wanted: NodeWanted, present: Node | undefined, nowMs: n
   if (wanted.hello === undefined) return undefined;
   const metadata = planMetadata(wanted, present);
   const status = planStatus(wanted, present?.status, nowMs);
-  const wasReady = isReady(present?.status);
-  const annotations = planNotReadySince(metadata.annotations, status, { wasReady, sinceMs: nowMs });
-  const node: Node = { apiVersion: "v1", kind: "Node", metadata: { ...metadata, annotations }, status };
   if (present === undefined) {
     const taints = wanted.hello.spec?.taints;
-    return { type: "create", node: { ...node, spec: taints === undefined ? {} : { taints } } };
+    const annotations = planNotReadySince(metadata.annotations, undefined, status, nowMs);
+    const spec = taints === undefined ? {} : { taints };
+    return {
+      type: "create",
+      node: { apiVersion: "v1", kind: "Node", metadata: { ...metadata, annotations }, spec, status },
+    };
   }
-  return planWrite(present, node);
+  return planWrites(present, { ...present, metadata }, status, nowMs);
 }
 
 /** Ready=True. */
@@ -49,9 +53,7 @@ export function isReady(status: NodeStatus | undefined): boolean {
 
 function planLost(wanted: NodeWanted, present: Node | undefined, nowMs: number): NodeStep | undefined {
   const { lost } = wanted;
-  const session = present?.metadata?.annotations?.[sessionAnnotation];
-  // Another server has it by now, or it is gone.
-  if (lost === undefined || present === undefined || session !== wanted.session) return undefined;
+  if (lost === undefined || present === undefined || !isOurs(wanted, present)) return undefined;
   const conditions = (present.status?.conditions ?? []).map((condition) =>
     agentConditions.includes(condition.type) && condition.status !== "Unknown"
       ? {
@@ -63,23 +65,26 @@ function planLost(wanted: NodeWanted, present: Node | undefined, nowMs: number):
         }
       : condition,
   );
-  const status = { ...present.status, conditions };
-  const annotations = planNotReadySince({ ...present.metadata?.annotations }, status, {
-    wasReady: isReady(present.status),
-    sinceMs: lost.sinceEpochMs,
-  });
-  return planWrite(present, { ...present, metadata: { ...present.metadata, annotations }, status });
+  return planWrites(present, present, { ...present.status, conditions }, lost.sinceEpochMs);
 }
 
-// One write brings both where the status subresource takes annotations along; where it does not, the second plan sees what is missing.
-function planWrite(present: Node, node: Node): NodeStep | undefined {
-  const merged = { ...present, ...node };
-  if (!isDeepStrictEqual(present.status, node.status)) return { type: "updateStatus", node: merged };
-  const { labels, annotations } = present.metadata ?? {};
+// Another server may have taken the node over: then its word counts.
+function isOurs({ session, formerSession }: NodeWanted, { metadata }: Node): boolean {
+  const written = metadata?.annotations?.[sessionAnnotation];
+  return written === session || written === formerSession;
+}
+
+// Metadata and status are two writes. "Not ready since" is there before Ready ends, and goes after it is back, so that whoever sees the
+// condition sees since when.
+function planWrites(present: Node, next: Node, status: NodeStatus, notReadyMs: number): NodeStep | undefined {
+  const annotations = planNotReadySince({ ...next.metadata?.annotations }, present.status, status, notReadyMs);
+  const metadata = { ...next.metadata, annotations };
   const isSame =
-    isDeepStrictEqual(labels ?? {}, node.metadata?.labels ?? {}) &&
-    isDeepStrictEqual(annotations ?? {}, node.metadata?.annotations ?? {});
-  return isSame ? undefined : { type: "update", node: merged };
+    isDeepStrictEqual(present.metadata?.labels ?? {}, metadata.labels ?? {}) &&
+    isDeepStrictEqual(present.metadata?.annotations ?? {}, annotations);
+  if (!isSame) return { type: "update", node: { ...present, metadata } };
+  if (!isDeepStrictEqual(present.status, status)) return { type: "updateStatus", node: { ...present, status } };
+  return undefined;
 }
 
 function planMetadata({ name, hello, session }: NodeWanted, present: Node | undefined) {
@@ -132,14 +137,21 @@ function heardAgain(condition: NodeCondition, nowMs: number): NodeCondition {
   return { ...condition, status: "False", reason: "KubeletReady", message: "", lastTransitionTime: timestamp(nowMs) };
 }
 
+/** Metadata and status are written within it. */
+const settledMs = 10_000;
+
 function planNotReadySince(
   annotations: Readonly<Record<string, string>>,
-  status: NodeStatus,
-  { wasReady, sinceMs }: { readonly wasReady: boolean; readonly sinceMs: number },
+  present: NodeStatus | undefined,
+  next: NodeStatus,
+  notReadyMs: number,
 ): Record<string, string> {
   const { [notReadySinceAnnotation]: since, ...rest } = annotations;
-  if (isReady(status)) return rest;
-  return { ...rest, [notReadySinceAnnotation]: wasReady || since === undefined ? String(sinceMs) : since };
+  if (isReady(next))
+    return isReady(present) || since === undefined ? rest : { ...rest, [notReadySinceAnnotation]: since };
+  // While Ready is about to end, what an earlier time left behind is overwritten.
+  const isFresh = since !== undefined && (!isReady(present) || Number(since) > notReadyMs - settledMs);
+  return { ...rest, [notReadySinceAnnotation]: isFresh ? since : String(notReadyMs) };
 }
 
 // As Kubernetes' NodeRestriction admission: a node may not give itself labels by which others trust nodes.

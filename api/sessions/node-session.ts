@@ -15,7 +15,7 @@ import type { EventReports } from "./event-reports.ts";
 import type { Liveness } from "./liveness.ts";
 import type { SessionMetrics } from "./metrics.ts";
 import type { NodeFeed } from "./node-feed.ts";
-import type { NodeWanted } from "./node-object.ts";
+import { type NodeWanted, sessionAnnotation } from "./node-object.ts";
 import type { NodeWriter } from "./node-writer.ts";
 import type { PodReports } from "./pod-reports.ts";
 import type { SessionFlags } from "./sessions.ts";
@@ -93,7 +93,8 @@ export function acceptSession(
     state.link = link;
     state.changedEpochMs = clock.now();
     const session = context.nextSession();
-    state.wanted = { name: node, hello: said, status: undefined, session, lost: undefined };
+    const formerSession = writer.latest(node)?.metadata?.annotations?.[sessionAnnotation];
+    state.wanted = { name: node, hello: said, status: undefined, session, formerSession, lost: undefined };
     liveness.begin(node);
     writer.sync(node);
     const spec = writer.latest(node)?.spec;
@@ -127,9 +128,11 @@ export function acceptSession(
     }
     if (!isCurrent()) return;
     if (liveness.heard(node)) {
-      state.wanted = { ...state.wanted, lost: undefined };
+      // Its pods were marked meanwhile: with a new session it says again how they are.
       log.info({ node }, "node is heard again");
-      writer.sync(node);
+      link.close("counted as lost: start over");
+      context.disconnected(state);
+      return;
     }
     switch (message.case) {
       case "heartbeat": {

@@ -283,7 +283,7 @@ function newState(name: string, nowMs: number, limits: FeedLimits): NodeState {
     feed: new NodeFeed(limits),
     link: undefined,
     changedEpochMs: nowMs,
-    wanted: { name, hello: undefined, status: undefined, session: "", lost: undefined },
+    wanted: { name, hello: undefined, status: undefined, session: "", formerSession: undefined, lost: undefined },
   };
 }
 

@@ -1,0 +1,155 @@
+// The door that agents dial: gRPC over TLS with client certificates; a node is who its certificate says.
+import {
+  Server,
+  ServerCredentials,
+  type ServerDuplexStream,
+  type ServiceDefinition,
+  status,
+  type UntypedServiceImplementation,
+} from "@grpc/grpc-js";
+import type { Logger } from "../../lib/log.ts";
+import type { AgentMessage, Frame, ServerMessage } from "../../proto/generated/node_pb.ts";
+import { messageBytesMax, nodeServiceDefinition } from "../../proto/grpc.ts";
+import { grpcPipe } from "../../proto/grpc-pipe.ts";
+import type { Link, LinkEvents, SessionHost } from "../../proto/transport.ts";
+
+export interface NodeServerOptions {
+  readonly host: SessionHost;
+  /** Address to listen on, such as "0.0.0.0" or "::". */
+  readonly address: string;
+  /** 0: any free one. */
+  readonly port: number;
+  /** Signs the agents' certificates. */
+  readonly authorityPem: string;
+  readonly certificatePem: string;
+  readonly keyPem: string;
+  readonly log: Logger;
+}
+
+export interface NodeServer extends AsyncDisposable {
+  readonly port: number;
+}
+
+const nodePrefix = "system:node:";
+
+export async function openNodeServer(options: NodeServerOptions): Promise<NodeServer> {
+  const { host, log } = options;
+  const server = new Server({
+    "grpc.max_receive_message_length": messageBytesMax,
+    "grpc.max_send_message_length": -1, // a single object may be as large as the API allows
+    "grpc.keepalive_time_ms": 10_000,
+    "grpc.keepalive_timeout_ms": 5000,
+    "grpc.max_concurrent_streams": 1000,
+  });
+  const service: UntypedServiceImplementation = {
+    session: (call: ServerDuplexStream<AgentMessage, ServerMessage>) => {
+      const node = callerOf(call);
+      if (node === undefined) refuse(call);
+      else serveSession(call, node, host);
+    },
+    stream: (call: ServerDuplexStream<Frame, Frame>) => {
+      const node = callerOf(call);
+      if (node === undefined) refuse(call);
+      else
+        host.acceptStream(
+          node,
+          grpcPipe(call, (reason) => fail(call, status.CANCELLED, reason)),
+        );
+    },
+  };
+  server.addService(nodeServiceDefinition as unknown as ServiceDefinition, service);
+  const credentials = ServerCredentials.createSsl(
+    Buffer.from(options.authorityPem),
+    [{ cert_chain: Buffer.from(options.certificatePem), private_key: Buffer.from(options.keyPem) }],
+    true,
+  );
+  const port = await listen(server, options, credentials);
+  log.info({ address: options.address, port }, "agents can dial in");
+  return {
+    port,
+    [Symbol.asyncDispose]: async () => server.forceShutdown(),
+  };
+}
+
+function listen(server: Server, { address, port }: NodeServerOptions, credentials: ServerCredentials): Promise<number> {
+  const target = address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
+  return new Promise((resolve, reject) => {
+    server.bindAsync(target, credentials, (error, bound) => {
+      if (error === null) resolve(bound);
+      else reject(new Error(`listen for agents on ${target}: ${error.message}`, { cause: error }));
+    });
+  });
+}
+
+/** The node's name from a certificate such as CN=system:node:NAME, O=system:nodes; undefined for everybody else's. */
+function callerOf(call: Pick<ServerDuplexStream<unknown, unknown>, "getAuthContext">): string | undefined {
+  const subject = call.getAuthContext().sslPeerCertificate?.subject;
+  const name: unknown = subject?.CN;
+  const groups: unknown = subject?.O;
+  const isNode = Array.isArray(groups) ? groups.includes("system:nodes") : groups === "system:nodes";
+  if (!isNode || typeof name !== "string" || !name.startsWith(nodePrefix)) return undefined;
+  return name.slice(nodePrefix.length) || undefined;
+}
+
+function serveSession(call: ServerDuplexStream<AgentMessage, ServerMessage>, node: string, host: SessionHost): void {
+  let closed = false;
+  let congested = false;
+  const link: Link<ServerMessage> = {
+    send: (message) => {
+      if (!closed && !call.write(message)) congested = true;
+    },
+    get congested() {
+      return congested;
+    },
+    close: (reason) => {
+      if (closed) return;
+      closed = true;
+      fail(call, status.ABORTED, reason);
+    },
+  };
+  const events: LinkEvents<AgentMessage> = host.acceptSession(node, link);
+  const end = (reason: string) => {
+    if (closed) return;
+    closed = true;
+    events.onClose(reason);
+  };
+  call.on("data", (message: AgentMessage) => {
+    if (!closed) events.onMessage(message);
+  });
+  call.on("drain", () => {
+    congested = false;
+    if (!closed) events.onDrain();
+  });
+  call.on("end", () => {
+    end("the agent hung up");
+    call.end();
+  });
+  call.on("cancelled", () => {
+    end("the connection broke");
+    call.destroy();
+  });
+  call.on("error", (error: Error) => end(error.message));
+}
+
+function refuse(
+  call:
+    | ServerDuplexStream<never, never>
+    | ServerDuplexStream<AgentMessage, ServerMessage>
+    | ServerDuplexStream<Frame, Frame>,
+): void {
+  fail(
+    call,
+    status.PERMISSION_DENIED,
+    `the client certificate must be a node's (CN=${nodePrefix}NAME, O=system:nodes)`,
+  );
+}
+
+// How grpc-js ends a call with a status: by the event.
+function fail(
+  call: { emit(event: "error", error: object): boolean; on(event: "error", run: () => void): unknown },
+  code: status,
+  details: string,
+): void {
+  call.on("error", () => {});
+  call.emit("error", Object.assign(new Error(details), { code, details }));
+}
