@@ -80,6 +80,15 @@ writeFileSync(
   new URL("generated/schemas.json", root),
   `${JSON.stringify(Object.fromEntries(closure.map((n) => [n, types[n]])))}\n`,
 );
+const numbers = JSON.parse(readFileSync(new URL("facts/field-numbers.json", root), "utf8")) as Readonly<
+  Record<string, Readonly<Record<string, readonly string[]>>>
+>;
+// Structs that JSON takes apart (a volume's source) are no types of the published document, but messages on the wire.
+const messages = [...messageClosure(closure)].sort();
+writeFileSync(
+  new URL("generated/field-numbers.json", root),
+  `${JSON.stringify(Object.fromEntries(messages.map((name) => [name, numbers[name]])))}\n`,
+);
 writeFileSync(new URL("generated/types.ts", root), printTypes());
 writeFileSync(new URL("generated/resources.ts", root), printResources());
 
@@ -103,6 +112,17 @@ function closureOf(start: readonly string[]): readonly string[] {
   };
   for (const name of start) visit({ ref: name });
   return [...seen].sort();
+}
+
+function messageClosure(start: readonly string[]): ReadonlySet<string> {
+  const seen = new Set<string>();
+  const visit = (name: string): void => {
+    if (seen.has(name) || numbers[name] === undefined) return;
+    seen.add(name);
+    for (const [, type = ""] of Object.values(numbers[name])) visit(type.replace(/^list:/, ""));
+  };
+  for (const name of start) visit(name);
+  return seen;
 }
 
 function nameAll(names: readonly string[]): ReadonlyMap<string, string> {

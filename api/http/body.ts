@@ -1,6 +1,7 @@
-// Reads a request's body: bounded, JSON or YAML.
+// Reads a request's body: bounded; JSON, YAML, or the protobuf that Go clients send.
 import { parseAllDocuments } from "yaml";
 import { duplicateFields } from "../kinds/schema/json-text.ts";
+import { builtinSchemas } from "../kinds/schema/schema.ts";
 import { ApiError } from "../kinds/status.ts";
 import { type Exchange, header } from "./exchange.ts";
 
@@ -15,16 +16,20 @@ export function mediaType(exchange: Exchange): string {
 /** The parsed body; undefined when it is empty. Refuses with BadRequest, UnsupportedMediaType or RequestEntityTooLarge. */
 export async function readBody(exchange: Exchange): Promise<unknown> {
   const type = mediaType(exchange);
-  if (type.includes("protobuf")) {
-    throw new ApiError(
-      "UnsupportedMediaType",
-      `the body of the request was in an unknown format - accepted media types include: application/json, application/yaml`,
-    );
-  }
   const bytes = await readBytes(exchange);
   if (bytes.length === 0) return undefined;
+  if (type.includes("protobuf")) {
+    // Loaded when the first Go client comes: its tables are large.
+    const { decodeProtobuf } = await import("../kinds/protobuf.ts");
+    return decodeProtobuf(bytes, typeOfGvk);
+  }
   const text = bytes.toString("utf8");
   return type.endsWith("yaml") ? parseYaml(text, exchange.warnings) : parseJson(text, exchange);
+}
+
+function typeOfGvk(apiVersion: string, kind: string): string | undefined {
+  const gvk = `${apiVersion}/${kind}`;
+  return Object.keys(builtinSchemas).find((name) => builtinSchemas[name]?.gvk?.includes(gvk));
 }
 
 export async function readBytes(exchange: Pick<Exchange, "request">, bytesMax = bodyBytesMax): Promise<Buffer> {
