@@ -8,7 +8,7 @@ import { expand } from "./expand.ts";
 import type { ContainerRole } from "./pod-state.ts";
 import { containerResources } from "./resource-limits.ts";
 import { confinement, containerUser, type UnixUser } from "./security.ts";
-import { standardMounts } from "./standard-mounts.ts";
+import { specialMounts } from "./special-mounts.ts";
 
 export interface ContainerSpecInput {
   readonly pod: Pod;
@@ -56,7 +56,10 @@ export function containerSpec(input: ContainerSpecInput): ContainerSpec {
     stdin: container.stdin === true,
     ...(pod.spec?.hostNetwork === true ? {} : { hostname: input.hostname }),
     rootfs: input.rootfs,
-    mounts: [...standardMounts(confined.privileged, pod.spec?.hostNetwork === true), ...input.mounts],
+    mounts: [
+      ...specialMounts({ privileged: confined.privileged, hostNetwork: pod.spec?.hostNetwork === true }),
+      ...input.mounts,
+    ],
     namespaces: namespaces(pod, input.sandbox),
     cgroupPath: `pod${uid}/${id}`,
     resources: containerResources(container, pod, input.memoryCapacityBytes),

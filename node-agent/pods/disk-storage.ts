@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { chmod, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join, resolve, sep } from "node:path";
-import type { Container, Pod, Volume } from "../../api/kinds/generated/types.ts";
+import type { Pod, Volume } from "../../api/kinds/generated/types.ts";
 import type { Mount } from "../runtime/runtime.ts";
 import { volumeTypeOf, volumeTypes } from "../volumes/list.ts";
 import { giveToGroup } from "../volumes/ownership.ts";

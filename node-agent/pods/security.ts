@@ -1,6 +1,6 @@
 // securityContext of pod and container as the runtime takes it. Pure.
-// Source: Docker's default capabilities (moby/profiles), OCI default masked and read-only paths.
 import type { Container, Pod } from "../../api/kinds/generated/types.ts";
+import { capabilityNames, defaultCapabilities, defaultMaskedPaths, defaultReadonlyPaths } from "../runtime/defaults.ts";
 import type { ContainerSpec } from "../runtime/runtime.ts";
 import { ConfigError } from "./container-env.ts";
 
@@ -9,71 +9,6 @@ export interface UnixUser {
   readonly gid: number;
   readonly additionalGids: readonly number[];
 }
-
-const defaultCapabilities = [
-  "CAP_CHOWN",
-  "CAP_DAC_OVERRIDE",
-  "CAP_FSETID",
-  "CAP_FOWNER",
-  "CAP_MKNOD",
-  "CAP_NET_RAW",
-  "CAP_SETGID",
-  "CAP_SETUID",
-  "CAP_SETFCAP",
-  "CAP_SETPCAP",
-  "CAP_NET_BIND_SERVICE",
-  "CAP_SYS_CHROOT",
-  "CAP_KILL",
-  "CAP_AUDIT_WRITE",
-];
-
-const allCapabilities = [
-  ...defaultCapabilities,
-  "CAP_AUDIT_CONTROL",
-  "CAP_AUDIT_READ",
-  "CAP_BLOCK_SUSPEND",
-  "CAP_BPF",
-  "CAP_CHECKPOINT_RESTORE",
-  "CAP_DAC_READ_SEARCH",
-  "CAP_IPC_LOCK",
-  "CAP_IPC_OWNER",
-  "CAP_LEASE",
-  "CAP_LINUX_IMMUTABLE",
-  "CAP_MAC_ADMIN",
-  "CAP_MAC_OVERRIDE",
-  "CAP_NET_ADMIN",
-  "CAP_NET_BROADCAST",
-  "CAP_PERFMON",
-  "CAP_SYS_ADMIN",
-  "CAP_SYS_BOOT",
-  "CAP_SYS_MODULE",
-  "CAP_SYS_NICE",
-  "CAP_SYS_PACCT",
-  "CAP_SYS_PTRACE",
-  "CAP_SYS_RAWIO",
-  "CAP_SYS_RESOURCE",
-  "CAP_SYS_TIME",
-  "CAP_SYS_TTY_CONFIG",
-  "CAP_SYSLOG",
-  "CAP_WAKE_ALARM",
-];
-
-const maskedPaths = [
-  "/proc/acpi",
-  "/proc/asound",
-  "/proc/interrupts",
-  "/proc/kcore",
-  "/proc/keys",
-  "/proc/latency_stats",
-  "/proc/sched_debug",
-  "/proc/scsi",
-  "/proc/timer_list",
-  "/proc/timer_stats",
-  "/sys/devices/virtual/powercap",
-  "/sys/firmware",
-];
-
-const readonlyPaths = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
 
 /** User and groups; throws ConfigError when runAsNonRoot forbids what comes out. */
 export function containerUser(pod: Pod, container: Container, imageUser: UnixUser, imageUserName: string): UnixUser {
@@ -113,8 +48,8 @@ export function confinement(pod: Pod, container: Container, seccompProfile: (nam
     noNewPrivileges: own.allowPrivilegeEscalation === false && !privileged,
     privileged,
     seccomp: privileged ? "unconfined" : seccomp(),
-    maskedPaths: bare ? [] : maskedPaths,
-    readonlyPaths: bare ? [] : readonlyPaths,
+    maskedPaths: bare ? [] : defaultMaskedPaths,
+    readonlyPaths: bare ? [] : defaultReadonlyPaths,
     readonlyRootfs: own.readOnlyRootFilesystem === true,
   };
 
@@ -128,15 +63,15 @@ export function confinement(pod: Pod, container: Container, seccompProfile: (nam
 }
 
 function capabilities(privileged: boolean, add: readonly string[], drop: readonly string[]): readonly string[] {
-  if (privileged) return allCapabilities;
+  if (privileged) return capabilityNames;
   const added = add.map(capabilityName);
   const dropped = drop.map(capabilityName);
-  const base = added.includes("CAP_ALL") ? allCapabilities : dropped.includes("CAP_ALL") ? [] : defaultCapabilities;
+  const base = added.includes("CAP_ALL") ? capabilityNames : dropped.includes("CAP_ALL") ? [] : defaultCapabilities;
   const set = new Set(base.filter((name) => !dropped.includes(name)));
   for (const name of added) if (name !== "CAP_ALL") set.add(name);
-  const unknown = [...set].find((name) => !allCapabilities.includes(name));
+  const unknown = [...set].find((name) => !capabilityNames.includes(name));
   if (unknown !== undefined) throw new ConfigError(`unknown capability ${unknown.slice("CAP_".length)}`);
-  return allCapabilities.filter((name) => set.has(name));
+  return capabilityNames.filter((name) => set.has(name));
 }
 
 function capabilityName(name: string): string {

@@ -1,0 +1,109 @@
+// How probes and hooks reach a pod from its node. Node's own http is loaded when the first probe needs it.
+import type { Container, HTTPGetAction, HTTPHeader, IntOrString } from "../../api/kinds/generated/types.ts";
+
+export interface HttpTarget {
+  readonly scheme: "http" | "https";
+  readonly host: string;
+  readonly port: number;
+  readonly path: string;
+  readonly headers: readonly HTTPHeader[];
+}
+
+export interface ProbeTransport {
+  /** Status and the beginning of the body. Rejects when nothing answers in time. */
+  http(
+    target: HttpTarget,
+    timeoutMs: number,
+    signal: AbortSignal,
+  ): Promise<{ readonly status: number; readonly body: string }>;
+  /** Resolves when something accepts the connection. */
+  tcp(target: { readonly host: string; readonly port: number }, timeoutMs: number, signal: AbortSignal): Promise<void>;
+}
+
+const bodyBytesMax = 10 * 1024;
+
+export const realProbeTransport: ProbeTransport = {
+  http: async (target, timeoutMs, signal) => {
+    const { request } = target.scheme === "https" ? await import("node:https") : await import("node:http");
+    const limit = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]);
+    return new Promise((resolve, reject) => {
+      const headers: Record<string, string> = { "User-Agent": "kube-probe/1.36", Accept: "*/*", Connection: "close" };
+      for (const { name, value } of target.headers) headers[name] = value;
+      const asked = request(
+        {
+          host: target.host,
+          port: target.port,
+          path: target.path,
+          headers,
+          signal: limit,
+          agent: false,
+          // A probe asks whether it lives, not who it is: as in Kubernetes.
+          rejectUnauthorized: false,
+        },
+        (response) => {
+          const parts: Buffer[] = [];
+          let size = 0;
+          const finish = () =>
+            resolve({
+              status: response.statusCode ?? 0,
+              body: Buffer.concat(parts).subarray(0, bodyBytesMax).toString("utf8"),
+            });
+          response.on("data", (chunk: Buffer) => {
+            parts.push(chunk);
+            size += chunk.length;
+            if (size < bodyBytesMax) return;
+            finish();
+            response.destroy();
+          });
+          response.on("end", finish);
+          response.on("error", reject);
+        },
+      );
+      asked.on("error", (error) => reject(limit.aborted && !signal.aborted ? timedOut(timeoutMs) : error));
+      asked.end();
+    });
+  },
+
+  tcp: async ({ host, port }, timeoutMs, signal) => {
+    const { connect } = await import("node:net");
+    await new Promise<void>((resolve, reject) => {
+      const socket = connect({ host, port });
+      const end = (error?: Error) => {
+        clearTimeout(timer);
+        signal.removeEventListener("abort", onAbort);
+        socket.destroy();
+        if (error === undefined) resolve();
+        else reject(error);
+      };
+      const onAbort = () => end(new Error("aborted"));
+      const timer = setTimeout(() => end(timedOut(timeoutMs)), timeoutMs);
+      signal.addEventListener("abort", onAbort, { once: true });
+      socket.on("connect", () => end());
+      socket.on("error", end);
+    });
+  },
+};
+
+export function httpTarget(action: HTTPGetAction, container: Container, podIp: string): HttpTarget {
+  const path = action.path ?? "/";
+  return {
+    scheme: action.scheme?.toUpperCase() === "HTTPS" ? "https" : "http",
+    host: action.host ?? podIp,
+    port: portNumber(action.port, container),
+    path: path.startsWith("/") ? path : `/${path}`,
+    headers: action.httpHeaders ?? [],
+  };
+}
+
+/** A number, or the name of one of the container's ports. */
+export function portNumber(port: IntOrString, container: Container): number {
+  const number = typeof port === "number" ? port : Number(port);
+  if (Number.isInteger(number)) return number;
+  const named = container.ports?.find(({ name }) => name === port)?.containerPort;
+  if (named === undefined) throw new Error(`container ${container.name} has no port named "${port}"`);
+  return named;
+}
+
+function timedOut(timeoutMs: number): Error {
+  return new Error(`no answer within ${timeoutMs / 1000} s`);
+}
