@@ -536,8 +536,6 @@ _Noreturn void monitor_run(int containers, const struct launch_request *request)
   if (is_exec && add_client(request->stream) == NULL) _exit(1);
   int64_t started_ms = now_ms();
   uint64_t oom_before = read_counter(launch.oom_path, launch.oom_key);
-  /* Paths live in the frame that asked, which stays mapped. */
-  log_open(&log_file, launch.log_path.data, launch.log_bytes_max, (unsigned)launch.log_files_max);
   char text[256];
   if (!is_exec) {
     uint64_t pid_start = process_start(launch.pid);
@@ -551,6 +549,8 @@ _Noreturn void monitor_run(int containers, const struct launch_request *request)
     write_text(&writer, text);
     tell(&writer);
   }
+  /* Its path lies in the frame that asked, which stays mapped. */
+  log_open(&log_file, launch.log_path.data, launch.log_bytes_max, (unsigned)launch.log_files_max);
   int status = supervise();
   drain_output();
   int64_t finished_ms = now_ms();

@@ -74,6 +74,23 @@ int plan_run(struct launch *launch, const struct field *ops, int count, int *ind
   return op_fail(call, EINVAL, "the plan ends without clone");
 }
 
+int plan_prepare(const struct field *ops, int count, int *index, struct op_call *call) {
+  static const char *const allowed[] = {"make-directory", "write", "try-write", "device-filter"};
+  struct launch none = {.report = -1};
+  for (int i = 0; i < count; i++) {
+    *index = i;
+    struct reader reader = {.at = ops[i].data, .end = ops[i].data + ops[i].size};
+    struct field name;
+    bool fine = false;
+    if (read_field(&reader, &name) == 1)
+      for (size_t j = 0; j < sizeof allowed / sizeof allowed[0]; j++) fine = fine || field_is(name, allowed[j]);
+    if (!fine) return op_fail(call, EINVAL, "prepare: op %d only makes sense in a launch", i);
+    int result = run_one(&none, ops[i], call);
+    if (result < 0) return result;
+  }
+  return 0;
+}
+
 static const struct {
   const char *word;
   uint64_t flag;

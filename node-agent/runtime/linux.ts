@@ -1,5 +1,5 @@
 // The runtime on Linux: plans in TypeScript, performed by the launcher. What it knows is on disk too, so that a new agent goes on.
-import { mkdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { release } from "node:os";
 import { dirname, join } from "node:path";
 import type { Clock } from "../../lib/clock.ts";
@@ -26,7 +26,7 @@ import { encodeFields, type FrameField } from "./frames.ts";
 import { hostDevices } from "./host-devices.ts";
 import { LauncherError, LauncherGoneError, type RequestOptions } from "./launcher-client.ts";
 import { LauncherProcess } from "./launcher-process.ts";
-import { type LaunchOp, planExec, planLaunch } from "./plan.ts";
+import { type LaunchOp, planExec, planLaunch, planPrepare } from "./plan.ts";
 import {
   type Container,
   type ContainerSpec,
@@ -135,7 +135,29 @@ export class LinuxRuntime implements Runtime {
     checkCgroupPath(spec.cgroupPath);
     writeSpec(this.#directory(spec.id), spec);
     if (spec.logPath !== undefined) mkdirSync(dirname(spec.logPath), { recursive: true, mode: 0o750 });
+    await this.#prepare(spec).catch((error: unknown) => {
+      rmSync(this.#directory(spec.id), { recursive: true, force: true });
+      throw error;
+    });
     this.#containers.set(spec.id, newEntry(spec));
+  }
+
+  /** Its cgroup; the same again does no harm. */
+  async #prepare(spec: ContainerSpec): Promise<void> {
+    const cgroup = this.#planCgroup(spec);
+    if (cgroup === undefined) return;
+    const deviceFilter = cgroup.deviceFilter ? compileDeviceFilter() : undefined;
+    const args = planPrepare(cgroup, deviceFilter).map((op) => encodeFields(op));
+    try {
+      await this.request("prepare", args).catch((error: unknown) => {
+        // A neighbour's removal may have taken the directory above away in between.
+        if (error instanceof LauncherError && error.errno !== enoent) throw error;
+        return this.request("prepare", args);
+      });
+    } catch (error) {
+      if (error instanceof LauncherError) throw new LaunchError(error.message, 128, { cause: error });
+      throw error;
+    }
   }
 
   async start(id: string): Promise<{ readonly pid: number }> {
@@ -151,11 +173,13 @@ export class LinuxRuntime implements Runtime {
     if (entry.state.status === "stopped") forgetRun(this.#directory(id));
     entry.state = { status: "created" };
     entry.process = undefined;
+    const cgroup = this.#planCgroup(entry.spec);
+    // A restart of the machine takes cgroups away.
+    if (!(cgroup?.directories.every((path) => existsSync(path)) ?? true)) await this.#prepare(entry.spec);
     const ops = planLaunch(entry.spec, {
       rootfsPath: this.#rootfsDir,
-      cgroup: this.#planCgroup(entry.spec),
+      cgroup,
       seccompFilter: this.#seccompFilter(entry.spec),
-      deviceFilter: this.#cgroups?.version === 2 ? compileDeviceFilter() : undefined,
       logFileBytesMax,
       logFilesMax,
       hostDevices: entry.spec.privileged ? hostDevices() : [],

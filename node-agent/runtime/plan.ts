@@ -15,7 +15,6 @@ export interface LaunchContext {
   readonly cgroup: CgroupPlan | undefined;
   /** Absent: no filter. */
   readonly seccompFilter: Buffer | undefined;
-  readonly deviceFilter: Buffer | undefined;
   readonly logFileBytesMax: number;
   readonly logFilesMax: number;
   /** A privileged container's, besides the default ones. */
@@ -48,14 +47,14 @@ const rlimits = [
   "RLIMIT_RTTIME",
 ];
 
-/** Throws LaunchError for what a spec asks and cannot have. */
+/** Needs what planPrepare prepares. Throws LaunchError for what a spec asks and cannot have. */
 export function planLaunch(spec: ContainerSpec, context: LaunchContext): readonly LaunchOp[] {
   return [
     ...planStdio(spec),
     ...(spec.logPath === undefined
       ? []
       : [["log", spec.logPath, context.logFileBytesMax, context.logFilesMax] satisfies LaunchOp]),
-    ...planCgroupWrites(context),
+    ...planCgroupUse(context),
     ...planClone(spec),
     ...joinCgroup(context.cgroup),
     ...planNamespaces(spec),
@@ -68,6 +67,19 @@ export function planLaunch(spec: ContainerSpec, context: LaunchContext): readonl
     ["pivot"],
     ...planProcess(spec, context.seccompFilter),
     ["exec", spec.args.length, ...spec.args, ...spec.env],
+  ];
+}
+
+/** What can be done long before the start: the container's cgroup, with its limits. */
+export function planPrepare(cgroup: CgroupPlan | undefined, deviceFilter: Buffer | undefined): readonly LaunchOp[] {
+  if (cgroup === undefined) return [];
+  const [directory] = cgroup.directories;
+  return [
+    ...cgroup.directories.map((path): LaunchOp => ["make-directory", path]),
+    ...cgroup.writes.map(({ path, value, optional }): LaunchOp => [optional ? "try-write" : "write", path, value]),
+    ...(cgroup.deviceFilter && deviceFilter !== undefined && directory !== undefined
+      ? [["device-filter", directory, deviceFilter] satisfies LaunchOp]
+      : []),
   ];
 }
 
@@ -100,15 +112,9 @@ function planStdio(spec: ContainerSpec): readonly LaunchOp[] {
   return [["stdio", spec.terminal ? "terminal" : "pipe", spec.stdin ? "1" : "0"]];
 }
 
-function planCgroupWrites({ cgroup, deviceFilter }: LaunchContext): readonly LaunchOp[] {
+function planCgroupUse({ cgroup }: LaunchContext): readonly LaunchOp[] {
   if (cgroup === undefined) return [];
-  const [directory] = cgroup.directories;
   return [
-    ...cgroup.directories.map((path): LaunchOp => ["make-directory", path]),
-    ...cgroup.writes.map(({ path, value, optional }): LaunchOp => [optional ? "try-write" : "write", path, value]),
-    ...(cgroup.deviceFilter && deviceFilter !== undefined && directory !== undefined
-      ? [["device-filter", directory, deviceFilter] satisfies LaunchOp]
-      : []),
     ...(cgroup.oom === undefined ? [] : [["oom-counter", cgroup.oom.path, cgroup.oom.key] satisfies LaunchOp]),
     ...(cgroup.join.type === "into" ? [["into-cgroup", cgroup.join.directory] satisfies LaunchOp] : []),
   ];
