@@ -1,11 +1,11 @@
 // One layer from its compressed bytes to files: hash, decompress, hash, tar, in one pipeline. A layer that is not what its
 // digests say is reported as such, and the caller throws away what was written.
 import { createHash, type Hash } from "node:crypto";
-import type { Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import { createGunzip, createZstdDecompress } from "node:zlib";
+import { createGunzip } from "node:zlib";
 import { HelperError, startHelper } from "./helper.ts";
 import { PullError } from "./images.ts";
+import { decompressZstd } from "./zstd.ts";
 
 export interface LayerLimits {
   readonly bytesMax: number;
@@ -46,7 +46,7 @@ export async function unpackLayer(
   const tarBytesMax = limits.bytesMax + limits.entriesMax * tarOverheadPerEntry;
   let failure: unknown;
   try {
-    const decompress = chooseDecompressor(await input.peek());
+    const compression = recognize(await input.peek());
     const measured = async function* (parts: AsyncIterable<Uint8Array>) {
       let bytes = 0;
       for await (const part of parts) {
@@ -57,8 +57,9 @@ export async function unpackLayer(
       }
     };
     const stop = signal === undefined ? {} : { signal };
-    if (decompress === undefined) await pipeline(input.read(), measured, stdin, stop);
-    else await pipeline(input.read(), decompress, measured, stdin, stop);
+    const bytes = compression === "zstd" ? decompressZstd(input.read()) : input.read();
+    if (compression !== "gzip") await pipeline(bytes, measured, stdin, stop);
+    else await pipeline(bytes, createGunzip({ chunkSize: chunkBytes }), measured, stdin, stop);
   } catch (error) {
     failure = error;
     stdin.on("error", () => {});
@@ -144,13 +145,13 @@ class HashedInput {
 }
 
 // By the first bytes, as Docker does: media types lie now and then.
-function chooseDecompressor(start: Uint8Array): Transform | undefined {
+function recognize(start: Uint8Array): "gzip" | "zstd" | "none" {
   const hex = Buffer.from(start.subarray(0, 6)).toString("hex");
-  if (hex.startsWith("1f8b")) return createGunzip({ chunkSize: chunkBytes });
-  if (hex.startsWith("28b52ffd") || /^5.2a4d18/.test(hex)) return createZstdDecompress({ chunkSize: chunkBytes });
+  if (hex.startsWith("1f8b")) return "gzip";
+  if (hex.startsWith("28b52ffd") || /^5.2a4d18/.test(hex)) return "zstd";
   if (hex.startsWith("fd377a585a00")) throw new HelperError("bad", "is compressed with xz, which Naru does not unpack");
   if (hex.startsWith("425a68")) throw new HelperError("bad", "is compressed with bzip2, which Naru does not unpack");
-  return undefined;
+  return "none";
 }
 
 function isBrokenPipe(error: unknown): boolean {
