@@ -104,6 +104,9 @@ async function sendAggregated(exchange: Exchange, root: "api" | "apis", { versio
   await sendBytes(exchange, { body, type });
 }
 
+/** Clients ask with an "@" in the type, which they cannot read in an answer. */
+const openapiV2ProtoAnswer = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
+
 /** The documents do not change while the server runs: each is printed once, when somebody first asks. */
 function openapiDocuments(): (exchange: Exchange, rest: readonly string[]) => Promise<number> {
   const v2 = once(() => Buffer.from(JSON.stringify(openapiV2(servedResources))));
@@ -118,8 +121,8 @@ function openapiDocuments(): (exchange: Exchange, rest: readonly string[]) => Pr
   return async (exchange, [version, ...rest]) => {
     if (version === "v2" && rest.length === 0) {
       const accept = header(exchange, "accept") ?? "";
-      const proto = openapiV2ProtoTypes.find((type) => accept.includes(type));
-      await sendBytes(exchange, proto === undefined ? { body: v2() } : { body: v2Proto(), type: proto });
+      const wantsProto = openapiV2ProtoTypes.some((type) => accept.includes(type));
+      await sendBytes(exchange, wantsProto ? { body: v2Proto(), type: openapiV2ProtoAnswer } : { body: v2() });
       return 200;
     }
     if (version !== "v3") throw noSuchResource();
