@@ -3,6 +3,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Registry } from "prom-client";
+import type { WatchCacheLimits } from "../api/cache/watch-cache.ts";
 import { serveHttps } from "../api/http/serve.ts";
 import type { StreamBroker } from "../api/http/stream-broker.ts";
 import { kubeconfig } from "../api/pki/kubeconfig.ts";
@@ -18,9 +19,14 @@ export interface TestApi extends AsyncDisposable {
   readonly api: Api;
 }
 
-export async function openTestApi(log: Logger = silentLogger): Promise<TestApi> {
+export interface TestApiOptions {
+  readonly log?: Logger;
+  readonly cacheLimits?: Partial<WatchCacheLimits>;
+}
+
+export async function openTestApi({ log = silentLogger, cacheLimits = {} }: TestApiOptions = {}): Promise<TestApi> {
   const store = new MemoryStore({ clock: realClock });
-  const api = await openApi({ store, clock: realClock, random: realRandom(), log });
+  const api = await openApi({ store, clock: realClock, random: realRandom(), log, cacheLimits });
   return {
     api,
     [Symbol.asyncDispose]: async () => {
@@ -41,11 +47,11 @@ export interface TestServer extends AsyncDisposable {
 
 /** With the admin's kubeconfig in a folder of its own. */
 export async function openTestServer(
-  options: { readonly broker?: StreamBroker; readonly log?: Logger } = {},
+  options: TestApiOptions & { readonly broker?: StreamBroker } = {},
 ): Promise<TestServer> {
   const folder = await mkdtemp(join(tmpdir(), "naru-api-"));
   const pki = await openPki({ folder: join(folder, "pki"), hosts: [], clock: realClock });
-  const opened = await openTestApi(options.log);
+  const opened = await openTestApi(options);
   const registry = new Registry();
   const door = await serveHttps(opened.api, {
     host: "127.0.0.1",
