@@ -37,7 +37,8 @@ export async function connect(invocation: Invocation): Promise<Connection> {
     invocation.text("kubeconfig") ??
     process.env["KUBECONFIG"] ??
     [defaultKubeconfig, join(homedir(), ".kube/config")].find((file) => existsSync(file));
-  if (path === undefined) throw new Error("no cluster to talk to: start one with `naru up`, or name one with --kubeconfig FILE");
+  if (path === undefined)
+    throw new Error("no cluster to talk to: start one with `naru up`, or name one with --kubeconfig FILE");
   return connectWith(path);
 }
 
@@ -49,7 +50,8 @@ export async function connectWith(kubeconfigPath: string): Promise<Connection> {
     transport,
     open: (method, path, options = {}) => transport.stream({ method, path, warn, ...options }),
     // The caller names the type that the path answers with.
-    send: async <T>(method: HttpRequest["method"], path: string, options: RequestOptions = {}) => (await transport.json({ method, path, warn, ...options })) as T,
+    send: async <T>(method: HttpRequest["method"], path: string, options: RequestOptions = {}) =>
+      (await transport.json({ method, path, warn, ...options })) as T,
     close: () => transport[Symbol.dispose](),
   };
 }

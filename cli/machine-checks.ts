@@ -12,10 +12,28 @@ const root = new URL("..", import.meta.url).pathname;
 
 export const machineChecks: readonly MachineCheck[] = [
   { name: "Linux 5.11 or newer", check: checkKernel },
-  { name: "root", check: () => (process.getuid?.() === 0 ? undefined : "namespaces, mounts and links need root: run as root or with sudo") },
-  { name: "overlayfs", check: () => fileHas("/proc/filesystems", /\boverlay$/m, "the kernel has no overlayfs: modprobe overlay") },
-  { name: "namespaces", check: () => missingOf(["mnt", "pid", "net", "ipc", "uts", "cgroup", "user"].map((name) => `/proc/self/ns/${name}`), "this kernel lacks") },
-  { name: "seccomp filters", check: () => fileHas("/proc/self/status", /^Seccomp_filters:/m, "the kernel has no seccomp filters (CONFIG_SECCOMP_FILTER)") },
+  {
+    name: "root",
+    check: () =>
+      process.getuid?.() === 0 ? undefined : "namespaces, mounts and links need root: run as root or with sudo",
+  },
+  {
+    name: "overlayfs",
+    check: () => fileHas("/proc/filesystems", /\boverlay$/m, "the kernel has no overlayfs: modprobe overlay"),
+  },
+  {
+    name: "namespaces",
+    check: () =>
+      missingOf(
+        ["mnt", "pid", "net", "ipc", "uts", "cgroup", "user"].map((name) => `/proc/self/ns/${name}`),
+        "this kernel lacks",
+      ),
+  },
+  {
+    name: "seccomp filters",
+    check: () =>
+      fileHas("/proc/self/status", /^Seccomp_filters:/m, "the kernel has no seccomp filters (CONFIG_SECCOMP_FILTER)"),
+  },
   { name: "cgroups (v1 or v2)", check: checkCgroups },
   { name: "nft", check: () => program("nft", "nftables") },
   { name: "container launcher", check: () => built("node-agent/launcher/build/naru-launcher") },
@@ -23,17 +41,24 @@ export const machineChecks: readonly MachineCheck[] = [
 ];
 
 function checkKernel(): string | undefined {
-  if (process.platform !== "linux") return `Naru runs containers with Linux's own features; this is ${process.platform}`;
+  if (process.platform !== "linux")
+    return `Naru runs containers with Linux's own features; this is ${process.platform}`;
   const release = readFileSync("/proc/sys/kernel/osrelease", "utf8").trim();
   const [major = 0, minor = 0] = release.split(".").map(Number);
-  return major > 5 || (major === 5 && minor >= 11) ? undefined : `this is Linux ${release}: openat2, close_range and mount options need 5.11`;
+  return major > 5 || (major === 5 && minor >= 11)
+    ? undefined
+    : `this is Linux ${release}: openat2, close_range and mount options need 5.11`;
 }
 
 function checkCgroups(): string | undefined {
   const mounts = readFileSync("/proc/self/mountinfo", "utf8");
   if (/ - cgroup2 /.test(mounts) && !/ - cgroup cgroup/.test(mounts)) return undefined;
-  const lacking = ["cpu", "memory", "pids", "devices"].filter((controller) => !new RegExp(` - cgroup \\S+ .*\\b${controller}\\b`).test(mounts));
-  return lacking.length === 0 ? undefined : `cgroup controllers ${lacking.join(", ")} are not mounted below /sys/fs/cgroup: mount cgroup2 there, or boot with them enabled`;
+  const lacking = ["cpu", "memory", "pids", "devices"].filter(
+    (controller) => !new RegExp(` - cgroup \\S+ .*\\b${controller}\\b`).test(mounts),
+  );
+  return lacking.length === 0
+    ? undefined
+    : `cgroup controllers ${lacking.join(", ")} are not mounted below /sys/fs/cgroup: mount cgroup2 there, or boot with them enabled`;
 }
 
 function fileHas(path: string, pattern: RegExp, problem: string): string | undefined {
@@ -51,5 +76,7 @@ function program(name: string, packageName: string): string | undefined {
 }
 
 function built(path: string): string | undefined {
-  return existsSync(join(root, path)) ? undefined : `${path} is not built: \`npm start\` builds it (needs gcc and musl-tools)`;
+  return existsSync(join(root, path))
+    ? undefined
+    : `${path} is not built: \`npm start\` builds it (needs gcc and musl-tools)`;
 }

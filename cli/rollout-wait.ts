@@ -5,7 +5,7 @@ import { deployments } from "../api/kinds/generated/resources.ts";
 import type { Deployment } from "../api/kinds/generated/types.ts";
 import type { Connection } from "./connection.ts";
 import { pathOf } from "./resources.ts";
-import { startProgress } from "./terminal.ts";
+import { silentProgress, startProgress } from "./terminal.ts";
 import { watchObjects } from "./watch.ts";
 
 /** What is still awaited; undefined when the rollout is complete. Throws when it cannot complete. */
@@ -32,9 +32,13 @@ export function rolloutState(deployment: Deployment): string | undefined {
 export async function waitForRollout(
   connection: Connection,
   { name, namespace }: { readonly name: string; readonly namespace: string },
-  { signal, timeoutMs }: { readonly signal: AbortSignal; readonly timeoutMs: number },
+  {
+    signal,
+    timeoutMs,
+    quiet = false,
+  }: { readonly signal: AbortSignal; readonly timeoutMs: number; readonly quiet?: boolean },
 ): Promise<void> {
-  const progress = startProgress();
+  const progress = quiet ? silentProgress : startProgress();
   const path = pathOf(deployments, namespace);
   const limit = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]);
   try {

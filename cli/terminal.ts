@@ -48,3 +48,5 @@ export function startProgress(): Progress {
   };
   return { update: (text) => write(text, ""), done: (text) => write(text, "\n") };
 }
+
+export const silentProgress: Progress = { update: () => {}, done: () => {} };

@@ -6,14 +6,22 @@ export const agent: Command = {
   name: "agent",
   summary: "Make this machine a node of a cluster",
   usage: "agent --server URL --join TOKEN",
-  examples: ["naru agent --server https://10.0.0.1:6443 --join $(ssh server naru token)", "naru agent --server https://10.0.0.1:6443 --label disk=ssd --taint gpu=yes:NoSchedule"],
+  examples: [
+    "naru agent --server https://10.0.0.1:6443 --join $(ssh server naru token)",
+    "naru agent --server https://10.0.0.1:6443 --label disk=ssd --taint gpu=yes:NoSchedule",
+  ],
   options: {
     server: { type: "string", value: "URL", help: "the cluster's API, such as https://10.0.0.1:6443" },
     "node-port": { type: "string", value: "N", default: "6444", help: "port of the server that agents dial (gRPC)" },
     join: { type: "string", value: "TOKEN", help: "from `naru token`; needed only the first time" },
     name: { type: "string", value: "NAME", help: "of the node (default: this machine's host name)" },
     address: { type: "string", value: "IP", help: "of the node, as other nodes reach it" },
-    data: { type: "string", value: "FOLDER", default: "/var/lib/naru-agent", help: "images, containers, the node's certificate" },
+    data: {
+      type: "string",
+      value: "FOLDER",
+      default: "/var/lib/naru-agent",
+      help: "images, containers, the node's certificate",
+    },
     run: { type: "string", value: "FOLDER", default: "/run/naru-agent", help: "sockets and mounts" },
     cgroup: { type: "string", value: "PATH", default: "/naru", help: "below which containers' cgroups are made" },
     label: { type: "string", multiple: true, value: "KEY=VALUE", help: "label of the node" },
@@ -29,7 +37,8 @@ export const agent: Command = {
     if (server === undefined) throw new UsageError("name the cluster: --server https://HOST:6443");
     const { runAgent } = await import("../../node-agent/main.ts");
     const text = (name: string) => invocation.text(name) ?? "";
-    const optional = <K extends string>(key: K, value: string | undefined) => (value === undefined ? {} : ({ [key]: value } as Record<K, string>));
+    const optional = <K extends string>(key: K, value: string | undefined) =>
+      value === undefined ? {} : ({ [key]: value } as Record<K, string>);
     await runAgent(
       {
         server,

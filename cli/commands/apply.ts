@@ -1,10 +1,9 @@
 // naru apply: server-side apply of every object, in the order given; waits for Deployments with --wait.
-import type { KubeObject } from "../../api/kinds/resource.ts";
-import { ApiError } from "../../api/kinds/status.ts";
+import { type Applied, applyManifest } from "../apply.ts";
 import { type Command, connectionOptions, namespaceOptions, UsageError } from "../command.ts";
 import { connect } from "../connection.ts";
-import { type Manifest, readManifests } from "../manifests.ts";
-import { namespaceOf, pathOf, resourceOfKind, titleOf } from "../resources.ts";
+import { readManifests } from "../manifests.ts";
+import { namespaceOf } from "../resources.ts";
 import { waitForRollout } from "../rollout-wait.ts";
 import { green, red } from "../terminal.ts";
 
@@ -32,59 +31,36 @@ export const apply: Command = {
     if (paths.length === 0) throw new UsageError("name what to apply: -f FILE");
     const manifests = readManifests(paths);
     const connection = await connect(invocation);
-    const query = new URLSearchParams({
+    const dryRun = invocation.flag("dry-run");
+    const query = {
       fieldManager: "naru",
       force: "true",
       fieldValidation: invocation.flag("strict") ? "Strict" : "Warn",
-    });
-    if (invocation.flag("dry-run")) query.set("dryRun", "All");
-    let failed = 0;
-    const applied: { readonly name: string; readonly namespace: string }[] = [];
-
-    const applyOne = async ({ object, place }: Manifest): Promise<void> => {
-      const resource = resourceOfKind(object.apiVersion ?? "", object.kind ?? "");
-      if (resource === undefined)
-        throw new Error(`${place}: this cluster has no kind ${object.kind} in ${object.apiVersion}`);
-      const name = object.metadata?.name;
-      if (name === undefined) throw new Error(`${place}: metadata.name is missing`);
-      const namespace = object.metadata?.namespace ?? namespaceOf(invocation, connection);
-      const path = pathOf(resource, resource.namespaced ? namespace : undefined, name);
-      const before = await versionOf(path);
-      const after = await connection.send<KubeObject>("PATCH", `${path}?${query}`, {
-        body: { ...object, metadata: { ...object.metadata, ...(resource.namespaced ? { namespace } : {}) } },
-        type: "application/apply-patch+yaml",
-        signal: invocation.signal,
-      });
-      const verb =
-        before === undefined ? "created" : before === after.metadata?.resourceVersion ? "unchanged" : "configured";
-      console.log(
-        `${titleOf(resource, name)} ${verb === "unchanged" ? verb : green(verb)}${invocation.flag("dry-run") ? " (dry run)" : ""}`,
-      );
-      if (resource.kind === "Deployment") applied.push({ name, namespace });
+      ...(dryRun ? { dryRun: "All" } : {}),
     };
-    const versionOf = async (path: string): Promise<string | undefined> => {
-      try {
-        return (await connection.send<KubeObject>("GET", path, { signal: invocation.signal })).metadata
-          ?.resourceVersion;
-      } catch (error) {
-        if (error instanceof ApiError && error.reason === "NotFound") return undefined;
-        throw error;
-      }
-    };
-
+    const namespace = namespaceOf(invocation, connection);
+    const applied: Applied[] = [];
     for (const manifest of manifests) {
       try {
-        await applyOne(manifest);
+        const one = await applyManifest(connection, manifest, { namespace, query, signal: invocation.signal });
+        console.log(
+          `${one.title} ${one.verb === "unchanged" ? one.verb : green(one.verb)}${dryRun ? " (dry run)" : ""}`,
+        );
+        applied.push(one);
       } catch (error) {
         if (!(error instanceof Error) || invocation.signal.aborted) throw error;
-        failed++;
-        console.error(`${red("Error:")} ${manifest.place}: ${error.message}`);
+        console.error(
+          `${red("Error:")} ${error.message.startsWith(manifest.place) ? "" : `${manifest.place}: `}${error.message}`,
+        );
       }
     }
-    if (invocation.flag("wait") && failed === 0)
+    const complete = applied.length === manifests.length;
+    if (invocation.flag("wait") && complete) {
       for (const one of applied)
-        await waitForRollout(connection, one, { signal: invocation.signal, timeoutMs: 600_000 });
+        if (one.kind === "Deployment")
+          await waitForRollout(connection, one, { signal: invocation.signal, timeoutMs: 600_000 });
+    }
     connection.close();
-    return failed === 0 ? 0 : 1;
+    return complete ? 0 : 1;
   },
 };

@@ -1,6 +1,7 @@
 // naru doctor: looks for everything that Naru needs of this machine, and says how to get what is missing.
+
+import type { Command } from "../command.ts";
 import { machineChecks } from "../machine-checks.ts";
-import { type Command } from "../command.ts";
 import { green, printTable, red } from "../terminal.ts";
 
 export const doctor: Command = {
@@ -14,8 +15,21 @@ export const doctor: Command = {
     const broken = results.filter(({ problem }) => problem !== undefined);
     if (invocation.text("output") === "json") console.log(JSON.stringify(results, null, 2));
     else {
-      console.log(printTable([], results.map(({ name, problem }) => [problem === undefined ? green("ok") : red("missing"), name, problem ?? ""])));
-      console.log(broken.length === 0 ? "\nThis machine has everything that Naru needs." : `\n${broken.length} of ${results.length} checks failed.`);
+      console.log(
+        printTable(
+          [],
+          results.map(({ name, problem }) => [
+            problem === undefined ? green("ok") : red("missing"),
+            name,
+            problem ?? "",
+          ]),
+        ),
+      );
+      console.log(
+        broken.length === 0
+          ? "\nThis machine has everything that Naru needs."
+          : `\n${broken.length} of ${results.length} checks failed.`,
+      );
     }
     return broken.length === 0 ? 0 : 1;
   },

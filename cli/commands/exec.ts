@@ -49,7 +49,11 @@ function run(
   path: string,
   { stdin, tty, signal }: { stdin: boolean; tty: boolean; signal: AbortSignal },
 ): Promise<number> {
-  const socket = new WebSocket(new URL(path, connection.transport.connection.server.replace(/^http/, "ws")), "v5.channel.k8s.io", tlsOptions(connection.transport.connection));
+  const socket = new WebSocket(
+    new URL(path, connection.transport.connection.server.replace(/^http/, "ws")),
+    "v5.channel.k8s.io",
+    tlsOptions(connection.transport.connection),
+  );
   const send = (to: number, data: Uint8Array) =>
     socket.readyState === WebSocket.OPEN && socket.send(Buffer.concat([Buffer.of(to), data]));
   const resize = () =>

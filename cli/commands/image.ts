@@ -6,7 +6,7 @@ import type { Node } from "../../api/kinds/generated/types.ts";
 import { type Command, connectionOptions, UsageError } from "../command.ts";
 import { type Connection, connect } from "../connection.ts";
 import { pathOf } from "../resources.ts";
-import { printTable, startProgress } from "../terminal.ts";
+import { printTable, silentProgress, startProgress } from "../terminal.ts";
 
 interface ImageLine {
   readonly id?: string;
@@ -56,7 +56,7 @@ export const image: Command = {
           ),
         );
       else if (action === "import" && argument === "-") await importStream(connection, names);
-      else await Promise.all(names.map((name) => act(connection, name, action, argument ?? "")));
+      else await Promise.all(names.map((name) => act(connection, name, { action, argument: argument ?? "" })));
     } finally {
       connection.close();
     }
@@ -74,28 +74,34 @@ async function list(connection: Connection, node: string): Promise<readonly (rea
   return rows;
 }
 
-/** Pulls, imports a file, or removes on one node. */
+export interface ImageAction {
+  readonly action: string;
+  /** Reference, or file for an import. */
+  readonly argument: string;
+  /** The archive, when it is no file. */
+  readonly stream?: AsyncIterable<Uint8Array>;
+  readonly quiet?: boolean;
+}
+
+/** Pulls, imports or removes on one node. */
 export async function act(
   connection: Connection,
   node: string,
-  action: string,
-  argument: string,
-  stream?: NodeJS.ReadableStream,
+  { action, argument, stream, quiet = false }: ImageAction,
 ): Promise<void> {
-  const progress = startProgress();
-  const request =
+  const progress = quiet ? silentProgress : startProgress();
+  const lines =
     action === "pull"
       ? linesOf(connection, "POST", node, { reference: argument })
       : action === "rm"
         ? linesOf(connection, "DELETE", node, { reference: argument })
         : linesOf(connection, "PUT", node, {}, stream ?? createReadStream(argument));
   let last: ImageLine = {};
-  for await (const line of request) {
+  for await (const line of lines) {
     last = line;
-    if (line.type === "layer")
-      progress.update(
-        `${node}: ${line.digest?.slice(7, 19)} ${line.state} ${megabytes(line.doneBytes ?? 0)} of ${megabytes(line.totalBytes ?? 0)}`,
-      );
+    if (line.type !== "layer") continue;
+    const { digest = "", state, doneBytes = 0, totalBytes = 0 } = line;
+    progress.update(`${node}: ${digest.slice(7, 19)} ${state} ${megabytes(doneBytes)} of ${megabytes(totalBytes)}`);
   }
   const done = { pull: "pulled", rm: "removed", import: "imported" }[action];
   progress.done(`${node}: ${done} ${last.tags?.join(", ") ?? argument}`);
@@ -105,7 +111,9 @@ export async function act(
 async function importStream(connection: Connection, names: readonly string[]): Promise<void> {
   const { PassThrough } = await import("node:stream");
   const copies = names.map((name) => ({ name, copy: process.stdin.pipe(new PassThrough()) }));
-  await Promise.all(copies.map(({ name, copy }) => act(connection, name, "import", "-", copy)));
+  await Promise.all(
+    copies.map(({ name, copy }) => act(connection, name, { action: "import", argument: "-", stream: copy })),
+  );
 }
 
 async function* linesOf(
@@ -113,13 +121,13 @@ async function* linesOf(
   method: "GET" | "POST" | "PUT" | "DELETE",
   node: string,
   query: Readonly<Record<string, string>>,
-  stream?: NodeJS.ReadableStream,
+  stream?: AsyncIterable<Uint8Array>,
 ): AsyncIterable<ImageLine> {
   const path = `/naru/v1/nodes/${encodeURIComponent(node)}/images?${new URLSearchParams(query)}`;
   const answer = await connection.open(
     method,
     path,
-    stream === undefined ? {} : { input: stream as AsyncIterable<Uint8Array>, type: "application/x-tar" },
+    stream === undefined ? {} : { input: stream, type: "application/x-tar" },
   );
   for await (const line of createInterface({ input: answer })) {
     if (line === "") continue;

@@ -7,10 +7,16 @@ export const token: Command = {
   summary: "Print a token with which a node may join",
   usage: "token [--ttl SECONDS]",
   examples: ["naru token", "ssh node-7 naru agent --server https://10.0.0.1:6443 --join $(naru token --ttl 600)"],
-  options: { ...connectionOptions, ttl: { type: "string", value: "SECONDS", default: "86400", help: "how long it is valid" } },
+  options: {
+    ...connectionOptions,
+    ttl: { type: "string", value: "SECONDS", default: "86400", help: "how long it is valid" },
+  },
   run: async (invocation) => {
     const connection = await connect(invocation);
-    const { token: text } = await connection.send<{ token: string }>("POST", "/naru/v1/tokens", { body: { ttlSeconds: numberOption(invocation, "ttl") }, signal: invocation.signal });
+    const { token: text } = await connection.send<{ token: string }>("POST", "/naru/v1/tokens", {
+      body: { ttlSeconds: numberOption(invocation, "ttl") },
+      signal: invocation.signal,
+    });
     console.log(text);
     connection.close();
     return 0;

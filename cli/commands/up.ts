@@ -1,0 +1,97 @@
+// naru up: a whole cluster on this machine, until it is signalled.
+import { type Command, numberOption, UsageError } from "../command.ts";
+import { machineChecks } from "../machine-checks.ts";
+import { bold, dim } from "../terminal.ts";
+import { runCluster } from "../up/cluster.ts";
+
+export const up: Command = {
+  name: "up",
+  summary: "Run a whole cluster on this machine",
+  usage: "up [--nodes N]",
+  examples: ["naru up", "naru up --nodes 3 --demo", "naru up --name test --nodes 2 --store etcd://127.0.0.1:2379"],
+  options: {
+    nodes: {
+      type: "string",
+      value: "N",
+      default: "1",
+      help: "nodes, each as a host of its own in a network namespace",
+    },
+    demo: { type: "boolean", help: "run the hello service of charts/hello" },
+    name: { type: "string", value: "NAME", default: "naru", help: "of the cluster; several can run side by side" },
+    data: {
+      type: "string",
+      value: "FOLDER",
+      help: "state that the next start carries on from (default: /var/lib/NAME)",
+    },
+    store: { type: "string", value: "URL", help: "etcd://HOST:PORT,… instead of the embedded store" },
+    subnet: {
+      type: "string",
+      value: "A.B.C",
+      help: "first three numbers of the nodes' addresses (default: a free 192.168.x)",
+    },
+    cpus: { type: "string", value: "N", help: "CPUs that each node offers (default: all of this machine's)" },
+    memory: { type: "string", value: "BYTES", help: "memory that each node offers (default: an equal share)" },
+    "insecure-registry": { type: "string", multiple: true, value: "HOST", help: "registry to speak plain HTTP with" },
+    "log-level": { type: "string", value: "LEVEL", default: "info", help: "debug, info, warn or error" },
+  },
+  run: async (invocation) => {
+    const startedMs = performance.now();
+    const nodes = numberOption(invocation, "nodes") ?? 1;
+    if (nodes < 1 || nodes > 100) throw new UsageError(`--nodes takes 1 to 100, got ${nodes}`);
+    const name = invocation.text("name") ?? "naru";
+    if (!/^[a-z][a-z0-9-]{0,30}$/.test(name))
+      throw new UsageError(`--name takes small letters, digits and "-", got ${JSON.stringify(name)}`);
+    const problems = machineChecks
+      .map(({ name: what, check }) => ({ what, problem: check() }))
+      .filter(({ problem }) => problem !== undefined);
+    if (problems.length > 0)
+      throw new Error(
+        `this machine cannot run containers:\n${problems.map(({ what, problem }) => `  ${what}: ${problem}`).join("\n")}`,
+      );
+    const optional = <K extends string>(key: K, value: string | undefined) =>
+      value === undefined ? {} : ({ [key]: value } as Record<K, string>);
+    await runCluster(
+      {
+        name,
+        nodes,
+        demo: invocation.flag("demo"),
+        dataDir: invocation.text("data") ?? `/var/lib/${name}`,
+        insecureRegistries: invocation.texts("insecure-registry"),
+        logLevel: invocation.text("log-level") ?? "info",
+        ...optional("storeUrl", invocation.text("store")),
+        ...optional("subnet", invocation.text("subnet")),
+        ...optional("cpus", invocation.text("cpus")),
+        ...optional("memory", invocation.text("memory")),
+      },
+      {
+        say: (text) => console.log(dim(text)),
+        ready: ({ kubeconfig, url, nodeNames }) => {
+          if (url !== undefined) console.log(`url: ${bold(url)}`);
+          console.log(`kubeconfig: ${kubeconfig}`);
+          console.log(`nodes: ${nodeNames.join(", ")}`);
+          console.log(
+            nextSteps(kubeconfig, url)
+              .map((line) => dim(line))
+              .join("\n"),
+          );
+          console.log(`ready in ${((performance.now() - startedMs) / 1000).toFixed(1)} s`);
+        },
+      },
+      invocation.signal,
+    );
+    return 0;
+  },
+};
+
+function nextSteps(kubeconfig: string, url: string | undefined): readonly string[] {
+  return [
+    "try next, in another terminal:",
+    `  export KUBECONFIG=${kubeconfig}`,
+    ...(url === undefined ? [] : [`  curl ${url}`]),
+    "  bin/naru get pods -o wide",
+    ...(url === undefined
+      ? ["  bin/naru apply -f your.yaml"]
+      : ["  bin/naru scale deployment/hello --replicas 10", "  kubectl rollout restart deployment/hello"]),
+    "stop with Ctrl-C: nothing is left behind but the state, from which the next start carries on",
+  ];
+}
