@@ -12,7 +12,7 @@ export class HelperError extends Error {
   }
 }
 
-export const helperPath = new URL("./build/naru-unpack", import.meta.url).pathname;
+const helperPath = new URL("./build/naru-unpack", import.meta.url).pathname;
 
 const outputBytesMax = 8 * 1024 * 1024;
 

@@ -33,7 +33,7 @@ export const manifestBytesMax = 4 * 1024 * 1024;
 export const configBytesMax = 4 * 1024 * 1024;
 const layerBytesMax = 64 * 1024 ** 3;
 /** As many as Docker allows. */
-export const layersMax = 127;
+const layersMax = 127;
 
 export const manifestMediaTypes = [
   "application/vnd.oci.image.index.v1+json",
