@@ -22,9 +22,9 @@ const mayImport: readonly (readonly [room: string, rooms: readonly string[]])[] 
   ["client", ["lib", "api/kinds", "api"]],
   ["scheduler", ["lib", "api/kinds", "client"]],
   ["controllers", ["lib", "api/kinds", "client"]],
-  ["server", ["lib", "api", "client", "controllers", "scheduler", "proto"]],
+  ["server", ["package.json", "lib", "api", "client", "controllers", "scheduler", "proto"]],
   ["charts", ["lib"]],
-  ["cli", ["lib", "api/kinds", "api/pki", "api/store", "client", "charts", "server", "node-agent"]],
+  ["cli", ["package.json", "lib", "api/kinds", "api/pki", "api/store", "client", "charts", "server", "node-agent"]],
 ];
 // Files that decide and do nothing else.
 const pure = [
