@@ -79,6 +79,9 @@ struct op_family {
 
 #define OP_FAMILY(name, table) const struct op_family name = {.ops = (table), .count = sizeof(table) / sizeof((table)[0])}
 
+/* netlink.c: the command "netlink". */
+int netlink_command(void);
+
 /* Runs an op by name, inside the network namespace at netns_path unless that is "". 0 or -errno. */
 int run_op(struct field name, struct field netns_path, struct op_call *call);
 

@@ -6,6 +6,7 @@
 #include <linux/netlink.h>
 #include <sched.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -386,6 +387,27 @@ static int netlink(struct op_call *call) {
   if (error == 0) error = write_hex(call->results, &b);
   release(&b);
   return error == 0 ? 0 : op_fail(call, -error, "netlink batch");
+}
+
+/* The command "netlink", for programs that need it once: the batch comes on standard input, the result goes to standard output. */
+int netlink_command(void) {
+  static char batch[ANSWER_BYTES_MAX + 1], results[2 * ANSWER_BYTES_MAX + 64];
+  size_t size = 0;
+  for (ssize_t got; size < ANSWER_BYTES_MAX && (got = read(STDIN_FILENO, batch + size, ANSWER_BYTES_MAX - size)) > 0;)
+    size += (size_t)got;
+  struct field argument = {.data = batch, .size = size};
+  struct writer writer;
+  write_begin(&writer, results, sizeof results);
+  struct op_call call = {.args = &argument, .count = 1, .results = &writer};
+  int error = netlink(&call);
+  if (error != 0 || writer.overflow) {
+    fprintf(stderr, "naru-launcher: %s: %s\n", call.what, strerror(error == 0 ? EMSGSIZE : -error));
+    return 1;
+  }
+  /* Behind the frame's length, the one string: its size and its text. */
+  const char *text = results + 2 * sizeof(uint32_t);
+  size_t left = writer.size - 2 * sizeof(uint32_t) - 1;
+  return fwrite(text, 1, left, stdout) == left && fflush(stdout) == 0 ? 0 : 1;
 }
 
 static const struct op ops[] = {

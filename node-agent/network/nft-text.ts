@@ -1,0 +1,174 @@
+// The node's nft table as text for `nft -f -`: its fixed part, and changes of its maps. Pure.
+import { type Address, formatAddress, formatRange, type Range } from "./addresses.ts";
+import type { RuleChange } from "./rule-book.ts";
+import { chainName, type MapName, type PickChain, type RuleElement } from "./service-rules.ts";
+
+export interface TableOptions {
+  readonly table: string;
+  readonly bridgeName: string;
+  readonly podRanges: readonly Range[];
+  /** The node's own addresses in its pod ranges. */
+  readonly gateways: readonly Address[];
+  readonly clusterRanges: readonly Range[];
+  readonly serviceRange: Range;
+  readonly dnsAddress: Address;
+}
+
+/** Elements per statement: nft reads a statement as a whole, and messages to the kernel have a bounded size. */
+const elementsPerStatementMax = 4096;
+
+/** Connections with this bit in their mark get the node's address as their source, so that answers come back through it. */
+const masqueradeBit = "0x4000";
+
+/** The whole table in one transaction: what was there before is gone when this has been applied. Also names the chains it makes. */
+export function tableText(
+  options: TableOptions,
+  elements: readonly RuleElement[],
+): { readonly text: string; readonly chains: Set<string> } {
+  const chains = new Set<string>();
+  const lines = [
+    `add table inet ${options.table}`,
+    `delete table inet ${options.table}`,
+    `table inet ${options.table} {`,
+    ...([4, 6] as const).flatMap(mapLines),
+    ...serviceChains,
+    ...postroutingLines(options),
+    ...filterLines(options),
+    "}",
+    changeText(options.table, { remove: [], add: elements }, chains),
+  ];
+  return { text: lines.join("\n"), chains };
+}
+
+/** Statements for a change; chains not in `chains` are made and added to it. */
+export function changeText(table: string, change: RuleChange, chains: Set<string>): string {
+  const lines: string[] = [];
+  for (const { chain } of change.add) {
+    if (chain === undefined || chains.has(chainName(chain))) continue;
+    chains.add(chainName(chain));
+    lines.push(`add chain inet ${table} ${chainName(chain)} { ${chainBody(chain)} }`);
+  }
+  lines.push(...elementLines("delete", table, change.remove, ({ key }) => key));
+  lines.push(...elementLines("add", table, change.add, ({ key, value }) => (value === "" ? key : `${key} : ${value}`)));
+  return `${lines.join("\n")}\n`;
+}
+
+function mapLines(family: 4 | 6): readonly string[] {
+  const [ip, type] = family === 4 ? ["ip", "ipv4_addr"] : ["ip6", "ipv6_addr"];
+  const slot = "numgen random mod 65536";
+  return [
+    `map services${family} { type ${type} . inet_proto . inet_service : verdict; }`,
+    `map endpoints${family} { typeof ${ip} daddr . meta l4proto . th dport . ${slot} : ${ip} daddr . th dport; }`,
+    `map nodeports${family} { type inet_proto . inet_service : verdict; }`,
+    `map nodeport-endpoints${family} { typeof meta l4proto . th dport . ${slot} : ${ip} daddr . th dport; }`,
+    `set hairpins${family} { type ${type} . ${type}; }`,
+  ];
+}
+
+const serviceChains: readonly string[] = [
+  "chain services {",
+  "ip daddr . meta l4proto . th dport vmap @services4",
+  "ip6 daddr . meta l4proto . th dport vmap @services6",
+  "fib daddr type local ip daddr != 127.0.0.0/8 meta l4proto . th dport vmap @nodeports4",
+  "fib daddr type local ip6 daddr != ::1 meta l4proto . th dport vmap @nodeports6",
+  "}",
+  "chain prerouting { type nat hook prerouting priority dstnat; policy accept; jump services; }",
+  "chain output { type nat hook output priority -100; policy accept; jump services; }",
+];
+
+function postroutingLines({ podRanges, gateways, clusterRanges, bridgeName }: TableOptions): readonly string[] {
+  const rules = gateways.flatMap((gateway) => {
+    const { family } = gateway;
+    const [ip, any] = family === 4 ? ["ip", "ip"] : ["ip6", "ip6"];
+    const source = `snat ${any} to ${formatAddress(gateway)}`;
+    const pods = rangeSet(podRanges, family);
+    const cluster = rangeSet([...clusterRanges, ...podRanges], family);
+    return [
+      `${ip} saddr . ${ip} daddr @hairpins${family} ${source}`,
+      `${ip} daddr ${cluster} meta mark & ${masqueradeBit} == ${masqueradeBit} ${source}`,
+      // A process of the node bound to another of its addresses: pods answer the way that leads back.
+      `${ip} daddr ${cluster} ${ip} saddr != ${cluster} fib saddr type local ct status dnat ${source}`,
+      `${ip} saddr ${pods} ${ip} daddr != ${cluster} oifname != "${bridgeName}" masquerade`,
+    ];
+  });
+  return [
+    "chain postrouting {",
+    "type nat hook postrouting priority srcnat; policy accept;",
+    ...rules,
+    `meta mark & ${masqueradeBit} == ${masqueradeBit} masquerade`,
+    "}",
+  ];
+}
+
+// After translation no packet is on its way to the services' range any more, so what still is has nobody to answer it.
+function filterLines({ serviceRange, dnsAddress, bridgeName }: TableOptions): readonly string[] {
+  const ip = serviceRange.family === 4 ? "ip" : "ip6";
+  const unserved = `${ip} daddr ${formatRange(serviceRange)} ${ip} daddr != ${formatAddress(dnsAddress)} jump refuse`;
+  return [
+    "chain refuse {",
+    "meta l4proto tcp reject with tcp reset",
+    "reject",
+    "}",
+    "chain forward {",
+    "type filter hook forward priority filter; policy accept;",
+    unserved,
+    "}",
+    "chain output-filter {",
+    "type filter hook output priority filter; policy accept;",
+    unserved,
+    // Pods must keep to the way through the node.
+    `oifname "${bridgeName}" icmp type redirect drop`,
+    `oifname "${bridgeName}" icmpv6 type nd-redirect drop`,
+    "}",
+  ];
+}
+
+function chainBody(chain: PickChain): string {
+  const ip = chain.family === 4 ? "ip" : "ip6";
+  const isByAddress = chain.entry === "cluster" || chain.entry === "external";
+  const slot = chain.pick === "any" ? `numgen random mod ${chain.count}` : `jhash ${ip} saddr mod ${chain.count}`;
+  const key = `${isByAddress ? `${ip} daddr . ` : ""}meta l4proto . th dport . ${slot}`;
+  const map = `${isByAddress ? "endpoints" : "nodeport-endpoints"}${chain.family}`;
+  const mark =
+    chain.entry === "external" || chain.entry === "node" ? `meta mark set meta mark | ${masqueradeBit} ` : "";
+  return `${mark}meta l4proto { tcp, udp, sctp } dnat ${ip} to ${key} map @${map};`;
+}
+
+function elementLines(
+  verb: "add" | "delete",
+  table: string,
+  elements: readonly RuleElement[],
+  text: (element: RuleElement) => string,
+): readonly string[] {
+  const byMap = new Map<string, string[]>();
+  for (const element of elements) {
+    const name = `${element.map satisfies MapName}${element.family}`;
+    const list = byMap.get(name);
+    if (list === undefined) byMap.set(name, [text(element)]);
+    else list.push(text(element));
+  }
+  // Endpoints before the services that lead to them is not needed, one transaction applies all; the order only makes texts stable.
+  return [...byMap].flatMap(([name, texts]) => {
+    const statements: string[] = [];
+    for (let start = 0; start < texts.length; start += elementsPerStatementMax) {
+      const part = texts.slice(start, start + elementsPerStatementMax).join(", ");
+      statements.push(`${verb} element inet ${table} ${name} { ${part} }`);
+    }
+    return statements;
+  });
+}
+
+function rangeSet(ranges: readonly Range[], family: 4 | 6): string {
+  const texts = [...new Set(ranges.filter((range) => range.family === family).map(formatRange))];
+  const outer = texts.filter((text) => !texts.some((other) => other !== text && covers(other, text, ranges)));
+  return `{ ${outer.join(", ")} }`;
+}
+
+// nft refuses ranges that overlap in one set.
+function covers(outerText: string, innerText: string, ranges: readonly Range[]): boolean {
+  const outer = ranges.find((range) => formatRange(range) === outerText);
+  const inner = ranges.find((range) => formatRange(range) === innerText);
+  if (outer === undefined || inner === undefined || outer.prefix > inner.prefix) return false;
+  const hostBits = BigInt((outer.family === 4 ? 32 : 128) - outer.prefix);
+  return outer.base >> hostBits === inner.base >> hostBits;
+}

@@ -1,0 +1,29 @@
+// Runs nft: one transaction per call, all or nothing.
+import { spawn } from "node:child_process";
+
+const errorBytesMax = 4096;
+
+/** Applies `text` as one transaction; rejects with what nft said. */
+export function runNft(
+  nft: string,
+  text: string,
+  netns?: { readonly launcherPath: string; readonly path: string },
+): Promise<void> {
+  const [command, ...args] =
+    netns === undefined ? [nft, "-f", "-"] : [netns.launcherPath, "netns-run", netns.path, "--", nft, "-f", "-"];
+  return new Promise((resolve, reject) => {
+    const child = spawn(command ?? nft, args, { stdio: ["pipe", "ignore", "pipe"] });
+    let errors = "";
+    child.stderr.on("data", (bytes: Buffer) => {
+      if (errors.length < errorBytesMax) errors += bytes.toString();
+    });
+    child.on("error", (cause) => reject(new Error(`run ${nft}`, { cause })));
+    child.on("close", (code) => {
+      if (code === 0) resolve();
+      else reject(new Error(`nft: ${errors.slice(0, errorBytesMax).trim()} (exit ${code})`));
+    });
+    // It may end before it has read everything; its exit says why.
+    child.stdin.on("error", () => {});
+    child.stdin.end(text);
+  });
+}

@@ -1,0 +1,168 @@
+// What the kernel must know of a service, as elements of a few maps. Pure: services and endpoints in, elements out.
+import type { Endpoint, EndpointSlice, Service, ServicePort } from "../../api/kinds/generated/types.ts";
+import { canonicalAddress } from "./addresses.ts";
+
+/**
+ * services: address, protocol and port lead to the chain that picks among so many endpoints.
+ * endpoints: the same and a slot number lead to an endpoint's address and port.
+ * nodeports, nodeport-endpoints: likewise without the address, for the node's own addresses.
+ * hairpins: pairs of the same local address; such a connection's source must be rewritten, or the pod would answer itself.
+ */
+export type MapName = "services" | "endpoints" | "nodeports" | "nodeport-endpoints" | "hairpins";
+
+export interface RuleElement {
+  readonly map: MapName;
+  readonly family: 4 | 6;
+  /** As nft writes it: "10.96.0.9 . tcp . 80". */
+  readonly key: string;
+  /** "goto …", or "10.244.1.5 . 8080"; "" in a set. */
+  readonly value: string;
+  /** Set where the value is a chain. */
+  readonly chain?: PickChain;
+}
+
+/** A chain that picks one of `count` endpoints; services with as many endpoints share it. */
+export interface PickChain {
+  readonly family: 4 | 6;
+  /** cluster: by service address; external: likewise, from outside; node: by node port; node-local: without rewriting the source. */
+  readonly entry: "cluster" | "external" | "node" | "node-local";
+  /** sticky: the same client gets the same endpoint as long as the endpoints stay. */
+  readonly pick: "any" | "sticky";
+  readonly count: number;
+}
+
+/** Endpoints of one service port beyond this many get no traffic. */
+const endpointsPerPortMax = 1000;
+
+export function chainName(chain: PickChain): string {
+  return `${chain.entry}-${chain.pick}-${chain.count}-ip${chain.family}`;
+}
+
+/** Elements for a service on the node `nodeName`. What is not an address, a port or a known protocol adds nothing. */
+export function planService(
+  service: Service,
+  slices: readonly EndpointSlice[],
+  nodeName: string,
+): readonly RuleElement[] {
+  const spec = service.spec ?? {};
+  if (spec.type === "ExternalName") return [];
+  const elements: RuleElement[] = [];
+  for (const port of spec.ports ?? []) {
+    const protocol = protocolOf(port.protocol);
+    if (protocol === undefined || !isPort(port.port)) continue;
+    for (const family of [4, 6] as const) {
+      elements.push(...planPort({ service, port, protocol, family, slices, nodeName }));
+    }
+  }
+  return elements;
+}
+
+interface PortContext {
+  readonly service: Service;
+  readonly port: ServicePort;
+  readonly protocol: string;
+  readonly family: 4 | 6;
+  readonly slices: readonly EndpointSlice[];
+  readonly nodeName: string;
+}
+
+interface Target {
+  readonly address: string;
+  readonly port: number;
+  readonly isLocal: boolean;
+}
+
+function planPort(context: PortContext): readonly RuleElement[] {
+  const { service, port, protocol, family, nodeName } = context;
+  const spec = service.spec ?? {};
+  const clusterIps = inFamily([...new Set([spec.clusterIP ?? "", ...(spec.clusterIPs ?? [])])], family);
+  const all = targetsOf(context);
+  if (all.length === 0) return [];
+  const local = all.filter(({ isLocal }) => isLocal);
+  const pick = spec.sessionAffinity === "ClientIP" ? "sticky" : "any";
+  const isLocalOutside = spec.externalTrafficPolicy === "Local";
+  const outside = isLocalOutside ? local : all;
+  const elements: RuleElement[] = [];
+  const inside = spec.internalTrafficPolicy === "Local" ? local : all;
+  const entry = { family, pick } as const;
+  for (const ip of clusterIps) {
+    elements.push(...entries("services", `${ip} . ${protocol} . ${port.port}`, inside, { ...entry, entry: "cluster" }));
+  }
+  const ingress = (service.status?.loadBalancer?.ingress ?? []).map(({ ip }) => ip ?? "");
+  for (const ip of inFamily([...new Set([...(spec.externalIPs ?? []), ...ingress])], family)) {
+    const chain = { ...entry, entry: isLocalOutside ? "cluster" : "external" } as const;
+    elements.push(...entries("services", `${ip} . ${protocol} . ${port.port}`, outside, chain));
+  }
+  if (port.nodePort !== undefined && isPort(port.nodePort) && spec.type !== "ClusterIP") {
+    const chain = { ...entry, entry: isLocalOutside ? "node-local" : "node" } as const;
+    elements.push(...entries("nodeports", `${protocol} . ${port.nodePort}`, outside, chain));
+  }
+  if (elements.length === 0 || nodeName === "") return elements;
+  for (const { address } of local) {
+    elements.push({ map: "hairpins", family, key: `${address} . ${address}`, value: "" });
+  }
+  return elements;
+}
+
+function entries(
+  map: "services" | "nodeports",
+  key: string,
+  targets: readonly Target[],
+  chain: Omit<PickChain, "count">,
+): readonly RuleElement[] {
+  if (targets.length === 0) return [];
+  const whole = { ...chain, count: targets.length };
+  const { family } = chain;
+  const slots = map === "services" ? "endpoints" : "nodeport-endpoints";
+  return [
+    { map, family, key, value: `goto ${chainName(whole)}`, chain: whole },
+    ...targets.map(({ address, port }, slot): RuleElement => {
+      return { map: slots, family, key: `${key} . ${slot}`, value: `${address} . ${port}` };
+    }),
+  ];
+}
+
+// Ready endpoints; when there are none, those that still serve while they end.
+function targetsOf(context: PortContext): readonly Target[] {
+  const ready = collectTargets(context, ({ ready: isReady }) => isReady !== false);
+  if (ready.length > 0) return ready;
+  return collectTargets(context, ({ serving, terminating }) => serving === true && terminating === true);
+}
+
+function collectTargets(
+  { port, protocol, family, slices, nodeName }: PortContext,
+  take: (conditions: NonNullable<Endpoint["conditions"]>) => boolean,
+): readonly Target[] {
+  const found = new Map<string, Target>();
+  for (const slice of slices) {
+    if (slice.addressType !== `IPv${family}`) continue;
+    const slicePort = slice.ports?.find(
+      (one) => (one.name ?? "") === (port.name ?? "") && protocolOf(one.protocol) === protocol,
+    );
+    if (slicePort?.port === undefined || !isPort(slicePort.port)) continue;
+    for (const endpoint of slice.endpoints ?? []) {
+      const [address] = inFamily(endpoint.addresses.slice(0, 1), family);
+      if (address === undefined || !take(endpoint.conditions ?? {})) continue;
+      const isLocal = endpoint.nodeName === nodeName;
+      found.set(`${address} ${slicePort.port}`, { address, port: slicePort.port, isLocal });
+    }
+  }
+  const keys = [...found.keys()].sort().slice(0, endpointsPerPortMax);
+  return keys.flatMap((key) => found.get(key) ?? []);
+}
+
+function inFamily(texts: readonly string[], family: 4 | 6): readonly string[] {
+  return texts.flatMap((text) => {
+    const address = canonicalAddress(text);
+    return address !== undefined && address.includes(":") === (family === 6) ? [address] : [];
+  });
+}
+
+function protocolOf(name: string | undefined): string | undefined {
+  const protocol = (name ?? "TCP").toLowerCase();
+  return protocol === "tcp" || protocol === "udp" || protocol === "sctp" ? protocol : undefined;
+}
+
+function isPort(port: number): boolean {
+  return Number.isInteger(port) && port >= 1 && port <= 65535;
+}

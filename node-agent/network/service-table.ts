@@ -1,0 +1,93 @@
+// Keeps the node's nft table in step with the rule book: differences while all goes well, the whole table after anything else.
+import type { Clock } from "../../lib/clock.ts";
+import type { Logger } from "../../lib/log.ts";
+import type { ClusterIndex } from "./cluster-index.ts";
+import { runNft } from "./nft.ts";
+import { changeText, type TableOptions, tableText } from "./nft-text.ts";
+import { RuleBook } from "./rule-book.ts";
+
+export interface ServiceTableOptions {
+  readonly nft: string;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly onApplied: (applied: AppliedRules) => void;
+}
+
+export interface AppliedRules {
+  readonly kind: "difference" | "whole";
+  readonly durationMs: number;
+  /** Elements added and removed; with the whole table, all. */
+  readonly elements: number;
+}
+
+export class ServiceTable {
+  readonly #options: ServiceTableOptions;
+  readonly #book: RuleBook;
+  #table: TableOptions;
+  /** Chains that the kernel has; undefined while what it has is not known. */
+  #chains: Set<string> | undefined;
+
+  constructor(options: ServiceTableOptions, table: TableOptions, nodeName: string) {
+    this.#options = options;
+    this.#table = table;
+    this.#book = new RuleBook(nodeName);
+  }
+
+  /** The fixed part changed: the next `apply` loads everything. */
+  reconfigure(table: TableOptions): void {
+    if (JSON.stringify(table, bigints) === JSON.stringify(this.#table, bigints)) return;
+    this.#table = table;
+    this.#chains = undefined;
+  }
+
+  /** Rejects when nft refused; then the next call loads the whole table. */
+  async apply(index: ClusterIndex): Promise<void> {
+    const change = this.#book.update(index);
+    if (this.#chains === undefined) return this.#load();
+    const elements = change.add.length + change.remove.length;
+    if (elements === 0) return;
+    const chains = new Set(this.#chains);
+    const text = changeText(this.#table.table, change, chains);
+    try {
+      await this.#run("difference", text, elements);
+      this.#chains = chains;
+    } catch (error) {
+      this.#options.log.warn({ error }, "nft refused a change; loading the whole table");
+      this.#chains = undefined;
+      await this.#load();
+    }
+  }
+
+  /** Loads the fixed part unless a table of this name is there. */
+  async applyIfAbsent(): Promise<void> {
+    const { table } = this.#table;
+    const isThere = await runNft(this.#options.nft, `list chain inet ${table} services\n`).then(
+      () => true,
+      () => false,
+    );
+    if (!isThere) await this.#load();
+  }
+
+  async remove(): Promise<void> {
+    const { table } = this.#table;
+    await runNft(this.#options.nft, `add table inet ${table}\ndelete table inet ${table}\n`);
+    this.#chains = undefined;
+  }
+
+  async #load(): Promise<void> {
+    const elements = this.#book.elements();
+    const { text, chains } = tableText(this.#table, elements);
+    await this.#run("whole", text, elements.length);
+    this.#chains = chains;
+  }
+
+  async #run(kind: AppliedRules["kind"], text: string, elements: number): Promise<void> {
+    const start = this.#options.clock.monotonicMs();
+    await runNft(this.#options.nft, text);
+    this.#options.onApplied({ kind, elements, durationMs: this.#options.clock.monotonicMs() - start });
+  }
+}
+
+function bigints(_key: string, value: unknown): unknown {
+  return typeof value === "bigint" ? value.toString() : value;
+}
