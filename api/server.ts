@@ -8,6 +8,7 @@ import { openWatchCache } from "./cache/store-cache.ts";
 import type { WatchCacheLimits } from "./cache/watch-cache.ts";
 import type { Store } from "./store/store.ts";
 import type { Context } from "./verbs/context.ts";
+import { EventLeases } from "./verbs/event-leases.ts";
 import { indexFunctions } from "./verbs/indexes.ts";
 import { type Verbs, verbsOf } from "./verbs/verbs.ts";
 
@@ -44,7 +45,16 @@ export async function openApi(options: ApiOptions): Promise<Api> {
     random,
     ...(options.ranges === undefined ? {} : { ranges: options.ranges }),
   });
-  const context: Context = { store, cache, clock, random, log, allocator, sharedStore: options.sharedStore === true };
+  const context: Context = {
+    store,
+    cache,
+    clock,
+    random,
+    log,
+    allocator,
+    eventLeases: new EventLeases(store, clock),
+    sharedStore: options.sharedStore === true,
+  };
   const verbs = verbsOf(context);
   await bootstrap(context, verbs);
   return { verbs, context, [Symbol.asyncDispose]: () => cache[Symbol.asyncDispose]() };

@@ -4,6 +4,7 @@ import { gzip } from "node:zlib";
 import { stringify } from "yaml";
 import type { Status } from "../kinds/generated/types.ts";
 import { ApiError } from "../kinds/status.ts";
+import { storeRefusal } from "../verbs/commit.ts";
 import { type Exchange, header, type RawResponse } from "./exchange.ts";
 import { isTrue } from "./request-info.ts";
 
@@ -62,7 +63,8 @@ export async function sendError(exchange: Exchange, error: unknown): Promise<num
 }
 
 export function asApiError(error: unknown): ApiError {
-  if (error instanceof ApiError) return error;
+  const refusal = storeRefusal(error);
+  if (refusal instanceof ApiError) return refusal;
   return new ApiError("InternalError", "Internal error occurred: see the server's log", { cause: error });
 }
 

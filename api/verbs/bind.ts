@@ -8,12 +8,14 @@ import { pods } from "../kinds/generated/resources.ts";
 import type { Pod, PodCondition } from "../kinds/generated/types.ts";
 import type { ApiError } from "../kinds/status.ts";
 import { storeKey } from "../store/keys.ts";
-import { encodeObject } from "./commit.ts";
+import { commitTransaction, encodeObject } from "./commit.ts";
 import type { Context } from "./context.ts";
 import { changedMeanwhile, conflict, notFound } from "./refusals.ts";
 
 /** etcd's default limit is 128 operations per transaction. */
 const bindsPerCommitMax = 100;
+/** etcd takes requests of 1.5 MiB. */
+const commitBytesMax = 1_000_000;
 const triesMax = 12;
 
 /** One outcome per bind, in order: undefined, or why it was refused. All are durable and visible when this resolves. */
@@ -45,9 +47,14 @@ async function bindChunk(context: Context, batch: Batch, chunk: readonly number[
   for (let tries = 0; tries < triesMax; tries++) {
     const planned = planChunk(context, batch, chunk, nowMs);
     if (planned.length === 0 || batch.options.dryRun === true) return 0;
-    const result = await context.store.commit({
+    if (planned.length > 1 && sum(planned.map(({ value }) => value.byteLength)) > commitBytesMax) {
+      const half = Math.ceil(chunk.length / 2);
+      const parts = [chunk.slice(0, half), chunk.slice(half)].map((part) => bindChunk(context, batch, part));
+      return Math.max(...(await Promise.all(parts)));
+    }
+    const result = await commitTransaction(context, {
       compares: planned.map(({ key, live }) => ({ key, modRevision: live.revision })),
-      operations: planned.map(({ key, object }) => ({ type: "put", key, value: encodeObject(object) })),
+      operations: planned.map(({ key, value }) => ({ type: "put", key, value })),
     });
     if (result.committed) return result.revision;
     // One pod has changed: look at all of them anew and leave out those that cannot be bound any more.
@@ -60,7 +67,7 @@ async function bindChunk(context: Context, batch: Batch, chunk: readonly number[
 interface Planned {
   readonly key: string;
   readonly live: CachedItem<Pod>;
-  readonly object: Pod;
+  readonly value: Uint8Array;
 }
 
 function planChunk(context: Context, batch: Batch, chunk: readonly number[], nowMs: number): readonly Planned[] {
@@ -76,7 +83,7 @@ function planChunk(context: Context, batch: Batch, chunk: readonly number[], now
     batch.outcomes[i] = refusal;
     if (refusal !== undefined || live === undefined) continue;
     taken.set(key, bind.node);
-    planned.push({ key: storeKey(pods, key), live, object: bound(live.object, bind.node, nowMs) });
+    planned.push({ key: storeKey(pods, key), live, value: encodeObject(bound(live.object, bind.node, nowMs)) });
   }
   return planned;
 }
@@ -105,4 +112,8 @@ function bound(pod: Pod, nodeName: string, nowMs: number): Pod {
     spec: { containers: [], ...pod.spec, nodeName },
     status: { ...pod.status, conditions: setCondition<PodCondition>(pod.status?.conditions, scheduled, nowMs) },
   };
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, number) => total + number, 0);
 }

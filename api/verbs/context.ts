@@ -7,6 +7,7 @@ import type { User } from "../authentication/user.ts";
 import type { WatchCache } from "../cache/watch-cache.ts";
 import type { Kind } from "../kinds/kind.ts";
 import type { Store } from "../store/store.ts";
+import type { EventLeases } from "./event-leases.ts";
 
 export interface Context {
   readonly store: Store;
@@ -15,6 +16,7 @@ export interface Context {
   readonly random: Random;
   readonly log: Logger;
   readonly allocator: AddressAllocator;
+  readonly eventLeases: EventLeases;
   /** Other servers write to the same store: reads that must be the newest ask it for its revision first. */
   readonly sharedStore: boolean;
 }
