@@ -36,9 +36,18 @@ test("create hangs events on leases, and update keeps them there", async () => {
   assert.deepEqual(leases, [true, true]);
 });
 
-test("bindPods binds thousands in one call, and large ones in commits that fit", async () => {
-  await using opened = await openTestApi();
-  const client = inProcessClient({ verbs: opened.api.verbs, user });
+test("bindPods binds many pods in few commits, none larger than a store takes", async () => {
+  const commits: number[] = [];
+  class Recording extends MemoryStore {
+    override commit(transaction: Transaction) {
+      const bytes = transaction.operations.map((o) => (o.type === "put" ? o.value.byteLength : 0));
+      commits.push(bytes.reduce((total, n) => total + n, 0));
+      return super.commit(transaction);
+    }
+  }
+  await using store = new Recording({ clock: realClock });
+  await using api = await openApi({ store, clock: realClock, random: seededRandom(1), log: silentLogger });
+  const client = inProcessClient({ verbs: api.verbs, user });
   const names = Array.from({ length: 250 }, (_, i) => `p${i}`);
   const made = await Promise.all(
     names.map((name) =>
@@ -54,7 +63,9 @@ test("bindPods binds thousands in one call, and large ones in commits that fit",
     uid: pod.metadata?.uid ?? "",
     node: `n${i % 3}`,
   }));
+  commits.length = 0;
   assert.deepEqual([...new Set(await client.bind(binds))], [undefined]);
+  assert.deepEqual([commits.length < 20, commits.every((bytes) => bytes < 1_400_000)], [true, true]);
   const bound = await client.list(pods, { fieldSelector: "spec.nodeName=n0" });
   assert.equal(bound.items.length, 84);
 });
