@@ -68,7 +68,7 @@ export function apiMetrics(registry: Registry, sizes: ApiSizes): ApiMetrics {
   };
 }
 
-export function isLongRunning(attributes: Attributes): boolean {
+function isLongRunning(attributes: Attributes): boolean {
   if (attributes.type === "path") return attributes.path.startsWith("/naru/v1/nodes/");
   return attributes.verb === "watch" || ["exec", "attach", "portforward", "log"].includes(attributes.subresource);
 }

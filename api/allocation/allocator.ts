@@ -14,7 +14,7 @@ export interface AllocationRanges {
   readonly nodePortLast: number;
 }
 
-export const defaultRanges: AllocationRanges = { clusterIpPrefix: "10.96", nodePortFirst: 30000, nodePortLast: 32767 };
+const defaultRanges: AllocationRanges = { clusterIpPrefix: "10.96", nodePortFirst: 30000, nodePortLast: 32767 };
 
 /** Addresses of the range that have an owner from the start: the API and DNS. */
 const reservedHosts = [1, 10];

@@ -17,7 +17,7 @@ const idBytes = 5;
 const secretBytes = 24;
 
 /** SHA-256 of a PEM certificate's DER form, in hexadecimal: what a token carries of the authority. */
-export function fingerprint(certificatePem: string): string {
+function fingerprint(certificatePem: string): string {
   const base64 = certificatePem.replaceAll(/-----[A-Z ]+-----|\s/g, "");
   return createHash("sha256").update(Buffer.from(base64, "base64")).digest("hex");
 }

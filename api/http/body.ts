@@ -5,7 +5,7 @@ import { builtinSchemas } from "../kinds/schema/schema.ts";
 import { ApiError } from "../kinds/status.ts";
 import { type Exchange, header } from "./exchange.ts";
 
-export const bodyBytesMax = 3 * 1024 * 1024;
+const bodyBytesMax = 3 * 1024 * 1024;
 const yamlAliasesMax = 100;
 
 /** The media type in lower case, without parameters. */
@@ -32,7 +32,7 @@ function typeOfGvk(apiVersion: string, kind: string): string | undefined {
   return Object.keys(builtinSchemas).find((name) => builtinSchemas[name]?.gvk?.includes(gvk));
 }
 
-export async function readBytes(exchange: Pick<Exchange, "request">, bytesMax = bodyBytesMax): Promise<Buffer> {
+async function readBytes(exchange: Pick<Exchange, "request">, bytesMax = bodyBytesMax): Promise<Buffer> {
   const announced = Number(header(exchange, "content-length") ?? 0);
   if (announced > bytesMax) throw tooLarge(bytesMax);
   const chunks: Buffer[] = [];

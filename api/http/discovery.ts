@@ -5,7 +5,7 @@ import { apiVersionOf } from "../kinds/resource.ts";
 import type { JsonObject } from "../kinds/schema/schema.ts";
 
 /** Subresources that the server answers; the facts name a few more. */
-export const servedSubresources: readonly string[] = [
+const servedSubresources: readonly string[] = [
   "attach",
   "binding",
   "eviction",

@@ -91,7 +91,7 @@ export function writeOptions(exchange: Exchange): WriteOptions {
   };
 }
 
-export async function deleteOptions(exchange: Exchange): Promise<DeleteOptions> {
+async function deleteOptions(exchange: Exchange): Promise<DeleteOptions> {
   const body = await readBody(exchange);
   const { query } = exchange;
   const grace = query.get("gracePeriodSeconds");

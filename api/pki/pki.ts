@@ -95,7 +95,7 @@ export function validity(nowMs: number): { readonly notBeforeMs: number; readonl
 }
 
 /** Whether a certificate should be replaced now. */
-export function isNearEnd(certificatePem: string, nowMs: number): boolean {
+function isNearEnd(certificatePem: string, nowMs: number): boolean {
   const { notAfterMs, notBeforeMs } = describeCertificate(certificatePem);
   return nowMs < notBeforeMs || notAfterMs - nowMs < Math.min(renewDays * dayMs, (notAfterMs - notBeforeMs) / 3);
 }

@@ -189,7 +189,7 @@ function finalizerErrors(object: KubeObject, live: KubeObject): readonly FieldEr
 }
 
 /** As the store holds it. */
-export function withoutVersion(object: KubeObject): KubeObject {
+function withoutVersion(object: KubeObject): KubeObject {
   const { resourceVersion: _, ...metadata } = object.metadata ?? {};
   return { ...object, metadata };
 }

@@ -5,8 +5,8 @@ import type { DeleteOptions, Namespace, Pod } from "../kinds/generated/types.ts"
 import type { KubeObject } from "../kinds/resource.ts";
 import { ApiError } from "../kinds/status.ts";
 
-export const orphanFinalizer = "orphan";
-export const foregroundFinalizer = "foregroundDeletion";
+const orphanFinalizer = "orphan";
+const foregroundFinalizer = "foregroundDeletion";
 const defaultGraceSeconds = 30;
 
 export type Deletion =

@@ -65,7 +65,7 @@ test("bindPods binds many pods in few commits, none larger than a store takes", 
   }));
   commits.length = 0;
   assert.deepEqual([...new Set(await client.bind(binds))], [undefined]);
-  assert.deepEqual([commits.length < 20, commits.every((bytes) => bytes < 1_400_000)], [true, true]);
+  assert.deepEqual([commits.length <= 32, commits.every((bytes) => bytes < 1_400_000)], [true, true]);
   const bound = await client.list(pods, { fieldSelector: "spec.nodeName=n0" });
   assert.equal(bound.items.length, 84);
 });
