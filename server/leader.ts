@@ -15,7 +15,10 @@ export interface LeaderOptions {
   readonly shared: boolean;
 }
 
-export async function runAsLeader(options: LeaderOptions, start: () => Promise<AsyncDisposable>): Promise<AsyncDisposable> {
+export async function runAsLeader(
+  options: LeaderOptions,
+  start: () => Promise<AsyncDisposable>,
+): Promise<AsyncDisposable> {
   if (!options.shared) return start();
   const { client, clock, log } = options;
   const stop = new AbortController();

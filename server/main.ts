@@ -3,7 +3,8 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { pino } from "pino";
 import { Registry } from "prom-client";
-import type { User } from "../api/authentication/user.ts";
+import { componentUser } from "../api/authentication/user.ts";
+import { advertise } from "../api/bootstrap.ts";
 import { serveHttps } from "../api/http/serve.ts";
 import { kubeconfig } from "../api/pki/kubeconfig.ts";
 import { openPki, writeSecret } from "../api/pki/pki.ts";
@@ -45,29 +46,40 @@ export interface ServerOptions {
   readonly logLevel: string;
 }
 
+const renewMs = 24 * 3600 * 1000;
+
 /** Runs until the signal is aborted. Prints "ready" facts as lines on standard output. */
 export async function runServer(options: ServerOptions, signal: AbortSignal): Promise<void> {
   const log: Logger = pino({ level: options.logLevel, base: { component: "server" } }, pino.destination(2));
   const base = { clock: realClock, random: realRandom(), log };
   const { clock } = base;
   await mkdir(options.dataDir, { recursive: true, mode: 0o700 });
-  const pki = await openPki({ folder: join(options.dataDir, "pki"), hosts: [options.advertise, ...options.hosts], clock });
+  const pkiOptions = {
+    folder: join(options.dataDir, "pki"),
+    hosts: [options.advertise, ...options.hosts],
+    clock,
+  };
+  const pki = await openPki(pkiOptions);
   await using stack = new AsyncDisposableStack();
   const store = stack.use(await openStore(options.storeUrl, base));
   const sharedStore = options.storeUrl.startsWith("etcd:");
   const api = stack.use(await openApi({ ...base, store, sharedStore }));
   const registry = new Registry();
   processMetrics(registry);
-  const as = (name: string) => inProcessClient({ verbs: api.verbs, user: component(name) });
+  const as = (name: string) => inProcessClient({ verbs: api.verbs, user: componentUser(name) });
   const sessions = stack.use(
     await openSessions({
       ...base,
-      client: as("system:node-sessions"),
+      client: as("node-sessions"),
       registry,
       flags: { heartbeatMs: options.heartbeatMs, notReadyAfterMs: options.notReadyAfterMs },
     }),
   );
-  const tls = { authorityPem: pki.authority.certificatePem, certificatePem: pki.server.certificatePem, keyPem: pki.server.keyPem };
+  const tls = {
+    authorityPem: pki.authority.certificatePem,
+    certificatePem: pki.server.certificatePem,
+    keyPem: pki.server.keyPem,
+  };
   stack.use(await openNodeServer({ host: sessions, address: options.address, port: options.nodePort, ...tls, log }));
   const door = stack.use(
     await serveHttps(api, {
@@ -81,35 +93,61 @@ export async function runServer(options: ServerOptions, signal: AbortSignal): Pr
     }),
   );
 
+  await advertise(api, { addresses: [options.advertise], port: door.port });
+  const renewal = setInterval(() => {
+    openPki(pkiOptions).then(
+      ({ server }) => door.renew(server),
+      (error: unknown) => log.error({ error }, "certificates not renewed"),
+    );
+  }, renewMs);
+  stack.defer(() => clearInterval(renewal));
+
   // Controllers and scheduler act once in a cluster, however many servers share its store.
   stack.use(
-    await runAsLeader({ ...base, client: as("system:leader-election"), shared: sharedStore }, async () => {
+    await runAsLeader({ ...base, client: as("leader-election"), shared: sharedStore }, async () => {
       const running = new AsyncDisposableStack();
       const onPass = controllerMetrics(registry);
-      const controllers = as("system:controllers");
-      const controllerRecorder = running.use(createRecorder({ ...base, client: controllers, component: "naru-controllers" }));
-      running.use(
-        await startControllers({ ...base, client: controllers, recorder: controllerRecorder, evictAfterMs: options.evictAfterMs, clusterCidr: options.clusterCidr, onPass }),
+      const controllers = as("controllers");
+      const controllerRecorder = running.use(
+        createRecorder({ ...base, client: controllers, component: "naru-controllers" }),
       );
-      const scheduling = as("system:scheduler");
+      running.use(
+        await startControllers({
+          ...base,
+          client: controllers,
+          recorder: controllerRecorder,
+          evictAfterMs: options.evictAfterMs,
+          clusterCidr: options.clusterCidr,
+          onPass,
+        }),
+      );
+      const scheduling = as("scheduler");
       const recorder = running.use(createRecorder({ ...base, client: scheduling, component: "default-scheduler" }));
       const metrics = createSchedulerMetrics(registry);
-      running.use(startScheduler({ ...base, client: scheduling, recorder, metrics, profile: defaultProfile, schedulerName: "default-scheduler" }));
+      running.use(
+        startScheduler({
+          ...base,
+          client: scheduling,
+          recorder,
+          metrics,
+          profile: defaultProfile,
+          schedulerName: "default-scheduler",
+        }),
+      );
       return running;
     }),
   );
 
   const url = `https://${options.advertise}:${door.port}`;
   const kubeconfigPath = join(options.dataDir, "kubeconfig");
-  await writeSecret(kubeconfigPath, kubeconfig({ server: url, authorityPem: tls.authorityPem, user: "admin", client: pki.admin }));
+  await writeSecret(
+    kubeconfigPath,
+    kubeconfig({ server: url, authorityPem: tls.authorityPem, user: "admin", client: pki.admin }),
+  );
   console.log(`server: ${url}\nkubeconfig: ${kubeconfigPath}\nserver ready`);
   await new Promise<void>((resolve) => {
     if (signal.aborted) resolve();
     signal.addEventListener("abort", () => resolve(), { once: true });
   });
   log.info({}, "server stops");
-}
-
-function component(name: string): User {
-  return { name, groups: ["system:masters"] };
 }

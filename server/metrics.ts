@@ -9,7 +9,9 @@ export function processMetrics(register: Registry): void {
   for (const name of misnamed) register.removeSingleMetric(name);
 }
 
-export function controllerMetrics(registry: Registry): (controller: string, pass: { readonly durationMs: number; readonly failed: boolean }) => void {
+export function controllerMetrics(
+  registry: Registry,
+): (controller: string, pass: { readonly durationMs: number; readonly failed: boolean }) => void {
   const registers = [registry];
   const duration = new Histogram({
     name: "naru_controller_reconcile_duration_seconds",
