@@ -1,4 +1,5 @@
 // Links, addresses, routes and neighbours as netlink messages (rtnetlink(7), and the kernel's include/uapi/linux headers).
+import { createHash } from "node:crypto";
 import { type Address, addressBytes, addressFromBytes, type Range } from "./addresses.ts";
 import { type Answer, attribute, attributesOf, message, type NetlinkStep } from "./netlink.ts";
 
@@ -61,12 +62,14 @@ export interface VethOptions {
   readonly peer: { readonly name: string; readonly mac?: Buffer };
 }
 
-/** Both ends, up; the peer goes to the namespace whose descriptor the launcher writes at the message's end. */
+/** This end up, its peer not yet: the kernel opens only ends that have found each other. The peer goes to the namespace whose descriptor the launcher writes at the message's end. */
 export function createVeth(options: VethOptions): Buffer {
   const { name, masterIndex, mtu, peer } = options;
+  // The kernel takes the peer's index only when this end's is given too; large ones are free, it counts up from one itself.
+  const index = 0x1000_0000 + (createHash("sha256").update(name).digest().readUInt32LE() >>> 4);
   const queues = [attribute(link.txQueues, 1), attribute(link.rxQueues, 1)];
   const peerEnd = Buffer.concat([
-    linkHeader({ index: podLinkIndex, up: true }),
+    linkHeader({ index: podLinkIndex }),
     attribute(link.name, peer.name),
     ...(peer.mac === undefined ? [] : [attribute(link.address, peer.mac)]),
     attribute(link.mtu, mtu),
@@ -74,13 +77,14 @@ export function createVeth(options: VethOptions): Buffer {
     attribute(link.netnsFd, 0),
   ]);
   const data = attribute(2, [attribute(1, peerEnd)]);
-  return newLink([
+  const own = [
     attribute(link.name, name),
     attribute(link.mtu, mtu),
     attribute(link.master, masterIndex),
     ...queues,
     attribute(link.info, [attribute(1, "veth"), data]),
-  ]);
+  ];
+  return newLink(own, index);
 }
 
 export interface VxlanOptions {
@@ -258,8 +262,8 @@ export function readNeighbour({ body }: Answer): Neighbour | undefined {
   return body.readUInt8(0) === families.bridge ? { index, mac, forward: address } : { index, mac, address };
 }
 
-function newLink(attributes: readonly Buffer[]): Buffer {
-  return message(type.newLink, flag.request | flag.create | flag.exclusive, linkHeader({ up: true }), attributes);
+function newLink(attributes: readonly Buffer[], index = 0): Buffer {
+  return message(type.newLink, flag.request | flag.create | flag.exclusive, linkHeader({ index, up: true }), attributes);
 }
 
 function kind(name: string): Buffer {

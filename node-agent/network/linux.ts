@@ -13,9 +13,9 @@ import { type Launcher, perform } from "./netlink.ts";
 import type { ClusterNetworkState, Network, PodNetwork } from "./network.ts";
 import type { TableOptions } from "./nft-text.ts";
 import { bridgeNameOf, ensureNodeLinks, type NodeLinksState, removeNodeLinks } from "./node-links.ts";
-import { type Backend, noPeers, type PeerEntries, type PeerNode, peerSteps, planPeers, readPeers } from "./peers.ts";
+import { type Backend, type PeerEntries, type PeerNode, peerSteps, planPeers, readPeers } from "./peers.ts";
 import { PodLinks } from "./pod-links.ts";
-import { type AppliedRules, ServiceTable } from "./service-table.ts";
+import { type AppliedRules, removeTable, ServiceTable } from "./service-table.ts";
 
 export interface LinuxNetworkOptions {
   readonly launcher: Launcher;
@@ -170,13 +170,9 @@ class OpenNetwork implements LinuxNetwork {
     await this.#inTurn(async () => {
       const { launcher, stateDir } = this.#options;
       await this.#dns.close();
-      await this.#ready?.pods.deleteAll();
-      const ready = this.#ready;
-      if (ready !== undefined) {
-        await perform(launcher, peerSteps(ready.peers, noPeers));
-        await ready.table.remove();
-      }
+      // Also what an earlier agent made and this one never set up.
       await removeNodeLinks({ launcher, stateDir, prefix: this.#settings.prefix });
+      await removeTable(this.#options.nft, this.#settings.prefix);
       this.#ready = undefined;
       this.#setUpKey = "";
     });

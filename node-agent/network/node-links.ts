@@ -8,6 +8,7 @@ import {
   createVxlan,
   deleteAddress,
   deleteLink,
+  deleteLinks,
   type LinkAddress,
   type LinkState,
   listAddresses,
@@ -17,7 +18,7 @@ import {
   setLink,
 } from "./links.ts";
 import { errno, type Launcher, type NetlinkStep, perform } from "./netlink.ts";
-import { type Backend, type Underlay, vxlanMac } from "./peers.ts";
+import { type Backend, noPeers, peerSteps, readPeers, type Underlay, vxlanMac } from "./peers.ts";
 import { Sysctls } from "./sysctls.ts";
 
 export interface NodeLinksOptions {
@@ -118,15 +119,22 @@ export async function ensureNodeLinks(options: NodeLinksOptions, ranges: NodeRan
   };
 }
 
-/** Silent about what is not there. */
+/** Bridge, vxlan, the pods' links, the routes: everything of this prefix, whoever made it. Silent about what is not there. */
 export async function removeNodeLinks(
   options: Pick<NodeLinksOptions, "launcher" | "prefix" | "stateDir">,
 ): Promise<void> {
-  const names = [vxlanNameOf(options.prefix), bridgeNameOf(options.prefix)];
-  await perform(
-    options.launcher,
-    names.map((name) => ({ what: `delete link ${name}`, message: deleteLink(name), accept: [errno.ENODEV] })),
-  );
+  const { launcher } = options;
+  const { links } = await observe(launcher);
+  const indexOf = (name: string) => links.find((one) => one.name === name)?.index;
+  const bridgeIndex = indexOf(bridgeNameOf(options.prefix));
+  if (bridgeIndex !== undefined) {
+    const peers = await readPeers(launcher, { bridgeIndex, vxlanIndex: indexOf(vxlanNameOf(options.prefix)) });
+    await perform(launcher, peerSteps(peers, noPeers));
+    const pods = links.filter(({ master }) => master === bridgeIndex).map(({ name }) => name);
+    await perform(launcher, deleteLinks(pods));
+  }
+  const own = [vxlanNameOf(options.prefix), bridgeNameOf(options.prefix)];
+  await perform(launcher, deleteLinks(own));
   await new Sysctls(recordPath(options)).restore();
 }
 

@@ -86,16 +86,6 @@ export class PodLinks {
     return [...this.#pods.keys()];
   }
 
-  /** Addresses of linked pods. */
-  addresses(): readonly string[] {
-    return [...this.#pods.values()].flatMap(({ addresses }) => addresses.map(formatAddress));
-  }
-
-  async deleteAll(): Promise<void> {
-    await perform(this.#launcher, deleteLinks([...this.#pods.values()].map(({ linkName }) => linkName)));
-    for (const [uid, record] of [...this.#pods]) this.#forget(uid, record);
-  }
-
   async #attach(uid: string, netns: string): Promise<readonly string[]> {
     const known = this.#pods.get(uid);
     if (known !== undefined) {
@@ -210,6 +200,7 @@ export function attachSteps(options: PodLinksOptions, pod: Attachment): readonly
   return [
     { what: "create link", message: createVeth(veth), lastIsFdOf: netns },
     { what: "set lo up", message: setLink(1, { up: true }), netns },
+    { what: "set eth0 up", message: setLink(podLinkIndex, { up: true }), netns },
     ...addresses.flatMap((address) => addressSteps(address, options.podRanges, netns)),
     // Last: a link with an alias is a finished one.
     { what: "set link's alias", message: setLink(linkName, { alias }) },

@@ -68,12 +68,6 @@ export class ServiceTable {
     if (!isThere) await this.#load();
   }
 
-  async remove(): Promise<void> {
-    const { table } = this.#table;
-    await runNft(this.#options.nft, `add table inet ${table}\ndelete table inet ${table}\n`);
-    this.#chains = undefined;
-  }
-
   async #load(): Promise<void> {
     const elements = this.#book.elements();
     const { text, chains } = tableText(this.#table, elements);
@@ -86,6 +80,11 @@ export class ServiceTable {
     await runNft(this.#options.nft, text);
     this.#options.onApplied({ kind, elements, durationMs: this.#options.clock.monotonicMs() - start });
   }
+}
+
+/** Silent when there is none. */
+export async function removeTable(nft: string, table: string): Promise<void> {
+  await runNft(nft, `add table inet ${table}\ndelete table inet ${table}\n`);
 }
 
 function bigints(_key: string, value: unknown): unknown {
