@@ -62,6 +62,11 @@ export const commands: readonly CommandEntry[] = [
     load: async () => (await import("./commands/image.ts")).image,
   },
   {
+    name: "store",
+    summary: "Move a cluster's state to another store",
+    load: async () => (await import("./commands/store.ts")).store,
+  },
+  {
     name: "doctor",
     summary: "Tell what this machine lacks and how to get it",
     load: async () => (await import("./commands/doctor.ts")).doctor,
