@@ -11,7 +11,7 @@ import { type MadeVolume, type VolumeContext, VolumeError } from "../volumes/vol
 import { ConfigError } from "./container-env.ts";
 import { fieldValue, resourceValue } from "./field-values.ts";
 import { hostsFile, resolvConf } from "./hostname.ts";
-import type { PodStorage, StorageContext } from "./storage.ts";
+import type { PodStorage, SavedObject, StorageContext } from "./storage.ts";
 import { readTerminationMessage } from "./termination-message.ts";
 import { volumeMounts } from "./volume-mounts.ts";
 
@@ -172,7 +172,7 @@ export async function openDiskStorage({ dataDir, runDir }: DiskStorageOptions): 
       const pods: Pod[] = [];
       for (const uid of await readdir(podsDir)) {
         const text = await readFile(join(podsDir, uid, "pod.json"), "utf8").catch(() => undefined);
-        const pod = text === undefined ? undefined : parsePod(text);
+        const pod = text === undefined ? undefined : parse<Pod>(text);
         if (pod !== undefined && uidOf(pod) === uid) pods.push(pod);
         else
           await unmountBelow(join(memoryRoot, uid)).then(() =>
@@ -180,6 +180,28 @@ export async function openDiskStorage({ dataDir, runDir }: DiskStorageOptions): 
           );
       }
       return pods;
+    },
+
+    saveObject: async (resource, key, object) => {
+      const dir = join(memoryRoot, ".objects", resource);
+      const path = join(dir, checkName(key.replace("/", "_")));
+      if (object === undefined) {
+        await rm(path, { force: true });
+        return;
+      }
+      await mkdir(dir, { recursive: true, mode: 0o700 });
+      await writeFile(`${path}~`, JSON.stringify(object), { mode: 0o600 });
+      await rename(`${path}~`, path);
+    },
+
+    loadObjects: async (resource) => {
+      const dir = join(memoryRoot, ".objects", resource);
+      const objects: SavedObject[] = [];
+      for (const name of await readdir(dir).catch(() => [])) {
+        const object = name.endsWith("~") ? undefined : parse<SavedObject>(await readFile(join(dir, name), "utf8"));
+        if (object !== undefined) objects.push(object);
+      }
+      return objects;
     },
 
     seccompProfile: (name) => {
@@ -217,7 +239,8 @@ function checkName(name: string): string {
   return name;
 }
 
-function parsePod(text: string): Pod | undefined {
+// Written by this agent and renamed into place; only a failing disk leaves less than JSON.
+function parse<T>(text: string): T | undefined {
   try {
     return JSON.parse(text);
   } catch {

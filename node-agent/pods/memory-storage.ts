@@ -2,10 +2,13 @@
 import type { Pod } from "../../api/kinds/generated/types.ts";
 import { volumeTypes } from "../volumes/list.ts";
 import { VolumeError } from "../volumes/volume-type.ts";
-import type { PodStorage, StorageContext } from "./storage.ts";
+import type { PodStorage, SavedObject, StorageContext } from "./storage.ts";
 
-/** `checkpoints` is the simulated disk: hand the same map to the next agent of the node. */
-export function openMemoryStorage(checkpoints: Map<string, Pod> = new Map()): PodStorage {
+/** The maps are the simulated disk: hand the same ones to the next agent of the node. */
+export function openMemoryStorage(
+  checkpoints: Map<string, Pod> = new Map(),
+  objects: Map<string, SavedObject> = new Map(),
+): PodStorage {
   return {
     setUp: async (pod, context) => checkVolumes(pod, context),
     refresh: async () => {},
@@ -21,6 +24,12 @@ export function openMemoryStorage(checkpoints: Map<string, Pod> = new Map()): Po
       checkpoints.set(pod.metadata?.uid ?? "", pod);
     },
     loadCheckpoints: async () => [...checkpoints.values()],
+    saveObject: async (resource, key, object) => {
+      if (object === undefined) objects.delete(`${resource}/${key}`);
+      else objects.set(`${resource}/${key}`, object);
+    },
+    loadObjects: async (resource) =>
+      [...objects].flatMap(([key, object]) => (key.startsWith(`${resource}/`) ? [object] : [])),
     seccompProfile: () => ({}),
   };
 }

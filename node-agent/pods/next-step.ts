@@ -35,7 +35,7 @@ export function nextStep(state: PodState, wanted: Wanted, observed: readonly Con
     case "Up":
       return wanted.intent.do === "stop" ? stop(wanted, observed) : run(wanted, observed, nowMs);
     case "Finished":
-      if (wanted.intent.do === "stop" && wanted.intent.then === "gone" && state.leftovers !== "going") {
+      if (wanted.intent.do === "stop" && wanted.intent.leave === "nothing" && state.leftovers !== "going") {
         return { do: "tearDown" };
       }
       return state.leftovers === "here" ? { do: "cleanUp" } : { do: "wait", untilMs: undefined };
@@ -55,7 +55,7 @@ function stop(wanted: Wanted, observed: readonly ContainerRecord[]): Step {
   if (observed.some(isAlive)) {
     return { do: "containers", steps: planStop(observed, wanted.intent.graceMs), untilMs: undefined };
   }
-  if (wanted.intent.then === "gone") return { do: "tearDown" };
+  if (wanted.intent.leave === "nothing") return { do: "tearDown" };
   return { do: "finish", outcome: "Failed", reason: wanted.intent.reason, message: wanted.intent.message };
 }
 

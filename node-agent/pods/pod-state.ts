@@ -105,8 +105,8 @@ export type Intent =
   | {
       readonly do: "stop";
       readonly graceMs: number;
-      /** "gone": leave nothing; "failed": keep logs and exit codes. */
-      readonly then: "gone" | "failed";
+      /** "results": logs and exit codes stay, the pod becomes Failed. */
+      readonly leave: "nothing" | "results";
       readonly reason: string;
       readonly message: string;
     };

@@ -113,7 +113,10 @@ function conditions(input: PodStatusInput, nowMs: number): readonly PodCondition
     { type: "PodScheduled", status: "True" },
   ];
   const ours = drafts.map((draft) => withTime(draft, previous, nowMs));
-  const others = (previous.conditions ?? []).filter(({ type }) => !drafts.some((draft) => draft.type === type));
+  // Conditions of others (readiness gates, the scheduler's) stay as the server has them.
+  const others = (wanted.pod.status?.conditions ?? []).filter(
+    ({ type }) => !drafts.some((draft) => draft.type === type),
+  );
   return [...ours, ...others];
 }
 

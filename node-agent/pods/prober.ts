@@ -22,6 +22,8 @@ export interface ProbeTarget {
   readonly podIp: string;
   /** False for one that an earlier agent started: it is not asked eagerly. */
   readonly fresh: boolean;
+  /** Its startup probe has passed already, or there is none. */
+  readonly started: boolean;
 }
 
 export interface ProbeEvents {
@@ -54,7 +56,7 @@ export function startProbes(target: ProbeTarget, parts: ProbeParts, events: Prob
     begin("readiness", readinessProbe);
     begin("liveness", livenessProbe);
   };
-  if (startupProbe === undefined) beginRest();
+  if (target.started) beginRest();
   else begin("startup", startupProbe, beginRest);
   return () => controller.abort(new Error("probes ended"));
 }

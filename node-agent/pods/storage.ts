@@ -1,5 +1,5 @@
 // What a pod has on its node's disk and in memory: volumes, small files of its own, logs, its checkpoint. Implementations: disk, memory.
-import type { Container, Pod } from "../../api/kinds/generated/types.ts";
+import type { ConfigMap, Container, Node, Pod, Secret } from "../../api/kinds/generated/types.ts";
 import type { Mount } from "../runtime/runtime.ts";
 import type { ConfigLookup } from "./container-env.ts";
 import type { FieldContext } from "./field-values.ts";
@@ -12,6 +12,10 @@ export interface StorageContext {
   /** Lines of resolv.conf as the network gives them. */
   readonly resolvConf: string;
 }
+
+export type SavedResource = "configmaps" | "secrets" | "nodes";
+
+export type SavedObject = ConfigMap | Secret | Node;
 
 export interface ContainerMounts {
   /** Outermost first. */
@@ -47,6 +51,9 @@ export interface PodStorage {
   /** So that an agent restarted while no server can be reached knows its pods. */
   saveCheckpoint(pod: Pod): Promise<void>;
   loadCheckpoints(): Promise<readonly Pod[]>;
+  /** The same for what pods need of the cluster; never on a disk. `object` undefined: it went. */
+  saveObject(resource: SavedResource, key: string, object: SavedObject | undefined): Promise<void>;
+  loadObjects(resource: SavedResource): Promise<readonly SavedObject[]>;
   /** A Localhost seccomp profile; throws when it is not there. */
   seccompProfile(name: string): unknown;
 }

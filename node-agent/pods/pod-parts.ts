@@ -1,0 +1,29 @@
+// What a pod's worker needs of its node; the same on Linux and in the simulator.
+import type { Pod, PodStatus, Service } from "../../api/kinds/generated/types.ts";
+import type { Clock } from "../../lib/clock.ts";
+import type { Logger } from "../../lib/log.ts";
+import type { Images } from "../images/images.ts";
+import type { Network } from "../network/network.ts";
+import type { Runtime } from "../runtime/runtime.ts";
+import type { ConfigLookup } from "./container-env.ts";
+import type { EventRecorder } from "./events.ts";
+import type { NodeFacts } from "./field-values.ts";
+import type { ProbeTransport } from "./probe-transport.ts";
+import type { PodStorage } from "./storage.ts";
+
+export interface PodParts {
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly runtime: Runtime;
+  readonly images: Images;
+  readonly network: Network;
+  readonly storage: PodStorage;
+  readonly transport: ProbeTransport;
+  readonly events: EventRecorder;
+  readonly lookup: ConfigLookup;
+  readonly services: () => readonly Service[];
+  readonly node: NodeFacts & { readonly memoryCapacityBytes: number; readonly clusterDomain: string };
+  readonly onStatus: (pod: Pod, status: PodStatus) => void;
+  /** Nothing of it is left here. */
+  readonly onGone: (pod: Pod) => void;
+}

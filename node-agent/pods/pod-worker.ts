@@ -1,0 +1,381 @@
+// Drives one pod: asks next-step.ts what to do, does it, and asks again after every change. Decides nothing itself.
+
+import type { Pod, PodStatus } from "../../api/kinds/generated/types.ts";
+import { unreachable } from "../../lib/assert.ts";
+import type { Timer } from "../../lib/clock.ts";
+import { containerId } from "./container-labels.ts";
+import { ContainerRuns, type Ground } from "./container-runs.ts";
+import type { FieldContext } from "./field-values.ts";
+import { podDomainName, podHostname } from "./hostname.ts";
+import { deadlineOf, intentOf } from "./intent.ts";
+import { nextStep, type Step } from "./next-step.ts";
+import type { PodParts } from "./pod-parts.ts";
+import { type ContainerRecord, containersOf, isAlive, newContainer, type PodState, type Wanted } from "./pod-state.ts";
+import { podStatus } from "./pod-status.ts";
+import { discard } from "./start-container.ts";
+import { messageOf } from "./start-problem.ts";
+import { StatusReporter } from "./status-reporter.ts";
+import type { StorageContext } from "./storage.ts";
+
+const setUpRetryMsFirst = 500;
+const setUpRetryMsMax = 20_000;
+
+export class PodWorker {
+  readonly #parts: PodParts;
+  readonly #runs: ContainerRuns;
+  readonly #reporter: StatusReporter;
+  /** Ids that the runtime holds for this pod from before. */
+  readonly #oldIds: ReadonlySet<string>;
+  readonly #startedAtMs: number;
+  #pod: Pod;
+  #state: PodState = { phase: "Accepted" };
+  #ground: Ground | undefined;
+  #removed = false;
+  #fenced = false;
+  #timer: Timer | undefined;
+  #asked = false;
+  #closed = false;
+
+  constructor(
+    pod: Pod,
+    parts: PodParts,
+    found: { readonly containers: readonly ContainerRecord[]; readonly ids: ReadonlySet<string> },
+  ) {
+    this.#pod = pod;
+    this.#parts = parts;
+    this.#oldIds = found.ids;
+    const { startTime } = pod.status ?? {};
+    this.#startedAtMs = startTime === undefined ? parts.clock.now() : Date.parse(startTime);
+    this.#runs = new ContainerRuns({
+      parts,
+      pod: () => this.#pod,
+      records: containersOf(pod).map(
+        ({ container, role }) =>
+          found.containers.find(({ name }) => name === container.name) ??
+          newContainer(container.name, role, firstAttempt(pod, container.name)),
+      ),
+      changed: () => this.wake(),
+    });
+    this.#reporter = new StatusReporter(parts.clock, pod.status ?? {}, (status) => parts.onStatus(this.#pod, status));
+    this.#runs.adopt();
+  }
+
+  get pod(): Pod {
+    return this.#pod;
+  }
+
+  get uid(): string {
+    return this.#pod.metadata?.uid ?? "";
+  }
+
+  get state(): PodState {
+    return this.#state;
+  }
+
+  get containers(): readonly ContainerRecord[] {
+    return this.#runs.records;
+  }
+
+  get ips(): readonly string[] {
+    return this.#ground?.ips ?? [];
+  }
+
+  get sandboxNetworkPath(): string | undefined {
+    return this.#ground?.sandbox.networkPath;
+  }
+
+  /** The pod as the server has it now. */
+  update(pod: Pod): void {
+    const before = this.#pod;
+    this.#pod = pod;
+    this.#removed = false;
+    const meta = (of: Pod) => JSON.stringify([of.metadata?.labels, of.metadata?.annotations]);
+    if (this.#state.phase === "Up" && meta(before) !== meta(pod)) this.sourcesChanged();
+    if (
+      JSON.stringify(before.spec) !== JSON.stringify(pod.spec) ||
+      before.metadata?.deletionTimestamp !== pod.metadata?.deletionTimestamp
+    ) {
+      this.#save();
+    }
+    this.wake();
+  }
+
+  /** The server has it no more. */
+  remove(): void {
+    this.#removed = true;
+    this.wake();
+  }
+
+  /** It must not run unseen any longer: see fence.ts. */
+  fence(): void {
+    this.#fenced = true;
+    this.wake();
+  }
+
+  /** A ConfigMap or Secret that it uses is another one now. */
+  sourcesChanged(): void {
+    this.#runs.retryConfig();
+    if (this.#state.phase === "SetUpFailed") this.#state = { ...this.#state, retryAtMs: 0 };
+    if (this.#ground !== undefined && this.#state.phase === "Up") {
+      this.#parts.storage
+        .refresh(this.#pod, this.#storageContext(this.#fields(this.#ground.ips)))
+        .catch((error) => this.#event("Warning", "FailedMount", messageOf(error)));
+    }
+    this.wake();
+  }
+
+  /** Asks for a pass soon; many asks in one go make one pass. */
+  wake(): void {
+    if (this.#asked || this.#closed) return;
+    this.#asked = true;
+    queueMicrotask(() => {
+      this.#asked = false;
+      if (!this.#closed) this.#pass();
+    });
+  }
+
+  /** Looks away and leaves everything running. */
+  close(): void {
+    this.#closed = true;
+    this.#timer?.cancel();
+    this.#reporter.close();
+    this.#runs.close();
+  }
+
+  #pass(): void {
+    const { clock } = this.#parts;
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    for (;;) {
+      const nowMs = clock.now();
+      const step = nextStep(this.#state, this.#wanted(nowMs), this.#runs.records, nowMs);
+      if (!this.#apply(step)) break;
+    }
+    if (!this.#closed) this.#report();
+  }
+
+  // True when the next step can be asked for at once.
+  #apply(step: Step): boolean {
+    switch (step.do) {
+      case "wait":
+        this.#wakeAt(step.untilMs);
+        return false;
+      case "setUp":
+        this.#setUp();
+        return false;
+      case "containers":
+        for (const each of step.steps) this.#runs.apply(each, this.#ground);
+        this.#wakeAt(step.untilMs);
+        return false;
+      case "finish":
+        this.#state = { ...step, phase: "Finished", leftovers: "here" };
+        return true;
+      case "cleanUp":
+        this.#cleanUp();
+        return false;
+      case "tearDown":
+        this.#tearDown();
+        return false;
+      case "forget":
+        this.close();
+        this.#parts.onGone(this.#pod);
+        return false;
+      default:
+        return unreachable(step);
+    }
+  }
+
+  #setUp(): void {
+    const failures = this.#state.phase === "SetUpFailed" ? this.#state.failures : 0;
+    this.#state = { phase: "SettingUp" };
+    this.#makeGround().then(
+      (ground) => {
+        if (this.#closed) return;
+        this.#ground = ground;
+        this.#state = { phase: "Up" };
+        this.#runs.watch(ground);
+        this.wake();
+      },
+      (error) => {
+        if (this.#closed) return;
+        const message = messageOf(error);
+        this.#event("Warning", this.#failedPart, message);
+        this.#parts.log.warn({ pod: this.uid, error: message }, "could not set up a pod yet");
+        const delayMs = Math.min(setUpRetryMsMax, setUpRetryMsFirst * 2 ** failures);
+        this.#state = {
+          phase: "SetUpFailed",
+          message,
+          failures: failures + 1,
+          retryAtMs: this.#parts.clock.now() + delayMs,
+        };
+        this.wake();
+      },
+    );
+  }
+
+  #failedPart = "FailedCreatePodSandBox";
+
+  async #makeGround(): Promise<Ground> {
+    const { runtime, network, storage, node } = this.#parts;
+    const pod = this.#pod;
+    const hostNetwork = pod.spec?.hostNetwork === true;
+    this.#failedPart = "FailedCreatePodSandBox";
+    await storage.saveCheckpoint(pod);
+    const sysctls = Object.fromEntries(
+      (pod.spec?.securityContext?.sysctls ?? []).map(({ name, value }) => [name, value]),
+    );
+    const sandbox = await runtime.createSandbox(this.uid, {
+      hostname: podHostname(pod, node.nodeName),
+      hostNetwork,
+      sysctls,
+    });
+    const { ips } = hostNetwork ? { ips: [node.nodeIp] } : await network.attachPod(this.uid, sandbox.networkPath);
+    const fields = this.#fields(ips);
+    this.#failedPart = "FailedMount";
+    await storage.setUp(pod, this.#storageContext(fields));
+    return { sandbox, ips, fields };
+  }
+
+  #cleanUp(): void {
+    if (this.#state.phase !== "Finished") return;
+    const state = this.#state;
+    this.#state = { ...state, leftovers: "going" };
+    this.#removeGround().then(
+      () => {
+        if (this.#state.phase === "Finished") this.#state = { ...this.#state, leftovers: "gone" };
+        this.wake();
+      },
+      (error) => {
+        this.#parts.log.warn({ pod: this.uid, error: messageOf(error) }, "could not clean up after a pod yet");
+        this.#parts.clock.after(setUpRetryMsMax, () => {
+          if (this.#state.phase === "Finished") this.#state = { ...this.#state, leftovers: "here" };
+          this.wake();
+        });
+      },
+    );
+  }
+
+  #tearDown(): void {
+    const failures = this.#state.phase === "TearDownFailed" ? this.#state.failures : 0;
+    this.#state = { phase: "TearingDown" };
+    this.#removeAll().then(
+      () => {
+        this.#state = { phase: "Gone" };
+        this.wake();
+      },
+      (error) => {
+        const message = messageOf(error);
+        this.#event("Warning", "FailedKillPod", `error killing pod: ${message}`);
+        const delayMs = Math.min(setUpRetryMsMax, setUpRetryMsFirst * 2 ** failures);
+        this.#state = { phase: "TearDownFailed", failures: failures + 1, retryAtMs: this.#parts.clock.now() + delayMs };
+        this.wake();
+      },
+    );
+  }
+
+  async #removeGround(): Promise<void> {
+    const { runtime, network, storage } = this.#parts;
+    await network.detachPod(this.uid);
+    await runtime.removeSandbox(this.uid);
+    await storage.removeVolumes(this.uid);
+    this.#ground = undefined;
+  }
+
+  async #removeAll(): Promise<void> {
+    const { runtime, images, storage } = this.#parts;
+    const ids = new Set(this.#oldIds);
+    for (const { name, attempt } of this.#runs.records) {
+      ids.add(containerId(this.uid, name, attempt));
+      if (attempt > 0) ids.add(containerId(this.uid, name, attempt - 1));
+    }
+    await Promise.all([...ids].map((id) => runtime.remove(id).then(() => images.removeLayer(id))));
+    await this.#removeGround();
+    await storage.remove(this.#pod);
+  }
+
+  #report(): void {
+    // An adopted pod is known to the server; it would only see its address come and go.
+    const adopted = this.#ground === undefined && this.#runs.records.some(isAlive);
+    if (adopted && this.#state.phase !== "Finished") return;
+    if (this.#state.phase === "TearingDown" || this.#state.phase === "Gone") return;
+    const nowMs = this.#parts.clock.now();
+    const status = podStatus(
+      {
+        state: this.#state,
+        wanted: this.#wanted(nowMs),
+        containers: this.#runs.records,
+        ips: this.#ground?.ips ?? (this.#pod.status?.podIPs ?? []).map(({ ip }) => ip),
+        hostIp: this.#parts.node.nodeIp,
+        previous: this.#reporter.last,
+        startedAtMs: this.#startedAtMs,
+        imageOf: (record) => ({ name: "", pinned: record.imageId }),
+      },
+      nowMs,
+    );
+    this.#reporter.offer(status, { ending: this.#wanted(nowMs).intent.do === "stop" });
+  }
+
+  #wanted(nowMs: number): Wanted {
+    const input = { pod: this.#pod, removed: this.#removed, fenced: this.#fenced, startedAtMs: this.#startedAtMs };
+    return { pod: this.#pod, intent: intentOf(input, nowMs) };
+  }
+
+  #wakeAt(untilMs: number | undefined): void {
+    const nowMs = this.#parts.clock.now();
+    const deadlineMs = this.#state.phase === "Up" ? deadlineOf(this.#pod, this.#startedAtMs) : undefined;
+    const times = [untilMs, deadlineMs].filter((time) => time !== undefined && time > nowMs) as number[];
+    if (times.length === 0) return;
+    this.#timer?.cancel();
+    // Timers of Node.js hold at most 2^31 ms.
+    this.#timer = this.#parts.clock.after(Math.min(2 ** 31 - 1, Math.min(...times) - nowMs), () => this.wake());
+  }
+
+  #fields(ips: readonly string[]): FieldContext {
+    return { pod: this.#pod, podIps: ips, node: this.#parts.node };
+  }
+
+  #storageContext(fields: FieldContext): StorageContext {
+    const { network, node, lookup } = this.#parts;
+    const hostname = podHostname(this.#pod, node.nodeName);
+    return {
+      fields,
+      lookup,
+      hostname,
+      domainName: podDomainName(this.#pod, hostname, node.clusterDomain),
+      resolvConf: network.resolvConf(this.#pod.metadata?.namespace ?? "default"),
+    };
+  }
+
+  #save(): void {
+    if (this.#state.phase !== "Up" && this.#state.phase !== "Finished") return;
+    this.#parts.storage
+      .saveCheckpoint(this.#pod)
+      .catch((error) => this.#parts.log.warn({ pod: this.uid, error: messageOf(error) }, "could not note a pod"));
+  }
+
+  #event(type: "Normal" | "Warning", reason: string, message: string): void {
+    this.#parts.events.pod(this.#pod, { type, reason, message });
+  }
+}
+
+/** Ends a pod of which only what runs is known. */
+export async function removeStale(
+  uid: string,
+  ids: Iterable<string>,
+  parts: Pick<PodParts, "runtime" | "images" | "network" | "storage" | "log">,
+): Promise<void> {
+  for (const id of ids) await discard(id, parts);
+  await parts.network.detachPod(uid);
+  await parts.runtime.removeSandbox(uid);
+  await parts.storage.removeVolumes(uid);
+}
+
+// The count goes on where an earlier life of the node left it.
+function firstAttempt(pod: Pod, name: string): number {
+  const statuses: PodStatus = pod.status ?? {};
+  const status = [...(statuses.containerStatuses ?? []), ...(statuses.initContainerStatuses ?? [])].find(
+    (each) => each.name === name,
+  );
+  if (status === undefined) return 0;
+  return status.containerID === undefined || status.containerID === "" ? status.restartCount : status.restartCount + 1;
+}

@@ -1,0 +1,117 @@
+// Brings one run of a container from its image to its process. Everything half-made is removed when it cannot be.
+import type { Container, Pod } from "../../api/kinds/generated/types.ts";
+import type { Image } from "../images/images.ts";
+import { LaunchError, type Sandbox } from "../runtime/runtime.ts";
+import { VolumeError } from "../volumes/volume-type.ts";
+import { ConfigError, containerEnv } from "./container-env.ts";
+import { containerId } from "./container-labels.ts";
+import { containerSpec } from "./container-spec.ts";
+import type { FieldContext } from "./field-values.ts";
+import { podHostname } from "./hostname.ts";
+import { ensureImage } from "./image-policy.ts";
+import type { PodParts } from "./pod-parts.ts";
+import type { ContainerRole } from "./pod-state.ts";
+import { serviceEnv } from "./service-env.ts";
+import { messageOf, StartProblem } from "./start-problem.ts";
+
+export interface StartRequest {
+  readonly pod: Pod;
+  readonly container: Container;
+  readonly role: ContainerRole;
+  readonly attempt: number;
+  readonly sandbox: Sandbox;
+  readonly fields: FieldContext;
+}
+
+/** Rejects with StartProblem, LaunchError or the signal's reason. */
+export async function startContainer(request: StartRequest, parts: PodParts, signal: AbortSignal): Promise<Image> {
+  const { pod, container, attempt } = request;
+  const { runtime, events } = parts;
+  const id = containerId(pod.metadata?.uid ?? "", container.name, attempt);
+  const event = (type: "Normal" | "Warning", reason: string, message: string) =>
+    events.pod(pod, { type, reason, message, container: container.name });
+  const image = await ensureImage(pod, container, parts, signal);
+  let release = async () => {};
+  try {
+    const spec = await makeSpec(request, image, parts, (made) => {
+      release = made;
+    });
+    signal.throwIfAborted();
+    await runtime.create(spec);
+    event("Normal", "Created", `Container created: ${container.name}`);
+    signal.throwIfAborted();
+    await runtime.start(id);
+    event("Normal", "Started", `Container started: ${container.name}`);
+    return image;
+  } catch (error) {
+    await discard(id, parts);
+    signal.throwIfAborted();
+    throw explain(error, event);
+  } finally {
+    await release();
+  }
+}
+
+async function makeSpec(
+  { pod, container, role, attempt, sandbox, fields }: StartRequest,
+  image: Image,
+  parts: PodParts,
+  onMounts: (release: () => Promise<void>) => void,
+) {
+  const { images, storage, node } = parts;
+  const id = containerId(pod.metadata?.uid ?? "", container.name, attempt);
+  const namespace = pod.metadata?.namespace ?? "default";
+  const env = containerEnv({
+    container,
+    imageEnv: image.config.env,
+    services: serviceEnv(parts.services(), namespace, pod.spec?.enableServiceLinks !== false),
+    fields,
+    lookup: parts.lookup,
+  });
+  const layer = await images.prepareLayer(id, image);
+  const imageUser = await layer.resolveUser(image.config.user);
+  const { mounts, release } = await storage.containerMounts(pod, container, { attempt, env });
+  onMounts(release);
+  return containerSpec({
+    pod,
+    container,
+    role,
+    attempt,
+    image,
+    imageUser,
+    env,
+    rootfs: layer.rootfs,
+    mounts,
+    sandbox,
+    hostname: podHostname(pod, node.nodeName),
+    logPath: storage.logPath(pod, container.name, attempt),
+    memoryCapacityBytes: node.memoryCapacityBytes,
+    seccompProfile: storage.seccompProfile,
+  });
+}
+
+function explain(error: unknown, event: (type: "Warning", reason: string, message: string) => void): Error {
+  if (error instanceof LaunchError) {
+    event("Warning", "Failed", `Error: ${error.message}`);
+    return error;
+  }
+  const reason =
+    error instanceof ConfigError || error instanceof VolumeError
+      ? "CreateContainerConfigError"
+      : "CreateContainerError";
+  event("Warning", "Failed", `Error: ${messageOf(error)}`);
+  return new StartProblem(reason, messageOf(error), { cause: error });
+}
+
+/** Removes a run and its writable layer; what cannot be removed now goes with the pod. */
+export async function discard(
+  id: string,
+  { runtime, images, log }: Pick<PodParts, "runtime" | "images" | "log">,
+): Promise<void> {
+  try {
+    await runtime.remove(id);
+    await images.removeLayer(id);
+  } catch (error) {
+    log.warn({ container: id, error: messageOf(error) }, "could not remove a container yet");
+  }
+}

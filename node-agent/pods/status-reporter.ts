@@ -1,0 +1,55 @@
+// Sends a pod's status when it changed: at once what users and services wait for, the rest a moment later with what follows it.
+
+import type { PodStatus } from "../../api/kinds/generated/types.ts";
+import type { Clock, Timer } from "../../lib/clock.ts";
+
+const gatherMs = 25;
+/** A pod that ends is seldom worth a status: its object goes soon. */
+const gatherEndingMs = 250;
+
+export class StatusReporter {
+  readonly #clock: Clock;
+  readonly #send: (status: PodStatus) => void;
+  /** What was computed last: times of conditions come from it. */
+  last: PodStatus;
+  #sentText: string;
+  #waiting: { readonly status: PodStatus; readonly timer: Timer; readonly text: string } | undefined;
+
+  constructor(clock: Clock, known: PodStatus, send: (status: PodStatus) => void) {
+    this.#clock = clock;
+    this.#send = send;
+    this.last = known;
+    this.#sentText = JSON.stringify(known);
+  }
+
+  offer(status: PodStatus, { ending }: { readonly ending: boolean }): void {
+    const urgent = !ending && isUrgent(status, this.last);
+    this.last = status;
+    const text = JSON.stringify(status);
+    const before = this.#waiting;
+    before?.timer.cancel();
+    this.#waiting = undefined;
+    if (text === this.#sentText) return;
+    const send = () => {
+      this.#waiting = undefined;
+      this.#sentText = text;
+      this.#send(status);
+    };
+    if (urgent) {
+      send();
+      return;
+    }
+    this.#waiting = { status, text, timer: this.#clock.after(ending ? gatherEndingMs : gatherMs, send) };
+  }
+
+  close(): void {
+    this.#waiting?.timer.cancel();
+    this.#waiting = undefined;
+  }
+}
+
+function isUrgent(status: PodStatus, before: PodStatus): boolean {
+  const ready = (of: PodStatus) => of.conditions?.find(({ type }) => type === "Ready")?.status ?? "False";
+  if (ready(status) !== ready(before)) return true;
+  return status.phase !== before.phase && (status.phase === "Succeeded" || status.phase === "Failed");
+}
