@@ -12,7 +12,6 @@ import { nextStep, type Step } from "./next-step.ts";
 import type { PodParts } from "./pod-parts.ts";
 import { type ContainerRecord, containersOf, isAlive, newContainer, type PodState, type Wanted } from "./pod-state.ts";
 import { podStatus } from "./pod-status.ts";
-import { discard } from "./start-container.ts";
 import { messageOf } from "./start-problem.ts";
 import { StatusReporter } from "./status-reporter.ts";
 import type { StorageContext } from "./storage.ts";
@@ -356,18 +355,6 @@ export class PodWorker {
   #event(type: "Normal" | "Warning", reason: string, message: string): void {
     this.#parts.events.pod(this.#pod, { type, reason, message });
   }
-}
-
-/** Ends a pod of which only what runs is known. */
-export async function removeStale(
-  uid: string,
-  ids: Iterable<string>,
-  parts: Pick<PodParts, "runtime" | "images" | "network" | "storage" | "log">,
-): Promise<void> {
-  for (const id of ids) await discard(id, parts);
-  await parts.network.detachPod(uid);
-  await parts.runtime.removeSandbox(uid);
-  await parts.storage.removeVolumes(uid);
 }
 
 // The count goes on where an earlier life of the node left it.

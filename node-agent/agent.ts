@@ -1,0 +1,326 @@
+// The agent of one node over its interfaces: desired pods in, workers that bring them about, network and node kept to what the server
+// says. The same on Linux and in the simulator; main.ts gives it the real parts.
+import type { ConfigMap, Node, Pod, PodStatus, Secret } from "../api/kinds/generated/types.ts";
+import { keyOf } from "../api/kinds/resource.ts";
+import type { Clock } from "../lib/clock.ts";
+import type { Logger } from "../lib/log.ts";
+import type { Images } from "./images/images.ts";
+import type { Network } from "./network/network.ts";
+import { adoptedRecords, type FoundPod, planAdoption } from "./pods/adopt.ts";
+import type { ConfigLookup } from "./pods/container-env.ts";
+import { type EventRecorder, openEventRecorder } from "./pods/events.ts";
+import type { PodParts } from "./pods/pod-parts.ts";
+import { usesConfig } from "./pods/pod-references.ts";
+import { PodWorker } from "./pods/pod-worker.ts";
+import type { ProbeTransport } from "./pods/probe-transport.ts";
+import { discard } from "./pods/start-container.ts";
+import { messageOf } from "./pods/start-problem.ts";
+import type { PodStorage } from "./pods/storage.ts";
+import type { Runtime } from "./runtime/runtime.ts";
+import type { NodeCache, NodeResource, Reports } from "./session-types.ts";
+
+export interface AgentParts {
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly runtime: Runtime;
+  readonly images: Images;
+  readonly network: Network;
+  readonly storage: PodStorage;
+  readonly transport: ProbeTransport;
+  readonly cache: NodeCache;
+  readonly reports: Reports;
+  readonly node: PodParts["node"];
+}
+
+const retryMs = 1000;
+
+/** Adopts what runs, then follows the cache until closed. */
+export async function openAgent(parts: AgentParts): Promise<Agent> {
+  const agent = new Agent(parts);
+  await agent.open();
+  return agent;
+}
+
+export class Agent {
+  readonly events: EventRecorder;
+  readonly #parts: AgentParts;
+  readonly #podParts: PodParts;
+  readonly #workers = new Map<string, PodWorker>();
+  /** Found at the start and not known to be wanted by anyone yet. */
+  readonly #strangers = new Map<string, FoundPod>();
+  /** ConfigMaps and Secrets from before a restart, until a server can be heard. */
+  readonly #remembered = new Map<string, ConfigMap | Secret>();
+  readonly #statusListeners = new Set<() => void>();
+  #checkpoints: readonly Pod[] = [];
+  #podCidrs: string | undefined;
+  #networkUp = false;
+  #networkBusy = false;
+  #networkApply = false;
+  #endListening = () => {};
+  #closed = false;
+
+  constructor(parts: AgentParts) {
+    this.#parts = parts;
+    const { clock, reports, node } = parts;
+    this.events = openEventRecorder({ clock, nodeName: node.nodeName, send: (event) => reports.event(event) });
+    this.#podParts = {
+      ...parts,
+      events: this.events,
+      lookup: this.#lookup(),
+      services: () => parts.cache.list("services"),
+      onStatus: (pod, status) => this.#onStatus(pod, status),
+      onGone: (pod) => this.#onGone(pod),
+    };
+  }
+
+  get workers(): readonly PodWorker[] {
+    return [...this.#workers.values()];
+  }
+
+  worker(uid: string): PodWorker | undefined {
+    return this.#workers.get(uid);
+  }
+
+  /** Pods are accepted; what the Ready condition of the node says. */
+  get networkUp(): boolean {
+    return this.#networkUp;
+  }
+
+  /** For the hello of a session: these are not to be started elsewhere. */
+  runningPodUids(): readonly string[] {
+    return [...new Set([...this.#workers.keys(), ...this.#strangers.keys()])];
+  }
+
+  /** Calls back when the node's own readiness may have changed. */
+  onNodeChange(listener: () => void): void {
+    this.#statusListeners.add(listener);
+  }
+
+  async open(): Promise<void> {
+    const { runtime, network, storage, cache } = this.#parts;
+    const [containers, sandboxes, attachedPods] = await Promise.all([
+      runtime.list(),
+      runtime.listSandboxes(),
+      network.attachedPods(),
+    ]);
+    for (const found of planAdoption({ containers, sandboxes, attachedPods }).values()) {
+      for (const id of found.unfinished) await discard(id, this.#parts);
+      this.#strangers.set(found.uid, found);
+    }
+    this.#checkpoints = await storage.loadCheckpoints();
+    await this.#remember();
+    // Watches begin before the network stands: it may need the Node object that the session brings.
+    this.#endListening = cache.onChange((resource, key) => this.#onChange(resource, key));
+    cache.onSynced(() => this.#onSynced());
+    await this.#setUpNetwork(this.#ownNode());
+  }
+
+  /** Leaves everything running. */
+  close(): void {
+    this.#closed = true;
+    this.#endListening();
+    for (const worker of this.#workers.values()) worker.close();
+  }
+
+  /** Ends and removes every pod, as if each had been deleted; resolves when nothing is left. */
+  async stopPods(): Promise<void> {
+    this.#endListening();
+    const left = () => this.#workers.size > 0;
+    await new Promise<void>((resolve) => {
+      this.#onEmpty = resolve;
+      for (const worker of this.#workers.values()) worker.remove();
+      if (!left()) resolve();
+    });
+    await this.#removeStrangers([...this.#strangers.keys()]);
+  }
+
+  #onEmpty: () => void = () => {};
+
+  #onChange(resource: NodeResource, key: string): void {
+    if (this.#closed) return;
+    const { cache, storage, node } = this.#parts;
+    switch (resource) {
+      case "pods":
+        if (this.#networkUp) this.#syncPod(key);
+        return;
+      case "configmaps":
+      case "secrets":
+        this.#save(storage.saveObject(resource, key, cache.get(resource, key)));
+        for (const worker of this.#workers.values()) {
+          if (usesConfig(worker.pod, resource, key)) worker.sourcesChanged();
+        }
+        return;
+      case "nodes":
+        if (key === node.nodeName) this.#onOwnNode();
+        this.#applyCluster();
+        return;
+      case "services":
+      case "endpointslices":
+        this.#applyCluster();
+        return;
+    }
+  }
+
+  #onOwnNode(): void {
+    const node = this.#ownNode();
+    if (node === undefined) return;
+    this.#save(this.#parts.storage.saveObject("nodes", this.#parts.node.nodeName, node));
+    this.#setUpNetwork(node).catch((error) =>
+      this.#parts.log.error({ error: messageOf(error) }, "network set-up failed"),
+    );
+  }
+
+  // Once the whole is known, absence means "not wanted": of pods, and of what was found.
+  #onSynced(): void {
+    if (this.#closed || !this.#networkUp || !this.#parts.cache.synced) return;
+    const wanted = new Set(this.#parts.cache.list("pods").map((pod) => pod.metadata?.uid ?? ""));
+    for (const pod of this.#parts.cache.list("pods")) this.#syncPod(keyOf(pod));
+    for (const worker of this.#workers.values()) if (!wanted.has(worker.uid)) worker.remove();
+    const stale = [...this.#strangers.keys()].filter((uid) => !wanted.has(uid));
+    this.#removeStrangers(stale).catch(() => {});
+    this.#applyCluster();
+  }
+
+  #syncPod(key: string): void {
+    const pod = this.#parts.cache.get("pods", key);
+    const uid = pod?.metadata?.uid ?? "";
+    // Until all was heard, a pod that is not in the cache may still be wanted.
+    if (pod !== undefined || this.#parts.cache.synced) {
+      for (const worker of this.#workers.values()) {
+        if (worker.uid !== uid && keyOf(worker.pod) === key) worker.remove();
+      }
+    }
+    if (pod === undefined || uid === "") return;
+    const worker = this.#workers.get(uid);
+    if (worker === undefined) this.#addWorker(pod);
+    else worker.update(pod);
+  }
+
+  #addWorker(pod: Pod): void {
+    const uid = pod.metadata?.uid ?? "";
+    const found = this.#strangers.get(uid);
+    this.#strangers.delete(uid);
+    const worker = new PodWorker(pod, this.#podParts, {
+      containers: found === undefined ? [] : adoptedRecords(pod, found),
+      ids: found?.ids ?? new Set(),
+    });
+    this.#workers.set(uid, worker);
+    worker.wake();
+  }
+
+  // Pods' networks need the node's ranges; those are known from the last run, or when the server has given them.
+  async #setUpNetwork(node: Node | undefined): Promise<void> {
+    const { network, node: facts, log, clock } = this.#parts;
+    const podCidrs = node?.spec?.podCIDRs ?? (node?.spec?.podCIDR === undefined ? [] : [node.spec.podCIDR]);
+    const text = podCidrs.join(",");
+    if (podCidrs.length === 0 || text === this.#podCidrs || this.#networkBusy) return;
+    this.#networkBusy = true;
+    try {
+      await network.setUp({ name: facts.nodeName, nodeIp: facts.nodeIp, podCidrs });
+      this.#podCidrs = text;
+    } catch (error) {
+      log.error({ error: messageOf(error) }, "network set-up failed");
+      this.events.node({ type: "Warning", reason: "NetworkNotReady", message: messageOf(error) });
+      clock.after(retryMs, () => this.#closed || this.#onOwnNode());
+      return;
+    } finally {
+      this.#networkBusy = false;
+    }
+    if (this.#closed) return;
+    if (!this.#networkUp) this.#begin();
+    for (const listener of this.#statusListeners) listener();
+    this.#applyCluster();
+    // The ranges may have changed meanwhile.
+    await this.#setUpNetwork(this.#parts.cache.get("nodes", facts.nodeName));
+  }
+
+  #begin(): void {
+    this.#networkUp = true;
+    for (const pod of this.#checkpoints) {
+      if (!this.#workers.has(pod.metadata?.uid ?? "")) this.#addWorker(pod);
+    }
+    for (const pod of this.#parts.cache.list("pods")) this.#syncPod(keyOf(pod));
+    this.#onSynced();
+  }
+
+  // All changes of one turn of the event loop make one call.
+  #applyCluster(): void {
+    const { cache, network, clock } = this.#parts;
+    if (this.#networkApply || !this.#networkUp || !cache.synced) return;
+    this.#networkApply = true;
+    clock.after(0, () => {
+      this.#networkApply = false;
+      if (this.#closed) return;
+      network.applyCluster({
+        nodes: cache.list("nodes"),
+        services: cache.list("services"),
+        endpointSlices: cache.list("endpointslices"),
+      });
+    });
+  }
+
+  async #removeStrangers(uids: readonly string[]): Promise<void> {
+    for (const uid of uids) {
+      const found = this.#strangers.get(uid);
+      if (found === undefined) continue;
+      const { runtime, network, storage, log } = this.#parts;
+      try {
+        for (const id of found.ids) await discard(id, this.#parts);
+        await network.detachPod(uid);
+        await runtime.removeSandbox(uid);
+        await storage.removeVolumes(uid);
+        this.#strangers.delete(uid);
+      } catch (error) {
+        log.warn({ pod: uid, error: messageOf(error) }, "could not remove a stale pod yet");
+        this.#parts.clock.after(retryMs, () => void (this.#closed || this.#removeStrangers([uid]).catch(() => {})));
+      }
+    }
+  }
+
+  #onStatus(pod: Pod, status: PodStatus): void {
+    const { namespace = "default", name = "", uid = "" } = pod.metadata ?? {};
+    this.#parts.reports.podStatus({ namespace, name, uid }, status);
+  }
+
+  #onGone(pod: Pod): void {
+    const { namespace = "default", name = "", uid = "" } = pod.metadata ?? {};
+    this.#workers.delete(uid);
+    this.#parts.reports.podGone({ namespace, name, uid });
+    if (this.#workers.size === 0) this.#onEmpty();
+    // Its object may have come back as wanted meanwhile, which the server will say.
+    const now = this.#parts.cache.get("pods", keyOf(pod));
+    if (!this.#closed && now !== undefined && now.metadata?.uid !== uid) this.#syncPod(keyOf(pod));
+  }
+
+  #ownNode(): Node | undefined {
+    return this.#parts.cache.get("nodes", this.#parts.node.nodeName) ?? this.#rememberedNode;
+  }
+
+  #rememberedNode: Node | undefined;
+
+  async #remember(): Promise<void> {
+    const { storage, node } = this.#parts;
+    for (const resource of ["configmaps", "secrets"] as const) {
+      for (const object of await storage.loadObjects(resource))
+        this.#remembered.set(`${resource}/${keyOf(object)}`, object);
+    }
+    const nodes = await storage.loadObjects("nodes");
+    this.#rememberedNode = nodes.find(({ metadata }) => metadata?.name === node.nodeName) as Node | undefined;
+  }
+
+  #lookup(): ConfigLookup {
+    const { cache } = this.#parts;
+    const remembered = <T>(resource: string, key: string): T | undefined =>
+      cache.synced ? undefined : (this.#remembered.get(`${resource}/${key}`) as T | undefined);
+    return {
+      configMap: (namespace, name) =>
+        cache.get("configmaps", `${namespace}/${name}`) ?? remembered<ConfigMap>("configmaps", `${namespace}/${name}`),
+      secret: (namespace, name) =>
+        cache.get("secrets", `${namespace}/${name}`) ?? remembered<Secret>("secrets", `${namespace}/${name}`),
+    };
+  }
+
+  #save(saving: Promise<void>): void {
+    saving.catch((error) => this.#parts.log.warn({ error: messageOf(error) }, "could not remember an object"));
+  }
+}

@@ -1,0 +1,24 @@
+// Which ConfigMaps and Secrets a pod uses. Pure.
+import type { Pod } from "../../api/kinds/generated/types.ts";
+
+/** `key` is "namespace/name". */
+export function usesConfig(pod: Pod, resource: "configmaps" | "secrets", key: string): boolean {
+  const [namespace, name] = key.split("/");
+  if (namespace !== (pod.metadata?.namespace ?? "default")) return false;
+  return configNames(pod, resource).has(name ?? "");
+}
+
+function configNames(pod: Pod, resource: "configmaps" | "secrets"): ReadonlySet<string | undefined> {
+  const names = new Set<string | undefined>();
+  const isMap = resource === "configmaps";
+  for (const { env = [], envFrom = [] } of [...(pod.spec?.containers ?? []), ...(pod.spec?.initContainers ?? [])]) {
+    for (const { valueFrom } of env) names.add((isMap ? valueFrom?.configMapKeyRef : valueFrom?.secretKeyRef)?.name);
+    for (const from of envFrom) names.add((isMap ? from.configMapRef : from.secretRef)?.name);
+  }
+  for (const { configMap, secret, projected } of pod.spec?.volumes ?? []) {
+    names.add(isMap ? configMap?.name : secret?.secretName);
+    for (const source of projected?.sources ?? []) names.add((isMap ? source.configMap : source.secret)?.name);
+  }
+  if (!isMap) for (const { name } of pod.spec?.imagePullSecrets ?? []) names.add(name);
+  return names;
+}
