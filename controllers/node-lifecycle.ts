@@ -3,10 +3,14 @@ import { conditionOf } from "../api/kinds/conditions.ts";
 import { nodes, pods } from "../api/kinds/generated/resources.ts";
 import type { Node, Pod, Taint } from "../api/kinds/generated/types.ts";
 import { isReason } from "../api/kinds/status.ts";
+import type { Again } from "../client/reconcile-loop.ts";
 import { timestamp } from "../lib/clock.ts";
 import { byNode, type StartController } from "./context.ts";
 
 const notReadySinceAnnotation = "naru.dev/not-ready-since";
+const nodeNotReadyReason = "NodeNotReady";
+/** A node that is back has so long to say itself how its pods are. */
+const agentFirstMs = 2000;
 const notReady = "node.kubernetes.io/not-ready";
 const unreachable = "node.kubernetes.io/unreachable";
 
@@ -73,7 +77,7 @@ export const startNodeLifecycleController: StartController = ({
       );
     }
     const health = healthOf(node);
-    if (health === "ready") return undefined;
+    if (health === "ready") return await restoreReady(node);
     const sinceMs = silentSinceMs(node);
     const affected = informers.pods
       .byIndex(byNode, name)
@@ -102,11 +106,11 @@ export const startNodeLifecycleController: StartController = ({
   const markNotReady = async (pod: Pod, health: string): Promise<void> => {
     const ready = conditionOf(pod.status?.conditions, "Ready");
     if (ready?.status !== "True") return;
-    const { namespace = "", name = "", uid = "" } = pod.metadata ?? {};
+    const { namespace = "", name = "", uid = "", resourceVersion = "" } = pod.metadata ?? {};
     const condition = {
       type: "Ready",
       status: "False",
-      reason: "NodeNotReady",
+      reason: nodeNotReadyReason,
       message: `node is ${health === unreachable ? "unreachable" : "not ready"}`,
       lastTransitionTime: timestamp(clock.now()),
     };
@@ -114,9 +118,40 @@ export const startNodeLifecycleController: StartController = ({
       .patch(
         pods,
         { namespace, name },
-        { type: "strategic", subresource: "status", body: { metadata: { uid }, status: { conditions: [condition] } } },
+        {
+          type: "strategic",
+          subresource: "status",
+          body: { metadata: { uid, resourceVersion }, status: { conditions: [condition] } },
+        },
       )
-      .catch(ignoreGone);
+      .catch(ignoreMissing);
+  };
+
+  // A mark may be written after the agent's own word has come back: then the agent has no reason to say it again.
+  const restoreReady = async (node: Node): Promise<Again> => {
+    const marked = informers.pods.byIndex(byNode, node.metadata?.name ?? "").filter(isMarked);
+    if (marked.length === 0) return undefined;
+    const waitMs = Date.parse(conditionOf(node.status?.conditions, "Ready")?.lastTransitionTime ?? "") + agentFirstMs;
+    const leftMs = waitMs - clock.now();
+    if (leftMs > 0) return { afterMs: leftMs };
+    await Promise.all(
+      marked.map(({ metadata, status }) => {
+        const { namespace = "", name = "", uid = "", resourceVersion = "" } = metadata ?? {};
+        const said = conditionOf(status?.conditions, "ContainersReady")?.status ?? "False";
+        const condition = {
+          type: "Ready",
+          status: said,
+          reason: said === "True" ? null : "ContainersNotReady",
+          message: null,
+          lastTransitionTime: timestamp(clock.now()),
+        };
+        const body = { metadata: { uid, resourceVersion }, status: { conditions: [condition] } };
+        return client
+          .patch(pods, { namespace, name }, { type: "strategic", subresource: "status", body })
+          .catch(ignoreGone);
+      }),
+    );
+    return undefined;
   };
 
   const remove = async (pod: Pod, gracePeriodSeconds: number | undefined): Promise<void> => {
@@ -133,8 +168,11 @@ export const startNodeLifecycleController: StartController = ({
   // A pod that is bound after its node went silent.
   informers.pods.onChange((_, pod, previous) => {
     const nodeName = pod?.spec?.nodeName;
-    if (nodeName === undefined || previous?.spec?.nodeName === nodeName) return;
+    if (nodeName === undefined) return;
     const node = informers.nodes.get(nodeName);
+    if (pod !== undefined && isMarked(pod) && node !== undefined && healthOf(node) === "ready")
+      loop.addAfter(nodeName, agentFirstMs);
+    if (previous?.spec?.nodeName === nodeName) return;
     if (node === undefined || healthOf(node) !== "ready") loop.addAfter(nodeName, 1000);
   });
   return loop;
@@ -146,6 +184,15 @@ function silentSinceMs(node: Node): number {
   return Date.parse(
     conditionOf(node.status?.conditions, "Ready")?.lastTransitionTime ?? node.metadata?.creationTimestamp ?? "",
   );
+}
+
+function isMarked({ metadata, status }: Pod): boolean {
+  const ready = conditionOf(status?.conditions, "Ready");
+  return metadata?.deletionTimestamp === undefined && ready?.status === "False" && ready.reason === nodeNotReadyReason;
+}
+
+function ignoreMissing(error: unknown): void {
+  if (!isReason(error, "NotFound")) throw error;
 }
 
 function ignoreGone(error: unknown): void {
