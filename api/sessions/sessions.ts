@@ -86,6 +86,17 @@ export async function openSessions(options: SessionsOptions): Promise<Sessions> 
   let flushTimer: Timer | undefined;
   let sessionCount = 0;
 
+  // Timers that nobody waits for; they must not outlive the sessions.
+  const timers = new Set<Timer>();
+  const later = (delayMs: number, run: () => void) => {
+    if (closing.signal.aborted) return;
+    const timer = clock.after(delayMs, () => {
+      timers.delete(timer);
+      run();
+    });
+    timers.add(timer);
+  };
+
   const schedule = (state: NodeState) => {
     if (state.link === undefined) return;
     unsent.add(state);
@@ -127,7 +138,7 @@ export async function openSessions(options: SessionsOptions): Promise<Sessions> 
       log.warn({ node, silentMs: Math.round(silentMs) }, "node is silent");
       writer.sync(node);
       const { link } = state;
-      clock.after(flags.silentCloseMs, () => {
+      later(flags.silentCloseMs, () => {
         if (state.wanted.lost !== undefined && state.link === link) link?.close("no heartbeat");
         if (state.wanted.lost !== undefined && state.link === link) disconnected(state);
       });
@@ -141,7 +152,7 @@ export async function openSessions(options: SessionsOptions): Promise<Sessions> 
     unsent.delete(state);
     eventReports.forget(state.name);
     const { session } = state.wanted;
-    clock.after(flags.forgetAfterMs, () => {
+    later(flags.forgetAfterMs, () => {
       if (state.link === undefined && state.wanted.session === session) state.feed = new NodeFeed(flags.feed);
     });
   };
@@ -267,7 +278,7 @@ export async function openSessions(options: SessionsOptions): Promise<Sessions> 
     [Symbol.asyncDispose]: async () => {
       closing.abort(new Error("the server stops"));
       flushTimer?.cancel();
-      for (const timer of leaseTimers.values()) timer.cancel();
+      for (const timer of [...leaseTimers.values(), ...timers]) timer.cancel();
       liveness.close();
       writer.close();
       podReports.close();
