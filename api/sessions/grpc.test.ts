@@ -5,6 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { create } from "@bufbuild/protobuf";
+import type { Client } from "../../client/client.ts";
+import { inProcessClient } from "../../client/in-process.ts";
 import { realClock, sleep } from "../../lib/clock.ts";
 import { silentLogger } from "../../lib/log.ts";
 import { realRandom } from "../../lib/random.ts";
@@ -12,17 +14,19 @@ import { openSession } from "../../node-agent/session.ts";
 import { grpcTransport } from "../../node-agent/session-grpc.ts";
 import type { AgentSession, StreamHandler } from "../../node-agent/session-types.ts";
 import { FrameSchema } from "../../proto/generated/node_pb.ts";
+import { openTestApi } from "../../test/api.ts";
+import { componentUser } from "../authentication/user.ts";
 import { nodes, pods } from "../kinds/generated/resources.ts";
 import { issueClient, openPki, type Pki } from "../pki/pki.ts";
 import { type NodeServer, openNodeServer } from "./grpc-server.ts";
+import { notReadySinceAnnotation } from "./node-object.ts";
 import { openSessions, type Sessions } from "./sessions.ts";
-import { type TestClient, testClient } from "./test-client.ts";
 
 const never = new AbortController().signal;
 const request = { case: "portForward" as const, value: { podUid: "u", port: 80 } as never };
 
 interface Cluster extends AsyncDisposable {
-  readonly client: TestClient;
+  readonly client: Client;
   readonly sessions: () => Sessions;
   restartServer(): Promise<void>;
   stopAgents(): Promise<void>;
@@ -32,7 +36,8 @@ interface Cluster extends AsyncDisposable {
 async function openCluster(): Promise<Cluster> {
   const folder = await mkdtemp(join(tmpdir(), "naru-sessions-"));
   const pki: Pki = await openPki({ folder, hosts: [], clock: realClock });
-  const client = testClient();
+  const { api, ...rest } = await openTestApi();
+  const client = inProcessClient({ verbs: api.verbs, user: componentUser("node-sessions") });
   const shared = { clock: realClock, random: realRandom(), log: silentLogger };
   const agents: { readonly stop: AbortController; readonly run: Promise<void> }[] = [];
   let sessions: Sessions | undefined;
@@ -88,6 +93,7 @@ async function openCluster(): Promise<Cluster> {
     [Symbol.asyncDispose]: async () => {
       await stopAgents();
       await stopServer();
+      await rest[Symbol.asyncDispose]();
       await rm(folder, { recursive: true });
     },
   };
@@ -104,21 +110,54 @@ test("openNodeServer takes the node's name from its certificate, and a session o
   const { client } = cluster;
   const session = await cluster.startAgent(noStreams);
   await until(() => session.cache.get("nodes", "a") !== undefined);
-  const bind = (name: string) =>
-    client.create(pods, {
-      metadata: { namespace: "default", name, uid: name },
-      spec: { nodeName: "a", containers: [] },
-    });
-  await bind("one");
+  const bind = async (name: string) => {
+    const spec = { nodeName: "a", containers: [{ name: "c", image: "i" }] };
+    return (await client.create(pods, { metadata: { namespace: "default", name }, spec })).metadata?.uid ?? "";
+  };
+  const uid = await bind("one");
   await until(() => session.cache.get("pods", "default/one") !== undefined);
   await cluster.restartServer();
-  session.reports.podStatus({ namespace: "default", name: "one", uid: "one" }, { phase: "Running" });
+  session.reports.podStatus({ namespace: "default", name: "one", uid }, { phase: "Running" });
   await bind("two");
   await until(() => session.cache.get("pods", "default/two") !== undefined);
   await until(async () => (await client.get(pods, { namespace: "default", name: "one" })).status?.phase === "Running");
+  await client.delete(pods, { namespace: "default", name: "one" });
+  await until(() => session.cache.get("pods", "default/one")?.metadata?.deletionTimestamp !== undefined);
+  session.reports.podGone({ namespace: "default", name: "one", uid });
+  await until(() => session.cache.get("pods", "default/one") === undefined);
   assert.deepEqual(
-    (await client.list(nodes)).items.map(({ metadata }) => metadata?.name),
-    ["a"],
+    (await client.list(pods)).items.map(({ metadata }) => metadata?.name),
+    ["two"],
+  );
+});
+
+test("openSessions marks a node whose agent is gone, and Ready again with the next one, in the real API", async () => {
+  await using cluster = await openCluster();
+  const { client } = cluster;
+  const ready = async () => {
+    const node = await client.get(nodes, { name: "a" }).catch(() => undefined);
+    const condition = node?.status?.conditions?.find(({ type }) => type === "Ready");
+    return [condition?.status, condition?.reason, node?.metadata?.annotations?.[notReadySinceAnnotation] !== undefined];
+  };
+  const becomes = async (status: string, hasSince: boolean) => {
+    await until(async () => {
+      const [now, , since] = await ready();
+      return now === status && since === hasSince;
+    });
+    return await ready();
+  };
+  await cluster.startAgent(noStreams);
+  const first = await becomes("True", false);
+  await cluster.stopAgents();
+  const lost = await becomes("Unknown", true);
+  await cluster.startAgent(noStreams);
+  assert.deepEqual(
+    [first, lost, await becomes("True", false)],
+    [
+      ["True", "KubeletReady", false],
+      ["Unknown", "NodeStatusUnknown", true],
+      ["True", "KubeletReady", false],
+    ],
   );
 });
 
