@@ -19,9 +19,11 @@ export const completion: Command = {
     );
     const script = [
       "_naru() {",
+      // biome-ignore lint/suspicious/noTemplateCurlyInString: the shell's own.
       '  local current="${COMP_WORDS[COMP_CWORD]}" words=""',
       '  if [ "$COMP_CWORD" -eq 1 ]; then',
       `    words="${loaded.map(({ name }) => name).join(" ")} help --version"`,
+      // biome-ignore lint/suspicious/noTemplateCurlyInString: the shell's own.
       '  else case "${COMP_WORDS[1]}" in',
       ...cases,
       "  esac; fi",
