@@ -44,3 +44,18 @@ test("virtualClock keeps order among many timers", async () => {
     delays.toSorted((a, b) => a - b),
   );
 });
+
+test("virtualClock moves on when a timer waits for what rounding left of a delay", async () => {
+  const clock = virtualClock(0);
+  await clock.advance(1e6 / 3);
+  let runs = 0;
+  const again = () => {
+    if (++runs < 3) clock.after(1e-12, again);
+  };
+  clock.after(1e-12, again);
+  await clock.advance(1);
+  assert.equal(runs, 3);
+  const before = clock.monotonicMs();
+  clock.after(1e-12, () => assert.ok(clock.monotonicMs() > before));
+  await clock.advance(1);
+});

@@ -20,6 +20,9 @@ interface Entry {
   run: (() => void) | undefined;
 }
 
+/** Time moves with each timer that has a delay: what rounding leaves of a delay must not make time stand still for ever. */
+const delayMsMin = 0.001;
+
 /** Starts at `startMs` (ms since the epoch); `monotonicMs` starts at 0. */
 export function virtualClock(startMs = Date.UTC(2026, 0, 1)): VirtualClock {
   const heap: Entry[] = [];
@@ -46,7 +49,8 @@ export function virtualClock(startMs = Date.UTC(2026, 0, 1)): VirtualClock {
     monotonicMs: () => elapsedMs,
     after: (delayMs, run): Timer => {
       assert(Number.isFinite(delayMs), `timer with a delay of ${delayMs} ms`);
-      const entry: Entry = { atMs: elapsedMs + Math.max(0, delayMs), order: order++, run };
+      const atMs = delayMs <= 0 ? elapsedMs : elapsedMs + Math.max(delayMs, delayMsMin);
+      const entry: Entry = { atMs, order: order++, run };
       pushEntry(heap, entry);
       pending++;
       return {
