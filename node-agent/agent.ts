@@ -58,6 +58,7 @@ export class Agent {
   #networkApply = false;
   #endListening = () => {};
   #closed = false;
+  #muted = false;
 
   constructor(parts: AgentParts) {
     this.#parts = parts;
@@ -97,13 +98,9 @@ export class Agent {
   }
 
   async open(): Promise<void> {
-    const { runtime, network, storage, cache } = this.#parts;
-    const [containers, sandboxes, attachedPods] = await Promise.all([
-      runtime.list(),
-      runtime.listSandboxes(),
-      network.attachedPods(),
-    ]);
-    for (const found of planAdoption({ containers, sandboxes, attachedPods }).values()) {
+    const { runtime, storage, cache } = this.#parts;
+    const [containers, sandboxes] = await Promise.all([runtime.list(), runtime.listSandboxes()]);
+    for (const found of planAdoption({ containers, sandboxes }).values()) {
       for (const id of found.unfinished) await discard(id, this.#parts);
       this.#strangers.set(found.uid, found);
     }
@@ -125,6 +122,8 @@ export class Agent {
   /** Ends and removes every pod, as if each had been deleted; resolves when nothing is left. */
   async stopPods(): Promise<void> {
     this.#endListening();
+    // They end with this run of the node, not for good: the server keeps them.
+    this.#muted = true;
     const left = () => this.#workers.size > 0;
     await new Promise<void>((resolve) => {
       this.#onEmpty = resolve;
@@ -227,14 +226,18 @@ export class Agent {
       this.#networkBusy = false;
     }
     if (this.#closed) return;
-    if (!this.#networkUp) this.#begin();
+    if (!this.#networkUp) await this.#begin();
     for (const listener of this.#statusListeners) listener();
     this.#applyCluster();
     // The ranges may have changed meanwhile.
     await this.#setUpNetwork(this.#parts.cache.get("nodes", facts.nodeName));
   }
 
-  #begin(): void {
+  async #begin(): Promise<void> {
+    for (const uid of await this.#parts.network.attachedPods()) {
+      if (!this.#strangers.has(uid)) this.#strangers.set(uid, { uid, ids: new Set(), unfinished: [], labelled: [] });
+    }
+    if (this.#closed) return;
     this.#networkUp = true;
     for (const pod of this.#checkpoints) {
       if (!this.#workers.has(pod.metadata?.uid ?? "")) this.#addWorker(pod);
@@ -279,17 +282,17 @@ export class Agent {
 
   #onStatus(pod: Pod, status: PodStatus): void {
     const { namespace = "default", name = "", uid = "" } = pod.metadata ?? {};
-    this.#parts.reports.podStatus({ namespace, name, uid }, status);
+    if (!this.#muted) this.#parts.reports.podStatus({ namespace, name, uid }, status);
   }
 
   #onGone(pod: Pod): void {
     const { namespace = "default", name = "", uid = "" } = pod.metadata ?? {};
     this.#workers.delete(uid);
-    this.#parts.reports.podGone({ namespace, name, uid });
+    if (!this.#muted) this.#parts.reports.podGone({ namespace, name, uid });
     if (this.#workers.size === 0) this.#onEmpty();
     // Its object may have come back as wanted meanwhile, which the server will say.
     const now = this.#parts.cache.get("pods", keyOf(pod));
-    if (!this.#closed && now !== undefined && now.metadata?.uid !== uid) this.#syncPod(keyOf(pod));
+    if (!this.#closed && !this.#muted && now !== undefined && now.metadata?.uid !== uid) this.#syncPod(keyOf(pod));
   }
 
   #ownNode(): Node | undefined {

@@ -17,7 +17,7 @@ const mayImport: readonly (readonly [room: string, rooms: readonly string[]])[] 
   ["node-agent/images", ["lib", "node-agent/runtime/runtime.ts"]],
   ["node-agent/network", ["lib", "api/kinds", "node-agent/launcher", "node-agent/runtime"]],
   ["node-agent/volumes", ["lib", "api/kinds", "node-agent/runtime/runtime.ts"]],
-  ["node-agent", ["lib", "api/kinds", "proto"]],
+  ["node-agent", ["package.json", "lib", "api/kinds", "proto", "client/join.ts"]],
   ["api", ["lib", "proto", "client"]],
   ["client", ["lib", "api/kinds", "api"]],
   ["scheduler", ["lib", "api/kinds", "client"]],

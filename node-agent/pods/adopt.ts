@@ -8,7 +8,6 @@ import type { ContainerRecord } from "./pod-state.ts";
 export interface Found {
   readonly containers: readonly Container[];
   readonly sandboxes: readonly Sandbox[];
-  readonly attachedPods: readonly string[];
 }
 
 /** All that the node holds for one pod. */
@@ -22,7 +21,7 @@ export interface FoundPod {
 }
 
 export function planAdoption(found: Found): ReadonlyMap<string, FoundPod> {
-  const uids = new Set([...found.sandboxes.map(({ id }) => id), ...found.attachedPods]);
+  const uids = new Set(found.sandboxes.map(({ id }) => id));
   const labelled = found.containers.flatMap((container) => {
     const labels = readLabels(container);
     return labels === undefined ? [] : [{ labels, container }];

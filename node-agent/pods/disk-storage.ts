@@ -204,6 +204,11 @@ export async function openDiskStorage({ dataDir, runDir }: DiskStorageOptions): 
       return objects;
     },
 
+    tearDown: async () => {
+      await unmountBelow(memoryRoot);
+      await rm(memoryRoot, { recursive: true, force: true });
+    },
+
     seccompProfile: (name) => {
       const root = join(dataDir, "seccomp");
       const path = resolve(root, name);

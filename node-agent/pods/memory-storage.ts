@@ -30,6 +30,7 @@ export function openMemoryStorage(
     },
     loadObjects: async (resource) =>
       [...objects].flatMap(([key, object]) => (key.startsWith(`${resource}/`) ? [object] : [])),
+    tearDown: async () => {},
     seccompProfile: () => ({}),
   };
 }

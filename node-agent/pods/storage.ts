@@ -54,6 +54,8 @@ export interface PodStorage {
   /** The same for what pods need of the cluster; never on a disk. `object` undefined: it went. */
   saveObject(resource: SavedResource, key: string, object: SavedObject | undefined): Promise<void>;
   loadObjects(resource: SavedResource): Promise<readonly SavedObject[]>;
+  /** Removes what the node's pods have in memory, mounts among it. */
+  tearDown(): Promise<void>;
   /** A Localhost seccomp profile; throws when it is not there. */
   seccompProfile(name: string): unknown;
 }

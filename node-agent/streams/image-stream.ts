@@ -28,7 +28,7 @@ export async function serveImages(request: ImageRequest, images: Images, stream:
       for (const image of await images.import(archive, { ...tag, signal: stream.signal })) await say(line(image));
       break;
     }
-    case ImageRequest_Action.ACTION_UNSPECIFIED:
+    case ImageRequest_Action.UNSPECIFIED:
       throw new Error("the request names no action");
   }
   return { exitCode: 0, error: "" };

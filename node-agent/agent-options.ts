@@ -1,0 +1,78 @@
+// What an agent is told at its start, and how its texts are read. Pure but for finding the node's own address.
+import { connect } from "node:net";
+import type { Taint } from "../api/kinds/generated/types.ts";
+
+export interface AgentOptions {
+  /** The API: "https://10.0.0.1:6443". */
+  readonly server: string;
+  /** gRPC of the same server. */
+  readonly sessionPort: number;
+  /** Further servers, "host:port" of their gRPC. */
+  readonly sessionAddresses?: readonly string[];
+  readonly nodeName: string;
+  readonly dataDir: string;
+  readonly runDir: string;
+  /** "/naru/node-1" */
+  readonly cgroupParent: string;
+  /** "key=value" */
+  readonly labels: readonly string[];
+  /** "key=value:Effect" */
+  readonly taints: readonly string[];
+  readonly insecureRegistries: readonly string[];
+  /** When it ends: everything that runs here ends too. */
+  readonly stopPods: boolean;
+  readonly logLevel: string;
+  readonly joinToken?: string;
+  readonly nodeIp?: string;
+  readonly cpus?: string;
+  readonly memory?: string;
+  readonly podsMax?: number;
+  /** Pods of all nodes. */
+  readonly clusterCidrs?: readonly string[];
+  readonly serviceCidr?: string;
+  readonly clusterDomain?: string;
+  /** Of /metrics; 0: any free one. Default 10250. */
+  readonly metricsPort?: number;
+  /** How long a planned restart may take until pods are replaced elsewhere. */
+  readonly backWithinMs?: number;
+  readonly launcherPath?: string;
+}
+
+/** "disk=ssd" */
+export function parseLabels(texts: readonly string[]): Readonly<Record<string, string>> {
+  const labels: Record<string, string> = {};
+  for (const text of texts) {
+    const [, key, value] = /^([^=]+)=(.*)$/.exec(text) ?? [];
+    if (key === undefined || value === undefined)
+      throw new Error(`label ${JSON.stringify(text)} must look like key=value`);
+    labels[key] = value;
+  }
+  return labels;
+}
+
+/** "gpu=yes:NoSchedule", "gpu:NoExecute" */
+export function parseTaints(texts: readonly string[]): readonly Taint[] {
+  return texts.map((text) => {
+    const [, key, value, effect] = /^([^=:]+)(?:=([^:]*))?:(NoSchedule|PreferNoSchedule|NoExecute)$/.exec(text) ?? [];
+    if (key === undefined || effect === undefined) {
+      throw new Error(
+        `taint ${JSON.stringify(text)} must look like key=value:NoSchedule (or PreferNoSchedule, NoExecute)`,
+      );
+    }
+    return { key, effect, ...(value === undefined || value === "" ? {} : { value }) };
+  });
+}
+
+/** This machine's address on the way to the server. */
+export function addressTowards(host: string, port: number, signal: AbortSignal): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const socket = connect({ host, port, signal });
+    socket.once("error", reject);
+    socket.once("connect", () => {
+      const { localAddress } = socket;
+      socket.destroy();
+      if (localAddress === undefined) reject(new Error(`no address towards ${host}`));
+      else resolve(localAddress.replace(/^::ffff:/, ""));
+    });
+  });
+}

@@ -1,0 +1,262 @@
+// The agent's composition: makes the real runtime, images, network, storage and session, and lets the agent work over them.
+import { createHash } from "node:crypto";
+import { existsSync } from "node:fs";
+import { mkdir } from "node:fs/promises";
+import { createServer } from "node:net";
+import { join, resolve } from "node:path";
+import { pino } from "pino";
+import { type Clock, realClock, sleep, type Timer } from "../lib/clock.ts";
+import type { Logger } from "../lib/log.ts";
+import { realRandom } from "../lib/random.ts";
+import packageJson from "../package.json" with { type: "json" };
+import { type Agent, openAgent } from "./agent.ts";
+import { type AgentOptions, addressTowards, parseLabels, parseTaints } from "./agent-options.ts";
+import { openIdentity, renewIfDue } from "./identity.ts";
+import { openImages } from "./images/open-images.ts";
+import { type MetricsServer, openMetricsServer } from "./metrics-server.ts";
+import { openLinuxNetwork } from "./network/linux.ts";
+import { nodeObject, nodeStatus, readLoad, readMachine } from "./node-status.ts";
+import { openDiskStorage } from "./pods/disk-storage.ts";
+import { realProbeTransport } from "./pods/probe-transport.ts";
+import { messageOf } from "./pods/start-problem.ts";
+import { openLinuxRuntime } from "./runtime/linux.ts";
+import { openSession } from "./session.ts";
+import { grpcTransport } from "./session-grpc.ts";
+import type { AgentSession } from "./session-types.ts";
+import { streamHandler } from "./streams/serve-stream.ts";
+
+export type { AgentOptions };
+
+const { version } = packageJson;
+const launcherPathDefault = new URL("./launcher/build/naru-launcher", import.meta.url).pathname;
+const statusMs = 10_000;
+const renewCheckMs = 3_600_000;
+const backWithinMsDefault = 15_000;
+const stopBackWithinMs = 30_000;
+
+/** Runs until the signal is aborted. Containers go on then, unless `stopPods`. */
+export async function runAgent(options: AgentOptions, signal: AbortSignal): Promise<void> {
+  const log: Logger = pino(
+    { level: options.logLevel, base: { component: "agent", node: options.nodeName } },
+    pino.destination(2),
+  );
+  const clock = realClock;
+  const random = realRandom();
+  const dataDir = resolve(options.dataDir);
+  const runDir = resolve(options.runDir);
+  for (const dir of [dataDir, runDir]) await mkdir(dir, { recursive: true, mode: 0o700 });
+  await using stack = new AsyncDisposableStack();
+  stack.use(await lock(dataDir));
+  const labels = parseLabels(options.labels);
+  const taints = parseTaints(options.taints);
+  const machine = await readMachine({ ...options, version });
+
+  const serverUrl = new URL(options.server);
+  const identityOptions = {
+    dir: join(dataDir, "identity"),
+    server: options.server,
+    nodeName: options.nodeName,
+    joinToken: options.joinToken,
+    clock,
+    random,
+    log,
+  };
+  let identity = await openIdentity(identityOptions, signal);
+  const serverHost = serverUrl.hostname.replace(/^\[|\]$/g, "");
+  const nodeIp = options.nodeIp ?? (await addressTowards(serverHost, Number(serverUrl.port || 443), signal));
+
+  const runtime = await openLinuxRuntime({
+    runDir: join(runDir, "runtime"),
+    stateDir: join(dataDir, "runtime"),
+    launcherPath: options.launcherPath ?? launcherPathDefault,
+    cgroupParent: options.cgroupParent,
+    clock,
+    log,
+  });
+  stack.use(runtime);
+  const registries = Object.fromEntries(options.insecureRegistries.map((host) => [host, { insecure: true }]));
+  const images = stack.use(
+    await openImages({ dir: join(dataDir, "images"), runDir: join(runDir, "images"), clock, random, log, registries }),
+  );
+  const clusterDomain = options.clusterDomain ?? "cluster.local";
+  const network = stack.use(
+    await openLinuxNetwork({
+      launcher: runtime,
+      nft: ["/usr/sbin/nft", "/sbin/nft", "/usr/bin/nft"].find((path) => existsSync(path)) ?? "nft",
+      stateDir: join(runDir, "network"),
+      clusterCidrs: options.clusterCidrs ?? ["10.244.0.0/16"],
+      serviceCidr: options.serviceCidr ?? "10.96.0.0/16",
+      clusterDomain,
+      clock,
+      random,
+      log,
+    }),
+  );
+  const storage = await openDiskStorage({ dataDir, runDir });
+
+  let agent: Agent | undefined;
+  let metrics: MetricsServer | undefined;
+  let load = await readLoad(dataDir);
+  let imageList = await images.list();
+  const status = () =>
+    nodeStatus(
+      {
+        name: options.nodeName,
+        nodeIp,
+        machine,
+        load,
+        images: imageList,
+        notReady: agent?.networkUp === true ? undefined : "the node waits for its pod network",
+        metricsPort: metrics?.port,
+      },
+      clock.now(),
+    );
+  const session = openSession(
+    {
+      node: () => nodeObject(options.nodeName, labels, taints, status()),
+      agentVersion: version,
+      runningPodUids: () => agent?.runningPodUids() ?? [],
+      onStream: streamHandler({ agent: () => agent, runtime, images, storage }),
+    },
+    {
+      clock,
+      random,
+      log,
+      transport: grpcTransport({
+        addresses: [`${serverUrl.hostname}:${options.sessionPort}`, ...(options.sessionAddresses ?? [])],
+        credentials: () => identity,
+      }),
+    },
+  );
+  metrics = await openMetricsServer({
+    host: nodeIp,
+    port: options.metricsPort ?? 10250,
+    identity,
+    metrics: async () => {
+      const { openMetrics } = await import("./metrics.ts");
+      return openMetrics({ agent: () => agent, runtime, machine, version });
+    },
+  }).catch((error) => {
+    log.warn({ error: messageOf(error) }, "no metrics: their port cannot be opened");
+    return undefined;
+  });
+  if (metrics !== undefined) stack.use(metrics);
+
+  agent = await openAgent({
+    clock,
+    log,
+    runtime,
+    images,
+    network,
+    storage,
+    transport: realProbeTransport,
+    cache: session.cache,
+    reports: session.reports,
+    node: {
+      nodeName: options.nodeName,
+      nodeIp,
+      allocatableCpuMilli: machine.cpuMilli,
+      allocatableMemoryBytes: machine.memoryBytes,
+      allocatableEphemeralStorageBytes: load.diskBytes,
+      memoryCapacityBytes: machine.memoryBytes,
+      clusterDomain,
+    },
+  });
+
+  const report = reporter(session, status);
+  agent.onNodeChange(report);
+  stack.use(
+    every(
+      clock,
+      statusMs,
+      async () => {
+        load = await readLoad(dataDir);
+        imageList = await images.list();
+        report();
+      },
+      log,
+    ),
+  );
+  stack.use(
+    every(
+      clock,
+      renewCheckMs,
+      async () => {
+        const renewed = await renewIfDue(identityOptions, identity, signal);
+        if (renewed === undefined) return;
+        identity = renewed;
+        metrics?.setIdentity(renewed);
+      },
+      log,
+    ),
+  );
+
+  const ended = new AbortController();
+  const running = session.run(ended.signal).catch((error) => {
+    if (!ended.signal.aborted) throw error;
+  });
+  try {
+    await Promise.race([running, aborted(signal)]);
+    await session.goodbye(options.stopPods ? stopBackWithinMs : (options.backWithinMs ?? backWithinMsDefault));
+    if (options.stopPods) {
+      await agent.stopPods();
+      agent.close();
+      ended.abort(new Error("the agent ends"));
+      await running;
+      await network.tearDown();
+      await runtime.tearDown();
+      await storage.tearDown();
+    }
+  } finally {
+    agent.close();
+    ended.abort(new Error("the agent ends"));
+  }
+}
+
+// Sends the node's status when more than its times changed.
+function reporter(session: AgentSession, status: () => ReturnType<typeof nodeStatus>): () => void {
+  let sent = "";
+  return () => {
+    const now = status();
+    const text = JSON.stringify(now, (key, value) => (key.startsWith("last") ? undefined : value));
+    if (text === sent) return;
+    sent = text;
+    session.reports.nodeStatus(now);
+  };
+}
+
+function every(clock: Clock, periodMs: number, run: () => Promise<void>, log: Logger): Disposable {
+  let timer: Timer | undefined;
+  let ended = false;
+  const again = () => {
+    timer = clock.after(periodMs, () => {
+      run()
+        .catch((error) => log.warn({ error: messageOf(error) }, "periodic work failed"))
+        .finally(() => ended || again());
+    });
+  };
+  again();
+  return {
+    [Symbol.dispose]: () => {
+      ended = true;
+      timer?.cancel();
+    },
+  };
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return sleep(realClock, 2 ** 31 - 1, signal).catch(() => {});
+}
+
+// An abstract socket is a lock that ends with its process, however that ends.
+async function lock(dataDir: string): Promise<AsyncDisposable> {
+  const name = `\0naru-agent-${createHash("sha256").update(dataDir).digest("hex").slice(0, 32)}`;
+  const server = createServer((socket) => socket.destroy());
+  await new Promise<void>((done, reject) => {
+    server.once("error", (error: NodeJS.ErrnoException) => {
+      reject(error.code === "EADDRINUSE" ? new Error(`another agent works in ${dataDir} already`) : error);
+    });
+    server.listen(name, done);
+  });
+  return { [Symbol.asyncDispose]: () => new Promise((done) => void server.close(() => done())) };
+}

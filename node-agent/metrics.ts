@@ -1,0 +1,136 @@
+// What Prometheus learns of a node: its containers' use of CPU and memory under the names that dashboards know, and the agent itself.
+// Everything is measured when asked; nothing runs in between.
+import { readdirSync } from "node:fs";
+import { Counter, Gauge, Registry } from "prom-client";
+import type { Agent } from "./agent.ts";
+import type { NodeMachine } from "./node-status.ts";
+import type { ContainerStats, Runtime } from "./runtime/runtime.ts";
+
+export interface MetricsParts {
+  readonly agent: () => Agent | undefined;
+  readonly runtime: Runtime;
+  readonly machine: NodeMachine;
+  readonly version: string;
+}
+
+export interface AgentMetrics {
+  /** The exposition text and its content type. */
+  scrape(): Promise<{ readonly text: string; readonly contentType: string }>;
+}
+
+interface Sample {
+  readonly labels: { readonly namespace: string; readonly pod: string; readonly container: string };
+  readonly stats: ContainerStats;
+  readonly startedAtMs: number;
+}
+
+const perContainer = ["namespace", "pod", "container"] as const;
+
+export function openMetrics(parts: MetricsParts): AgentMetrics {
+  const registers = [new Registry()];
+  const [registry] = registers;
+  const gauge = (name: string, help: string, labelNames: readonly string[] = []) =>
+    new Gauge({ name, help, labelNames: [...labelNames], registers });
+  const counter = (name: string, help: string, labelNames: readonly string[] = []) =>
+    new Counter({ name, help, labelNames: [...labelNames], registers });
+
+  const cpu = counter(
+    "container_cpu_usage_seconds_total",
+    "CPU time that the container used, in seconds.",
+    perContainer,
+  );
+  const ooms = counter(
+    "container_oom_events_total",
+    "Times the kernel killed a process of the container for its memory.",
+    perContainer,
+  );
+  const workingSet = gauge(
+    "container_memory_working_set_bytes",
+    "Memory of the container that cannot be reclaimed easily.",
+    perContainer,
+  );
+  const usage = gauge("container_memory_usage_bytes", "Memory of the container with its page cache.", perContainer);
+  const processes = gauge("container_processes", "Processes and threads of the container.", perContainer);
+  const started = gauge(
+    "container_start_time_seconds",
+    "When the container started, in seconds since the epoch.",
+    perContainer,
+  );
+  const restarts = gauge(
+    "naru_agent_container_restarts",
+    "Restarts of the pod's container on this node.",
+    perContainer,
+  );
+  const pods = gauge("kubelet_running_pods", "Pods with a running sandbox.");
+  const containers = gauge("kubelet_running_containers", "Containers by state.", ["container_state"]);
+  gauge("machine_cpu_cores", "CPUs that the node offers.").set(parts.machine.cpuMilli / 1000);
+  gauge("machine_memory_bytes", "Memory that the node offers.").set(parts.machine.memoryBytes);
+  gauge("naru_agent_info", "The agent's version.", ["version"]).set({ version: parts.version }, 1);
+  const processCpu = counter("process_cpu_seconds_total", "CPU time that the agent used, in seconds.");
+  const processMemory = gauge("process_resident_memory_bytes", "Memory of the agent that is in RAM.");
+  const processFiles = gauge("process_open_fds", "Files that the agent has open.");
+  gauge("process_start_time_seconds", "When the agent started, in seconds since the epoch.").set(
+    Math.floor(Date.now() / 1000 - process.uptime()),
+  );
+
+  const measureAgent = () => {
+    const { user, system } = process.cpuUsage();
+    processCpu.reset();
+    processCpu.inc((user + system) / 1e6);
+    processMemory.set(process.memoryUsage.rss());
+    processFiles.set(readdirSync("/proc/self/fd").length);
+  };
+  const countPods = () => {
+    const workers = parts.agent()?.workers ?? [];
+    pods.set(workers.filter(({ state }) => state.phase === "Up").length);
+    const states = { running: 0, waiting: 0, exited: 0 };
+    restarts.reset();
+    for (const worker of workers) {
+      for (const record of worker.containers) {
+        const { phase } = record.now;
+        states[phase === "Running" || phase === "Stopping" ? "running" : phase === "Exited" ? "exited" : "waiting"]++;
+        const { namespace = "default", name = "" } = worker.pod.metadata ?? {};
+        restarts.set({ namespace, pod: name, container: record.name }, record.attempt);
+      }
+    }
+    for (const [state, count] of Object.entries(states)) containers.set({ container_state: state }, count);
+  };
+  const measureContainers = async () => {
+    const samples = await sample(parts);
+    for (const metric of [cpu, ooms, workingSet, usage, processes, started]) metric.reset();
+    for (const { labels, stats, startedAtMs } of samples) {
+      cpu.inc(labels, stats.cpuUsageNs / 1e9);
+      ooms.inc(labels, stats.oomKills);
+      workingSet.set(labels, stats.memoryWorkingSetBytes);
+      usage.set(labels, stats.memoryUsageBytes);
+      processes.set(labels, stats.pids);
+      started.set(labels, startedAtMs / 1000);
+    }
+  };
+  return {
+    scrape: async () => {
+      measureAgent();
+      countPods();
+      await measureContainers();
+      return { text: (await registry?.metrics()) ?? "", contentType: Registry.PROMETHEUS_CONTENT_TYPE };
+    },
+  };
+}
+
+async function sample({ agent, runtime }: MetricsParts): Promise<readonly Sample[]> {
+  const running = (agent()?.workers ?? []).flatMap((worker) =>
+    worker.containers.flatMap(({ name, now }) =>
+      now.phase === "Running" || now.phase === "Stopping" ? [{ pod: worker.pod, name, now }] : [],
+    ),
+  );
+  const samples = await Promise.all(
+    running.map(async ({ pod, name, now }): Promise<Sample | undefined> => {
+      // It may end while it is measured.
+      const stats = await runtime.stats(now.id).catch(() => undefined);
+      const { namespace = "default", name: podName = "" } = pod.metadata ?? {};
+      if (stats === undefined) return undefined;
+      return { labels: { namespace, pod: podName, container: name }, stats, startedAtMs: now.startedAtMs };
+    }),
+  );
+  return samples.filter((each) => each !== undefined);
+}
