@@ -163,7 +163,6 @@ export class Agent {
   #onOwnNode(): void {
     const node = this.#ownNode();
     if (node === undefined) return;
-    this.#save(this.#parts.storage.saveObject("nodes", this.#parts.node.nodeName, node));
     this.#setUpNetwork(node).catch((error) =>
       this.#parts.log.error({ error: messageOf(error) }, "network set-up failed"),
     );
@@ -217,6 +216,7 @@ export class Agent {
     try {
       await network.setUp({ name: facts.nodeName, nodeIp: facts.nodeIp, podCidrs });
       this.#podCidrs = text;
+      if (node !== undefined) this.#save(this.#parts.storage.saveObject("nodes", facts.nodeName, node));
     } catch (error) {
       log.error({ error: messageOf(error) }, "network set-up failed");
       this.events.node({ type: "Warning", reason: "NetworkNotReady", message: messageOf(error) });

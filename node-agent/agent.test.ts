@@ -1,0 +1,325 @@
+// Lives of pods on a simulated node, on virtual time.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { Container, Pod, PodSpec, PodStatus } from "../api/kinds/generated/types.ts";
+import { type VirtualClock, virtualClock } from "../lib/virtual-clock.ts";
+import type { Agent } from "./agent.ts";
+import { PullError } from "./images/images.ts";
+import { SimulatedNode, type SimulatedNodeOptions } from "./simulated-node.ts";
+import { TestSession } from "./test-session.ts";
+
+interface Scene {
+  readonly clock: VirtualClock;
+  readonly node: SimulatedNode;
+  readonly session: TestSession;
+  agent: Agent;
+}
+
+async function open(options: Partial<SimulatedNodeOptions> = {}): Promise<Scene> {
+  const clock = virtualClock();
+  const node = new SimulatedNode({ clock, name: "n1", nodeIp: "192.168.0.1", ...options });
+  const session = new TestSession();
+  session.put("nodes", { metadata: { name: "n1" }, spec: { podCIDRs: ["10.244.1.0/24"] } });
+  return { clock, node, session, agent: await node.startAgent(session) };
+}
+
+function pod(spec: Partial<PodSpec> = {}, container: Partial<Container> = {}, name = "web"): Pod {
+  return {
+    metadata: { name, namespace: "default", uid: `uid-${name}` },
+    spec: { containers: [{ name: "main", image: "app:1", ...container }], ...spec },
+  };
+}
+
+function brief(status: PodStatus | undefined): object {
+  const states = [...(status?.initContainerStatuses ?? []), ...(status?.containerStatuses ?? [])].map(
+    ({ name, state, restartCount }) => {
+      const { waiting, terminated } = state ?? {};
+      const what = waiting?.reason ?? (terminated ? `${terminated.reason} ${terminated.exitCode}` : "running");
+      return `${name}: ${what}, ${restartCount} restarts`;
+    },
+  );
+  const ready = status?.conditions?.find(({ type }) => type === "Ready")?.status;
+  return { phase: status?.phase, ready, states };
+}
+
+test("openAgent brings a pod to Ready without waiting for any timer", async () => {
+  const { clock, session } = await open();
+  session.put("pods", pod());
+  await clock.settle();
+  const status = session.statuses.get("web");
+  assert.deepEqual(
+    [brief(status), status?.podIP, status?.qosClass, clock.monotonicMs()],
+    [{ phase: "Running", ready: "True", states: ["main: running, 0 restarts"] }, "10.244.1.2", "BestEffort", 0],
+  );
+  assert.deepEqual(session.eventLines(), [
+    'Pulling: Pulling image "app:1"',
+    'Pulled: Successfully pulled image "app:1" in 0.000s. Image size: 1000000 bytes.',
+    "Created: Container created: main",
+    "Started: Container started: main",
+  ]);
+});
+
+test("openAgent asks a readiness probe again quickly while the container is young", async () => {
+  let up = false;
+  const { clock, session } = await open({ http: () => (up ? 200 : undefined) });
+  session.put("pods", pod({}, { readinessProbe: { httpGet: { port: 80 }, periodSeconds: 10 } }));
+  await clock.advance(50);
+  const before = brief(session.statuses.get("web"));
+  up = true;
+  await clock.advance(100);
+  assert.deepEqual(
+    [before, brief(session.statuses.get("web"))],
+    [
+      { phase: "Running", ready: "False", states: ["main: running, 0 restarts"] },
+      { phase: "Running", ready: "True", states: ["main: running, 0 restarts"] },
+    ],
+  );
+});
+
+test("openAgent restarts a crashing container at once, then with a back-off that doubles", async () => {
+  const starts: number[] = [];
+  const { clock, session } = await open({
+    program: () => {
+      starts.push(Math.round(clock.monotonicMs() / 1000));
+      return { runMs: 1000, exitCode: 1 };
+    },
+  });
+  session.put("pods", pod());
+  await clock.advance(100_000);
+  assert.deepEqual(starts, [0, 1, 12, 33, 74]);
+  const status = session.statuses.get("web");
+  assert.deepEqual(brief(status), {
+    phase: "Running",
+    ready: "False",
+    states: ["main: CrashLoopBackOff, 4 restarts"],
+  });
+  assert.deepEqual(
+    status?.containerStatuses?.[0]?.state?.waiting?.message,
+    "back-off 1m20s restarting failed container=main pod=web_default(uid-web)",
+  );
+  assert.equal(status?.containerStatuses?.[0]?.lastState?.terminated?.exitCode, 1);
+});
+
+test("openAgent runs init containers one after the other before the rest", async () => {
+  const order: string[] = [];
+  const { clock, session } = await open({
+    program: ([name = ""]) => {
+      order.push(`${name} at ${clock.monotonicMs()}`);
+      return name === "run" ? {} : { runMs: 100 };
+    },
+  });
+  const init = (name: string): Container => ({ name, image: "tool:1", command: [name] });
+  session.put("pods", pod({ initContainers: [init("one"), init("two")] }, { command: ["run"] }));
+  await clock.advance(1000);
+  assert.deepEqual(order, ["one at 0", "two at 100", "run at 200"]);
+  assert.deepEqual(brief(session.statuses.get("web")), {
+    phase: "Running",
+    ready: "True",
+    states: ["one: Completed 0, 0 restarts", "two: Completed 0, 0 restarts", "main: running, 0 restarts"],
+  });
+});
+
+test("openAgent calls a pod Succeeded or Failed when its containers have ended for good", async () => {
+  const { clock, session, node } = await open({
+    program: ([name]) => ({ runMs: 10, exitCode: name === "bad" ? 3 : 0, oomKilled: name === "bad" }),
+  });
+  session.put("pods", pod({ restartPolicy: "Never" }, {}, "good"));
+  session.put("pods", pod({ restartPolicy: "Never" }, { command: ["bad"] }, "bad"));
+  await clock.advance(1000);
+  assert.deepEqual(
+    [brief(session.statuses.get("good")), brief(session.statuses.get("bad"))],
+    [
+      { phase: "Succeeded", ready: "False", states: ["main: Completed 0, 0 restarts"] },
+      { phase: "Failed", ready: "False", states: ["main: OOMKilled 3, 0 restarts"] },
+    ],
+  );
+  assert.deepEqual([node.machine.sandboxes.size, node.links.pods.size, node.machine.processes.size], [0, 0, 2]);
+});
+
+test("openAgent says why an image cannot be had, and backs off", async () => {
+  const { clock, session } = await open({
+    registry: () => {
+      throw new PullError("RegistryUnavailable", "registry.local:5000 does not answer");
+    },
+  });
+  session.put("pods", pod());
+  await clock.advance(100);
+  const first = session.statuses.get("web")?.containerStatuses?.[0]?.state?.waiting;
+  await clock.advance(2000);
+  const then = session.statuses.get("web")?.containerStatuses?.[0]?.state?.waiting;
+  assert.deepEqual(
+    [first, then],
+    [
+      { reason: "ErrImagePull", message: 'failed to pull image "app:1": registry.local:5000 does not answer' },
+      {
+        reason: "ImagePullBackOff",
+        message:
+          'Back-off pulling image "app:1": ErrImagePull: failed to pull image "app:1": registry.local:5000 does not answer',
+      },
+    ],
+  );
+});
+
+test("openAgent names a missing ConfigMap, and goes on as soon as it is there", async () => {
+  const { clock, session } = await open();
+  session.put("pods", pod({}, { envFrom: [{ configMapRef: { name: "settings" } }] }));
+  await clock.advance(100);
+  const before = session.statuses.get("web")?.containerStatuses?.[0]?.state?.waiting;
+  session.put("configmaps", { metadata: { name: "settings", namespace: "default" }, data: { A: "1" } });
+  await clock.settle();
+  assert.deepEqual(
+    [before, brief(session.statuses.get("web"))],
+    [
+      { reason: "CreateContainerConfigError", message: 'configmap "settings" not found' },
+      { phase: "Running", ready: "True", states: ["main: running, 0 restarts"] },
+    ],
+  );
+});
+
+test("openAgent reports a program that is not there as StartError", async () => {
+  const { clock, session } = await open({ program: () => undefined });
+  session.put("pods", pod({ restartPolicy: "Never" }));
+  await clock.advance(100);
+  const terminated = session.statuses.get("web")?.containerStatuses?.[0]?.state?.terminated;
+  assert.deepEqual(
+    [terminated?.reason, terminated?.exitCode, terminated?.message],
+    ["StartError", 127, "exec /app: no such file or directory"],
+  );
+});
+
+test("openAgent restarts a container whose liveness probe fails", async () => {
+  let alive = true;
+  const { clock, session } = await open({ http: () => (alive ? 200 : 500) });
+  session.put("pods", pod({}, { livenessProbe: { httpGet: { port: 80 }, periodSeconds: 1, failureThreshold: 2 } }));
+  await clock.advance(5000);
+  alive = false;
+  await clock.advance(2500);
+  alive = true;
+  await clock.advance(5000);
+  assert.deepEqual(brief(session.statuses.get("web")), {
+    phase: "Running",
+    ready: "True",
+    states: ["main: running, 1 restarts"],
+  });
+  assert.deepEqual(
+    session.eventLines().filter((line) => /^(Unhealthy|Killing)/.test(line)),
+    [
+      "Unhealthy: Liveness probe failed: HTTP probe failed with statuscode: 500",
+      "Unhealthy: Liveness probe failed: HTTP probe failed with statuscode: 500",
+      "Killing: Container main failed liveness probe, will be restarted",
+    ],
+  );
+});
+
+test("openAgent ends a deleted pod with its grace period, kills what stays, and leaves nothing", async () => {
+  const { clock, session, node } = await open({ program: () => ({ onSignal: "ignore" }) });
+  session.put("pods", pod());
+  await clock.settle();
+  session.delete(pod(), 5);
+  await clock.advance(4900);
+  const before = node.machine.processes.size;
+  await clock.advance(200);
+  assert.deepEqual(
+    [
+      before,
+      session.gone,
+      node.machine.processes.size,
+      node.machine.sandboxes.size,
+      node.links.pods.size,
+      node.checkpoints.size,
+    ],
+    [1, ["web"], 0, 0, 0, 0],
+  );
+});
+
+test("openAgent lets go of a pull when its pod is deleted", async () => {
+  const { clock, session, node } = await open({ pullMs: () => 60_000 });
+  session.put("pods", pod());
+  await clock.advance(1000);
+  session.delete(pod(), 30);
+  await clock.advance(61_000);
+  assert.deepEqual([session.gone, node.machine.processes.size], [["web"], 0]);
+});
+
+test("openAgent adopts what an earlier agent ran, without a restart and without a flap", async () => {
+  const scene = await open({ http: () => 200 });
+  const { clock, session, node } = scene;
+  session.put("pods", pod({}, { readinessProbe: { httpGet: { port: 80 } } }));
+  await clock.advance(1000);
+  const [process] = [...node.machine.processes.values()];
+  const status = session.statuses.get("web");
+  // Killed without a word; the server echoes what it knows.
+  scene.agent.close();
+  const next = new TestSession({ synced: false });
+  const known = { ...pod({}, { readinessProbe: { httpGet: { port: 80 } } }), status: status ?? {} };
+  node.checkpoints.set("uid-web", known);
+  const agent = await node.startAgent(next);
+  await clock.advance(100);
+  const unheard = agent.worker("uid-web")?.containers[0]?.now.phase;
+  next.put("nodes", { metadata: { name: "n1" }, spec: { podCIDRs: ["10.244.1.0/24"] } });
+  next.put("pods", known);
+  next.sync();
+  await clock.advance(60_000);
+  assert.deepEqual(
+    [
+      unheard,
+      [...node.machine.processes.values()].map(({ state }) => state),
+      next.statuses.get("web") ?? status,
+      next.gone,
+    ],
+    ["Running", [process?.state], status, []],
+  );
+});
+
+test("openAgent removes what runs for pods that are gone when it comes back", async () => {
+  const scene = await open();
+  const { clock, session, node } = scene;
+  session.put("pods", pod({}, {}, "old"));
+  session.put("pods", pod({}, {}, "same"));
+  await clock.advance(1000);
+  scene.agent.close();
+  const next = new TestSession({ synced: false });
+  const agent = await node.startAgent(next);
+  next.put("nodes", { metadata: { name: "n1" }, spec: { podCIDRs: ["10.244.1.0/24"] } });
+  next.put("pods", { ...pod({}, {}, "same"), metadata: { name: "same", namespace: "default", uid: "another" } });
+  await clock.advance(10);
+  const beforeSync = node.machine.sandboxes.has("uid-old");
+  next.sync();
+  await clock.advance(5000);
+  assert.deepEqual(
+    [beforeSync, [...node.machine.sandboxes.keys()], [...node.links.pods.keys()], agent.workers.map(({ uid }) => uid)],
+    [true, ["another"], ["another"], ["another"]],
+  );
+});
+
+test("openAgent restarts containers while no server can be heard", async () => {
+  const scene = await open({ program: () => ({ runMs: 5000, exitCode: 1 }) });
+  const { clock, session, node } = scene;
+  session.put("configmaps", { metadata: { name: "settings", namespace: "default" }, data: { A: "1" } });
+  session.put("pods", pod({}, { envFrom: [{ configMapRef: { name: "settings" } }] }));
+  await clock.advance(1000);
+  scene.agent.close();
+  const next = new TestSession({ synced: false });
+  await node.startAgent(next);
+  await clock.advance(5000);
+  const [main] = next.statuses.get("web")?.containerStatuses ?? [];
+  assert.deepEqual([main?.restartCount, main?.state?.running !== undefined], [1, true]);
+});
+
+test("openAgent ends a pod at its active deadline", async () => {
+  const { clock, session } = await open();
+  session.put("pods", pod({ activeDeadlineSeconds: 5 }));
+  await clock.advance(6000);
+  const { phase, reason } = session.statuses.get("web") ?? {};
+  assert.deepEqual({ phase, reason }, { phase: "Failed", reason: "DeadlineExceeded" });
+});
+
+test("stopPods ends everything and reports none of it", async () => {
+  const { clock, session, node, agent } = await open();
+  for (const name of ["a", "b", "c"]) session.put("pods", pod({}, {}, name));
+  await clock.advance(1000);
+  const stopped = agent.stopPods();
+  await clock.advance(3000);
+  await stopped;
+  assert.deepEqual([session.gone, node.machine.processes.size, node.machine.sandboxes.size], [[], 0, 0]);
+});
