@@ -40,7 +40,10 @@ export async function forwardConnection(target: ForwardTarget, connection: Forwa
     sending.catch(() => {}); // its end is told by the node's last frame
     for await (const { content } of stream.frames) {
       if (content.case === "stdout") await connection.write(content.value);
-      else if (content.case === "exit" && content.value.error !== "") failure = content.value.error;
+      else if (content.case === "exit") {
+        if (content.value.error !== "") failure = content.value.error;
+        break;
+      }
     }
   } catch (error) {
     failure = error instanceof Error ? error.message : String(error);

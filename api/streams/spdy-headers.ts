@@ -18,8 +18,12 @@ export class HeaderReader implements Disposable {
   constructor() {
     this.#inflate.on("data", (chunk: Buffer) => {
       this.#bytes += chunk.length;
-      if (this.#bytes <= blockBytesMax) this.#chunks.push(chunk);
-      else this.#inflate.destroy(new Error(`header block of more than ${blockBytesMax} bytes`));
+      if (this.#bytes <= blockBytesMax) {
+        this.#chunks.push(chunk);
+        return;
+      }
+      this.#failure ??= new Error(`header block of more than ${blockBytesMax} bytes`);
+      this.#inflate.destroy();
     });
     this.#inflate.on("error", (error) => {
       this.#failure ??= error;
