@@ -110,6 +110,8 @@ function openWire<T>(clock: Clock, fate: () => Fate): Wire<T> {
     end: (reason) => {
       if (closed) return;
       closed = true;
+      // Lost like any message: then the other side finds out by silence.
+      if (fate().copies === 0) return;
       clock.after(Math.max(0, lastMs - clock.monotonicMs()), () => {
         if (stopped) return;
         stopped = true;
