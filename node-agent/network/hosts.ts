@@ -1,6 +1,6 @@
 // Virtual hosts for a cluster on one machine: a network namespace each, on a bridge that the machine reaches them over.
 import { createHash } from "node:crypto";
-import { mkdir, readdir, readFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rmdir } from "node:fs/promises";
 import { join } from "node:path";
 import {
   type Address,
@@ -117,6 +117,8 @@ export async function removeHosts(options: Omit<HostsOptions, "hosts">): Promise
     launcher,
     paths.map((netns) => ({ what: `remove network namespace ${netns}`, namespace: "drop", netns })),
   );
+  // Silent when another holds something there that is none of ours.
+  await rmdir(namespacesDir(options)).catch(() => {});
   const table = tableOf(cluster);
   await runNft(options.nft ?? "nft", `add table ip ${table}\ndelete table ip ${table}\n`);
   await returnForwarding(sharedRunDir(options), bridge);
@@ -261,7 +263,7 @@ function bridgeNameOf(cluster: string): string {
   return cluster.length <= 12 ? `nb-${cluster}` : `nb-${hashOf(cluster).slice(0, 12)}`;
 }
 
-function hostLinkOf(cluster: string, host: string): string {
+export function hostLinkOf(cluster: string, host: string): string {
   return `nh${hashOf(`${cluster}/${host}`).slice(0, 11)}`;
 }
 

@@ -51,8 +51,11 @@ export interface LinkState {
   readonly alias: string;
 }
 
+/** Down: some settings must be made before it comes up. */
 export function createBridge(name: string, mac: Buffer, mtu: number): Buffer {
-  return newLink([attribute(link.name, name), attribute(link.address, mac), attribute(link.mtu, mtu), kind("bridge")]);
+  const attributes = [attribute(link.name, name), attribute(link.address, mac), attribute(link.mtu, mtu)];
+  const info = attribute(link.info, [attribute(1, "bridge")]);
+  return message(type.newLink, flag.request | flag.create | flag.exclusive, linkHeader({}), [...attributes, info]);
 }
 
 export interface VethOptions {
@@ -65,8 +68,6 @@ export interface VethOptions {
 /** This end up, its peer not yet: the kernel opens only ends that have found each other. The peer goes to the namespace whose descriptor the launcher writes at the message's end. */
 export function createVeth(options: VethOptions): Buffer {
   const { name, masterIndex, mtu, peer } = options;
-  // The kernel takes the peer's index only when this end's is given too; large ones are free, it counts up from one itself.
-  const index = 0x1000_0000 + (createHash("sha256").update(name).digest().readUInt32LE() >>> 4);
   const queues = [attribute(link.txQueues, 1), attribute(link.rxQueues, 1)];
   const peerEnd = Buffer.concat([
     linkHeader({ index: podLinkIndex }),
@@ -84,7 +85,25 @@ export function createVeth(options: VethOptions): Buffer {
     ...queues,
     attribute(link.info, [attribute(1, "veth"), data]),
   ];
-  return newLink(own, index);
+  return newLink(own, vethIndex(name));
+}
+
+/**
+ * The index of this end of a veth, made from its name. The kernel takes the peer's index only when this end's is given too; large ones
+ * are free, it counts up from one itself.
+ */
+function vethIndex(name: string): number {
+  return 0x1000_0000 + (createHash("sha256").update(name).digest().readUInt32LE() >>> 4);
+}
+
+/**
+ * Lets a veth's bridge send packets back the way they came: where the bridge calls netfilter, it forwards a pod's connection to itself
+ * through its service without routing it.
+ */
+export function setHairpin(vethName: string): Buffer {
+  const header = linkHeader({ index: vethIndex(vethName) });
+  header.writeUInt8(families.bridge, 0);
+  return message(type.setLink, flag.request, header, [attribute(0x8000 | 12, [attribute(4, Buffer.from([1]))])]);
 }
 
 export interface VxlanOptions {
@@ -263,11 +282,12 @@ export function readNeighbour({ body }: Answer): Neighbour | undefined {
 }
 
 function newLink(attributes: readonly Buffer[], index = 0): Buffer {
-  return message(type.newLink, flag.request | flag.create | flag.exclusive, linkHeader({ index, up: true }), attributes);
-}
-
-function kind(name: string): Buffer {
-  return attribute(link.info, [attribute(1, name)]);
+  return message(
+    type.newLink,
+    flag.request | flag.create | flag.exclusive,
+    linkHeader({ index, up: true }),
+    attributes,
+  );
 }
 
 function indexAndUp(target: number | string, isUp: boolean | undefined): { index?: number; up?: boolean } {

@@ -1,7 +1,14 @@
 // The node's nft table as text for `nft -f -`: its fixed part, and changes of its maps. Pure.
 import { type Address, formatAddress, formatRange, type Range } from "./addresses.ts";
 import type { RuleChange } from "./rule-book.ts";
-import { chainName, type MapName, type PickChain, type RuleElement } from "./service-rules.ts";
+import {
+  chainName,
+  firstSlot,
+  type MapName,
+  masqueradeMark,
+  type PickChain,
+  type RuleElement,
+} from "./service-rules.ts";
 
 export interface TableOptions {
   readonly table: string;
@@ -16,9 +23,6 @@ export interface TableOptions {
 
 /** Elements per statement: nft reads a statement as a whole, and messages to the kernel have a bounded size. */
 const elementsPerStatementMax = 4096;
-
-/** Connections with this bit in their mark get the node's address as their source, so that answers come back through it. */
-const masqueradeBit = "0x4000";
 
 /** The whole table in one transaction: what was there before is gone when this has been applied. Also names the chains it makes. */
 export function tableText(
@@ -46,7 +50,9 @@ export function changeText(table: string, change: RuleChange, chains: Set<string
   for (const { chain } of change.add) {
     if (chain === undefined || chains.has(chainName(chain))) continue;
     chains.add(chainName(chain));
-    lines.push(`add chain inet ${table} ${chainName(chain)} { ${chainBody(chain)} }`);
+    // Two statements, as nft 1.0 does not look for the map that a rule inside `add chain` names.
+    lines.push(`add chain inet ${table} ${chainName(chain)}`);
+    lines.push(`add rule inet ${table} ${chainName(chain)} ${pickRule(chain)}`);
   }
   lines.push(...elementLines("delete", table, change.remove, ({ key }) => key));
   lines.push(...elementLines("add", table, change.add, ({ key, value }) => (value === "" ? key : `${key} : ${value}`)));
@@ -54,13 +60,12 @@ export function changeText(table: string, change: RuleChange, chains: Set<string
 }
 
 function mapLines(family: 4 | 6): readonly string[] {
-  const [ip, type] = family === 4 ? ["ip", "ipv4_addr"] : ["ip6", "ipv6_addr"];
-  const slot = "numgen random mod 65536";
+  const type = family === 4 ? "ipv4_addr" : "ipv6_addr";
   return [
     `map services${family} { type ${type} . inet_proto . inet_service : verdict; }`,
-    `map endpoints${family} { typeof ${ip} daddr . meta l4proto . th dport . ${slot} : ${ip} daddr . th dport; }`,
+    `map endpoints${family} { type ${type} . inet_proto . inet_service . mark : ${type} . inet_service; }`,
     `map nodeports${family} { type inet_proto . inet_service : verdict; }`,
-    `map nodeport-endpoints${family} { typeof meta l4proto . th dport . ${slot} : ${ip} daddr . th dport; }`,
+    `map nodeport-endpoints${family} { type inet_proto . inet_service . mark : ${type} . inet_service; }`,
     `set hairpins${family} { type ${type} . ${type}; }`,
   ];
 }
@@ -85,7 +90,7 @@ function postroutingLines({ podRanges, gateways, clusterRanges, bridgeName }: Ta
     const cluster = rangeSet([...clusterRanges, ...podRanges], family);
     return [
       `${ip} saddr . ${ip} daddr @hairpins${family} ${source}`,
-      `${ip} daddr ${cluster} meta mark & ${masqueradeBit} == ${masqueradeBit} ${source}`,
+      `${ip} daddr ${cluster} meta mark & ${masqueradeMark} == ${masqueradeMark} ${source}`,
       // A process of the node bound to another of its addresses: pods answer the way that leads back.
       `${ip} daddr ${cluster} ${ip} saddr != ${cluster} fib saddr type local ct status dnat ${source}`,
       `${ip} saddr ${pods} ${ip} daddr != ${cluster} oifname != "${bridgeName}" masquerade`,
@@ -95,7 +100,7 @@ function postroutingLines({ podRanges, gateways, clusterRanges, bridgeName }: Ta
     "chain postrouting {",
     "type nat hook postrouting priority srcnat; policy accept;",
     ...rules,
-    `meta mark & ${masqueradeBit} == ${masqueradeBit} masquerade`,
+    `meta mark & ${masqueradeMark} == ${masqueradeMark} masquerade`,
     "}",
   ];
 }
@@ -116,22 +121,21 @@ function filterLines({ serviceRange, dnsAddress, bridgeName }: TableOptions): re
     "chain output-filter {",
     "type filter hook output priority filter; policy accept;",
     unserved,
-    // Pods must keep to the way through the node.
-    `oifname "${bridgeName}" icmp type redirect drop`,
+    // Pods must keep to the way through the node. For IPv4 a setting says so.
     `oifname "${bridgeName}" icmpv6 type nd-redirect drop`,
     "}",
   ];
 }
 
-function chainBody(chain: PickChain): string {
+// The slot goes through the packet's mark: nft 1.0 cannot name a random number's type in a map.
+function pickRule(chain: PickChain): string {
   const ip = chain.family === 4 ? "ip" : "ip6";
   const isByAddress = chain.entry === "cluster" || chain.entry === "external";
-  const slot = chain.pick === "any" ? `numgen random mod ${chain.count}` : `jhash ${ip} saddr mod ${chain.count}`;
-  const key = `${isByAddress ? `${ip} daddr . ` : ""}meta l4proto . th dport . ${slot}`;
+  const source = chain.pick === "any" ? "numgen random" : `jhash ${ip} saddr`;
+  const slot = `${source} mod ${chain.count} offset ${firstSlot(chain.entry)}`;
+  const key = `${isByAddress ? `${ip} daddr . ` : ""}meta l4proto . th dport . meta mark`;
   const map = `${isByAddress ? "endpoints" : "nodeport-endpoints"}${chain.family}`;
-  const mark =
-    chain.entry === "external" || chain.entry === "node" ? `meta mark set meta mark | ${masqueradeBit} ` : "";
-  return `${mark}meta l4proto { tcp, udp, sctp } dnat ${ip} to ${key} map @${map};`;
+  return `meta l4proto { tcp, udp, sctp } meta mark set ${slot} dnat ${ip} to ${key} map @${map}`;
 }
 
 function elementLines(

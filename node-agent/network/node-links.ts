@@ -92,8 +92,12 @@ export async function ensureNodeLinks(options: NodeLinksOptions, ranges: NodeRan
     const vxlan = { name: vxlanName, mac: vxlanMac(nodeIp), mtu, vni: options.vni, port: options.vxlanPort };
     steps.push({ what: `create vxlan ${vxlanName}`, message: createVxlan({ ...vxlan, local: nodeIp }) });
   }
-  steps.push({ what: `set up ${bridgeName}`, message: setLink(bridgeName, { up: true, mtu, mac: bridgeMac }) });
   await perform(launcher, steps);
+  // Asking around for a second whether the bridge's own address is taken would keep it from finding its first pods.
+  const hasIpv6 = podRanges.some(({ family }) => family === 6);
+  if (hasIpv6) await new Sysctls(recordPath(options)).set({ [`ipv6/conf/${bridgeName}/accept_dad`]: "0" });
+  const start = setLink(bridgeName, { up: true, mtu, mac: bridgeMac });
+  await perform(launcher, [{ what: `set up ${bridgeName}`, message: start }]);
 
   const after = await observe(launcher);
   const indexOf = (name: string) => after.links.find((one) => one.name === name)?.index;
@@ -192,10 +196,15 @@ async function setForwarding(
   links: readonly string[],
   podRanges: readonly Range[],
 ): Promise<void> {
-  const settings = Object.fromEntries(links.map((name) => [`ipv4/conf/${name}/forwarding`, "1"]));
+  const forwarding = Object.fromEntries(links.map((name) => [`ipv4/conf/${name}/forwarding`, "1"]));
+  // Pods must keep to the way through the node. The kernel asks for both of these to be off; other links have their own on.
+  const redirects = {
+    "ipv4/conf/all/send_redirects": "0",
+    [`ipv4/conf/${bridgeNameOf(options.prefix)}/send_redirects`]: "0",
+  };
   // IPv6 has no forwarding per link.
   const ipv6 = podRanges.some(({ family }) => family === 6) ? { "ipv6/conf/all/forwarding": "1" } : {};
-  await new Sysctls(recordPath(options)).set({ ...settings, ...ipv6 });
+  await new Sysctls(recordPath(options)).set({ ...forwarding, ...redirects, ...ipv6 });
 }
 
 function recordPath({ stateDir }: Pick<NodeLinksOptions, "stateDir">): string {

@@ -11,6 +11,7 @@ import {
   listLinks,
   podLinkIndex,
   readLink,
+  setHairpin,
   setLink,
 } from "./links.ts";
 import { errno, type Launcher, NetlinkError, type NetlinkStep, perform } from "./netlink.ts";
@@ -199,6 +200,7 @@ export function attachSteps(options: PodLinksOptions, pod: Attachment): readonly
   const alias = [aliasStart, pod.uid, addresses.map(formatAddress).join(",")].join(" ");
   return [
     { what: "create link", message: createVeth(veth), lastIsFdOf: netns },
+    { what: "set hairpin", message: setHairpin(linkName) },
     { what: "set lo up", message: setLink(1, { up: true }), netns },
     { what: "set eth0 up", message: setLink(podLinkIndex, { up: true }), netns },
     ...addresses.flatMap((address) => addressSteps(address, options.podRanges, netns)),

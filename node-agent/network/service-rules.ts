@@ -34,6 +34,16 @@ export interface PickChain {
 /** Endpoints of one service port beyond this many get no traffic. */
 const endpointsPerPortMax = 1000;
 
+/**
+ * The slot is also the packet's mark while its connection is made, and this bit in it says that the source must become the node's
+ * own address, or the answer would not come back through this node.
+ */
+export const masqueradeMark = 0x4000;
+
+export function firstSlot(entry: PickChain["entry"]): number {
+  return entry === "external" || entry === "node" ? masqueradeMark : 0;
+}
+
 export function chainName(chain: PickChain): string {
   return `${chain.entry}-${chain.pick}-${chain.count}-ip${chain.family}`;
 }
@@ -117,7 +127,7 @@ function entries(
   return [
     { map, family, key, value: `goto ${chainName(whole)}`, chain: whole },
     ...targets.map(({ address, port }, slot): RuleElement => {
-      return { map: slots, family, key: `${key} . ${slot}`, value: `${address} . ${port}` };
+      return { map: slots, family, key: `${key} . ${firstSlot(chain.entry) + slot}`, value: `${address} . ${port}` };
     }),
   ];
 }

@@ -1,0 +1,445 @@
+// A real network of three hosts: pods in namespaces of their own, services, names, restarts, and nothing left at the end.
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, describe, it } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
+import type { EndpointSlice, Node, Service } from "../../api/kinds/generated/types.ts";
+import { type Hosts, openHosts, removeHosts } from "./hosts.ts";
+import { dropNamespaces, launcherPath, makeNamespaces, type Probe, startProbe } from "./namespace-rig.ts";
+import { linkNameOf } from "./pod-links.ts";
+
+const cluster = `nt${process.pid}`;
+const runDir = join(tmpdir(), `naru-${cluster}`);
+const hostNames: readonly string[] = ["node-1", "node-2", "node-3"];
+const skip = process.getuid?.() !== 0 ? "needs root" : false;
+
+interface RunningNode {
+  readonly name: string;
+  readonly address: string;
+  readonly networkPath: string;
+  probe: Probe;
+}
+
+interface RunningPod {
+  readonly uid: string;
+  readonly path: string;
+  readonly node: string;
+  readonly ips: readonly string[];
+  readonly probe: Probe;
+}
+
+for (const backend of ["vxlan", "host-gw", "auto"] as const) {
+  describe(`a network of three hosts by ${backend}`, { skip }, () => {
+    let hosts: Hosts;
+    let machineBefore = "";
+    const nodes: RunningNode[] = [];
+    const pods: RunningPod[] = [];
+
+    before(async () => {
+      execFileSync("sh", [new URL("../launcher/build.sh", import.meta.url).pathname]);
+      machineBefore = machineState();
+      mkdirSync(join(runDir, "pods"), { recursive: true });
+      hosts = await openHosts({ cluster, hosts: hostNames, runDir, launcherPath, sharedRunDir: runDir });
+      for (const host of hosts.list) nodes.push({ ...host, probe: await startNode(host, backend) });
+      for (const [i, node] of ["node-1", "node-1", "node-2", "node-3"].entries()) {
+        pods.push(await startPod(nodes, { uid: `pod-${i}`, node }));
+      }
+      await applyEverywhere(nodes, cluster1(nodes, pods));
+    });
+
+    after(async () => {
+      for (const pod of pods) await pod.probe[Symbol.asyncDispose]();
+      for (const node of nodes) await node.probe[Symbol.asyncDispose]();
+      await dropNamespaces(readdirSync(join(runDir, "pods")).map((name) => join(runDir, "pods", name)));
+      await hosts[Symbol.asyncDispose]();
+      rmSync(runDir, { recursive: true, force: true });
+      assert.equal(machineState(), machineBefore);
+    });
+
+    const pod = (i: number) => some(pods[i]);
+    const node = (i: number) => some(nodes[i]);
+
+    it("gives pods addresses of their node's ranges: attachPod", () => {
+      assert.deepEqual(
+        pods.map(({ ips }) => ips),
+        [
+          ["10.244.1.2", "fd00:10:1::2"],
+          ["10.244.1.3", "fd00:10:1::3"],
+          ["10.244.2.2", "fd00:10:2::2"],
+          ["10.244.3.2", "fd00:10:3::2"],
+        ],
+      );
+    });
+
+    it("answers again with the same addresses: attachPod", async () => {
+      assert.deepEqual(await node(0).probe.call("attachPod", pod(0).uid, pod(0).path), pod(0).ips);
+    });
+
+    it("lets every pod reach every pod by its own address: attachPod, applyCluster", async () => {
+      for (const from of pods) {
+        for (const to of pods) {
+          assert.equal(await from.probe.call("ask", to.ips[0], 8080), `${to.uid} ${from.ips[0]}`);
+          assert.equal(await from.probe.call("askUdp", to.ips[0], 8080), `${to.uid} ${from.ips[0]}`);
+        }
+      }
+    });
+
+    it("does the same over IPv6 where the vxlan carries it: applyCluster", { skip: backend !== "vxlan" }, async () => {
+      for (const to of pods) {
+        assert.equal(await pod(0).probe.call("ask", to.ips[1], 8080), `${to.uid} ${pod(0).ips[1]}`);
+      }
+    });
+
+    it("lets every node reach every pod: applyCluster", async () => {
+      for (const [i, from] of nodes.entries()) {
+        for (const to of pods) {
+          assert.equal(await from.probe.call("ask", to.ips[0], 8080), `${to.uid} 10.244.${i + 1}.1`);
+        }
+      }
+    });
+
+    it("spreads a service's connections over its endpoints: applyCluster", async () => {
+      for (const from of [...pods, ...nodes]) {
+        assert.deepEqual(await answerers(from.probe, "10.96.0.20", 80), ["pod-0", "pod-2", "pod-3"]);
+      }
+    });
+
+    it("keeps the pod's address as the source within the cluster: applyCluster", async () => {
+      assert.equal(await pod(1).probe.call("ask", "10.96.0.21", 81), `pod-2 ${pod(1).ips[0]}`);
+    });
+
+    it("lets a pod reach itself through its service: applyCluster", async () => {
+      assert.equal(await pod(1).probe.call("ask", "10.96.0.23", 80), "pod-1 10.244.1.1");
+    });
+
+    it("serves UDP: applyCluster", async () => {
+      assert.equal(await pod(0).probe.call("askUdp", "10.96.0.21", 53), `pod-2 ${pod(0).ips[0]}`);
+    });
+
+    it("sends one client to one endpoint with session affinity: applyCluster", async () => {
+      assert.equal((await answerers(pod(1).probe, "10.96.0.24", 80)).length, 1);
+    });
+
+    it("refuses a service without endpoints at once: applyCluster", async () => {
+      assert.equal(await pod(0).probe.call("ask", "10.96.0.22", 80), "error ECONNREFUSED");
+      assert.equal(await node(0).probe.call("ask", "10.96.0.22", 80), "error ECONNREFUSED");
+      assert.equal(await pod(0).probe.call("askUdp", "10.96.0.22", 80), "error ECONNREFUSED");
+    });
+
+    it("opens node ports on every node, for the machine, nodes and pods: applyCluster", async () => {
+      const machine = await machineProbe();
+      for (const { address } of nodes) {
+        assert.deepEqual(await answerers(machine, address, 30080), ["pod-0", "pod-2", "pod-3"]);
+        assert.deepEqual(await answerers(node(1).probe, address, 30080), ["pod-0", "pod-2", "pod-3"]);
+        assert.deepEqual(await answerers(pod(1).probe, address, 30080), ["pod-0", "pod-2", "pod-3"]);
+      }
+    });
+
+    it("keeps the client's address with externalTrafficPolicy Local: applyCluster", async () => {
+      const machine = await machineProbe();
+      assert.equal(await machine.call("ask", node(1).address, 30081), `pod-2 ${hosts.gateway}`);
+      assert.equal(await machine.call("ask", node(0).address, 30081), "error ECONNREFUSED");
+    });
+
+    it("lets pods out under their node's address: setUp", async () => {
+      const machine = await machineProbe();
+      await machine.call("serve", "machine", 18080);
+      assert.equal(await pod(3).probe.call("ask", hosts.gateway, 18080), `machine ${node(2).address}`);
+      assert.equal(await pod(0).probe.call("ask", node(1).address, 9), "error ECONNREFUSED");
+    });
+
+    it("answers the cluster's names on UDP and TCP: applyCluster", async () => {
+      const ask = (name: string, type: string, transport = "udp") =>
+        pod(0).probe.call("resolve", "10.96.0.10", name, type, transport);
+      assert.deepEqual(
+        [
+          await ask("web.default.svc.cluster.local", "A"),
+          await ask("WEB.default.svc.cluster.local", "A", "tcp"),
+          await ask("web.default.svc.cluster.local", "AAAA"),
+          await ask("nothing.default.svc.cluster.local", "A"),
+          await ask("headless.default.svc.cluster.local", "A"),
+          await ask("zero.headless.default.svc.cluster.local", "A"),
+          await ask("_http._tcp.headless.default.svc.cluster.local", "SRV"),
+          await ask("_http._tcp.web.default.svc.cluster.local", "SRV"),
+          await ask("20.0.96.10.in-addr.arpa", "PTR"),
+          await pod(0).probe.call("resolve", "10.244.1.1", "web.default.svc.cluster.local", "A", "udp"),
+          await node(1).probe.call("resolve", "10.96.0.10", "web.default.svc.cluster.local", "A", "udp"),
+          await ask("example.test", "A"),
+        ],
+        [
+          "NOERROR A 10.96.0.20",
+          "NOERROR A 10.96.0.20",
+          "NOERROR",
+          "NXDOMAIN",
+          "NOERROR A 10.244.1.2, A 10.244.2.2",
+          "NOERROR A 10.244.1.2",
+          "NOERROR SRV 10-244-2-2.headless.default.svc.cluster.local:8080, SRV zero.headless.default.svc.cluster.local:8080",
+          "NOERROR SRV web.default.svc.cluster.local:80",
+          "NOERROR PTR web.default.svc.cluster.local",
+          "NOERROR A 10.96.0.20",
+          "NOERROR A 10.96.0.20",
+          "SERVFAIL",
+        ],
+      );
+    });
+
+    it("follows endpoints as they change: applyCluster", async () => {
+      const state = cluster1(nodes, pods);
+      const slices = state.endpointSlices.map((slice) =>
+        slice.metadata?.name === "web" ? sliceOf("web", [pod(2)], { http: 8080 }) : slice,
+      );
+      await applyEverywhere(nodes, { ...state, endpointSlices: slices });
+      assert.deepEqual(await answerers(pod(3).probe, "10.96.0.20", 80), ["pod-2"]);
+      const without = state.services.filter(({ metadata }) => metadata?.name !== "web");
+      await applyEverywhere(nodes, { ...state, services: without });
+      assert.equal(await pod(3).probe.call("ask", "10.96.0.20", 80), "error ECONNREFUSED");
+      await applyEverywhere(nodes, state);
+      assert.deepEqual(await answerers(pod(3).probe, "10.96.0.20", 80), ["pod-0", "pod-2", "pod-3"]);
+    });
+
+    it("adopts pods and rules after kill -9, frees what was deleted meanwhile: setUp, attachedPods", async () => {
+      const spare = await startPod(nodes, { uid: "spare", node: "node-1" });
+      await node(0).probe.kill();
+      // Connections and services go on without the agent; a namespace that vanishes takes its address with it.
+      assert.deepEqual(await answerers(pod(0).probe, "10.96.0.20", 80), ["pod-0", "pod-2", "pod-3"]);
+      await spare.probe[Symbol.asyncDispose]();
+      await dropNamespaces([spare.path]);
+      await until(() => !inside(node(0).networkPath, ["ip", "link"]).includes(linkOf(spare)));
+      inside(node(0).networkPath, ["nft", "add rule inet naru services counter"]);
+      node(0).probe = await startNode(node(0), backend);
+      assert.deepEqual(sorted(await node(0).probe.call("attachedPods")), ["pod-0", "pod-1"]);
+      assert.deepEqual(await node(0).probe.call("attachPod", pod(1).uid, pod(1).path), pod(1).ips);
+      await node(0).probe.call("applyCluster", cluster1(nodes, pods));
+      assert.equal(
+        inside(node(0).networkPath, ["nft", "list", "chain", "inet", "naru", "services"]).includes("counter"),
+        false,
+      );
+      assert.deepEqual(await answerers(pod(0).probe, "10.96.0.20", 80), ["pod-0", "pod-2", "pod-3"]);
+      assert.equal(await pod(2).probe.call("ask", pod(0).ips[0], 8080), `pod-0 ${pod(2).ips[0]}`);
+    });
+
+    it("drops a node that left, takes it back: applyCluster", async () => {
+      const state = cluster1(nodes, pods);
+      const without = { ...state, nodes: state.nodes.filter(({ metadata }) => metadata?.name !== "node-3") };
+      await node(0).probe.call("applyCluster", without);
+      assert.equal(inside(node(0).networkPath, ["ip", "route"]).includes("10.244.3.0/24"), false);
+      await node(0).probe.call("applyCluster", state);
+      assert.equal(await pod(0).probe.call("ask", pod(3).ips[0], 8080), `pod-3 ${pod(0).ips[0]}`);
+    });
+
+    it("cuts a host off and brings it back: openHosts", async () => {
+      const machine = await machineProbe();
+      await hosts.cut("node-2");
+      assert.match(String(await machine.call("ask", node(1).address, 30081)), /^error/);
+      await hosts.restore("node-2");
+      await until(async () => (await machine.call("ask", node(1).address, 30081)) === `pod-2 ${hosts.gateway}`);
+    });
+
+    it("frees link and address: detachPod", async () => {
+      const spare = await startPod(nodes, { uid: "spare-2", node: "node-2" });
+      assert.equal(inside(node(1).networkPath, ["ip", "link"]).includes(linkOf(spare)), true);
+      await node(1).probe.call("detachPod", spare.uid);
+      await node(1).probe.call("detachPod", spare.uid);
+      await node(1).probe.call("detachPod", "never seen");
+      assert.equal(inside(node(1).networkPath, ["ip", "link"]).includes(linkOf(spare)), false);
+      await spare.probe[Symbol.asyncDispose]();
+    });
+
+    it("leaves nothing: tearDown", async () => {
+      for (const { probe, networkPath } of nodes) {
+        await probe.call("tearDown");
+        assert.deepEqual(
+          {
+            links: inside(networkPath, ["ip", "-o", "link"])
+              .trim()
+              .split("\n")
+              .map((line) => line.split(/[:@]/)[1]?.trim()),
+            rules: inside(networkPath, ["nft", "list", "ruleset"]),
+            routes: inside(networkPath, ["ip", "route"]).includes("10."),
+            forwarding: inside(networkPath, ["cat", "/proc/sys/net/ipv4/conf/eth0/forwarding"]).trim(),
+          },
+          { links: ["lo", "eth0"], rules: "", routes: false, forwarding: "0" },
+        );
+      }
+    });
+
+    // The machine itself, as one more asker.
+    let ownProbe: Probe | undefined;
+    async function machineProbe(): Promise<Probe> {
+      ownProbe ??= startProbe("/proc/self/ns/net");
+      return ownProbe;
+    }
+    after(() => ownProbe?.[Symbol.asyncDispose]());
+  });
+}
+
+it("removes what a killed run left: removeHosts", { skip }, async () => {
+  const before = machineState();
+  const options = { cluster: `nk${process.pid}`, runDir, launcherPath, sharedRunDir: runDir };
+  await openHosts({ ...options, hosts: ["a", "b"] });
+  assert.notEqual(machineState(), before);
+  await removeHosts(options);
+  await removeHosts(options);
+  assert.deepEqual([machineState(), existsSync(join(runDir, "netns"))], [before, false]);
+  rmSync(runDir, { recursive: true, force: true });
+});
+
+it("keeps two clusters apart: openHosts", { skip }, async () => {
+  const options = (cluster: string) => ({ cluster, runDir: join(runDir, cluster), launcherPath, sharedRunDir: runDir });
+  const before = machineState();
+  const [one, two] = await Promise.all([
+    openHosts({ ...options(`n1${process.pid}`), hosts: ["a"] }),
+    openHosts({ ...options(`n2${process.pid}`), hosts: ["a"] }),
+  ]);
+  const probe = startProbe(two.list[0]?.networkPath ?? "");
+  await one[Symbol.asyncDispose]();
+  await probe.call("serve", "two", 8080);
+  const machine = startProbe("/proc/self/ns/net");
+  assert.equal(await machine.call("ask", two.list[0]?.address, 8080), `two ${two.gateway}`);
+  await machine[Symbol.asyncDispose]();
+  await probe[Symbol.asyncDispose]();
+  await two[Symbol.asyncDispose]();
+  assert.equal(machineState(), before);
+  rmSync(runDir, { recursive: true, force: true });
+});
+
+async function startNode(
+  host: { readonly name: string; readonly address: string; readonly networkPath: string },
+  backend: "vxlan" | "host-gw" | "auto",
+): Promise<Probe> {
+  const probe = startProbe(host.networkPath);
+  const number = hostNames.indexOf(host.name) + 1;
+  await probe.call("open", {
+    stateDir: join(runDir, "state", host.name),
+    clusterCidrs: ["10.244.0.0/16", "fd00:10::/32"],
+    serviceCidr: "10.96.0.0/12",
+    clusterDomain: "cluster.local",
+    backend,
+    upstreams: [],
+  });
+  const podCidrs = [`10.244.${number}.0/24`, `fd00:10:${number}::/64`];
+  await probe.call("setUp", { name: host.name, nodeIp: host.address, podCidrs });
+  return probe;
+}
+
+async function startPod(
+  nodes: readonly RunningNode[],
+  { uid, node }: { readonly uid: string; readonly node: string },
+): Promise<RunningPod> {
+  const path = join(runDir, "pods", uid);
+  await makeNamespaces([path]);
+  const host = some(nodes.find(({ name }) => name === node));
+  const ips = (await host.probe.call("attachPod", uid, path)) as readonly string[];
+  const probe = startProbe(path);
+  await probe.call("serve", uid, 8080);
+  return { uid, path, node, ips, probe };
+}
+
+async function applyEverywhere(nodes: readonly RunningNode[], state: ReturnType<typeof cluster1>): Promise<void> {
+  await Promise.all(nodes.map(({ probe }) => probe.call("applyCluster", state)));
+}
+
+function cluster1(nodes: readonly RunningNode[], pods: readonly RunningPod[]) {
+  const [zero, one, two, three] = pods;
+  const web = [zero, two, three].map(some);
+  const tcp = (name: string, port: number, more = {}) => ({ name, port, protocol: "TCP", ...more });
+  return {
+    nodes: nodes.map(({ name, address }, i): Node => {
+      const podCIDRs = [`10.244.${i + 1}.0/24`, `fd00:10:${i + 1}::/64`];
+      return {
+        metadata: { name },
+        spec: { podCIDR: `10.244.${i + 1}.0/24`, podCIDRs },
+        status: { addresses: [{ type: "InternalIP", address }] },
+      };
+    }),
+    services: [
+      serviceOf("web", "10.96.0.20", { type: "NodePort", ports: [tcp("http", 80, { nodePort: 30080 })] }),
+      serviceOf("two", "10.96.0.21", {
+        type: "NodePort",
+        externalTrafficPolicy: "Local",
+        ports: [tcp("http", 81, { nodePort: 30081 }), { name: "dns", port: 53, protocol: "UDP" }],
+      }),
+      serviceOf("nobody", "10.96.0.22", { ports: [tcp("http", 80), { name: "u", port: 80, protocol: "UDP" }] }),
+      serviceOf("self", "10.96.0.23", { ports: [tcp("http", 80)] }),
+      serviceOf("sticky", "10.96.0.24", { sessionAffinity: "ClientIP", ports: [tcp("http", 80)] }),
+      serviceOf("headless", "None", { ports: [tcp("http", 8080)] }),
+    ],
+    endpointSlices: [
+      sliceOf("web", web, { http: 8080 }),
+      sliceOf("two", [some(two)], { http: 8080, dns: 8080 }),
+      sliceOf("nobody", [some(one)], { http: 8080, u: 8080 }, { ready: false }),
+      sliceOf("self", [some(one)], { http: 8080 }),
+      sliceOf("sticky", web, { http: 8080 }),
+      sliceOf("headless", [some(zero), some(two)], { http: 8080 }, { ready: true, firstHostname: "zero" }),
+    ],
+  };
+}
+
+function serviceOf(name: string, clusterIP: string, spec: Service["spec"]): Service {
+  return {
+    metadata: { name, namespace: "default" },
+    spec: { type: "ClusterIP", ...spec, clusterIP, clusterIPs: [clusterIP] },
+  };
+}
+
+function sliceOf(
+  name: string,
+  pods: readonly RunningPod[],
+  ports: Readonly<Record<string, number>>,
+  more: { readonly ready?: boolean; readonly firstHostname?: string } = {},
+): EndpointSlice {
+  return {
+    metadata: { name, namespace: "default", labels: { "kubernetes.io/service-name": name } },
+    addressType: "IPv4",
+    ports: Object.entries(ports).map(([portName, port]) => {
+      return { name: portName, port, protocol: portName === "dns" || portName === "u" ? "UDP" : "TCP" };
+    }),
+    endpoints: pods.map(({ ips, node }, i) => ({
+      addresses: [ips[0] ?? ""],
+      nodeName: node,
+      conditions: { ready: more.ready ?? true },
+      ...(i === 0 && more.firstHostname !== undefined ? { hostname: more.firstHostname } : {}),
+    })),
+  };
+}
+
+// Random choice: with this many tries, missing one of three has a chance below one in a million.
+async function answerers(probe: Probe, host: string, port: number): Promise<readonly string[]> {
+  const answers = await Promise.all(Array.from({ length: 40 }, () => probe.call("ask", host, port)));
+  return [...new Set(answers.map((text) => String(text).split(" ")[0] ?? ""))].sort();
+}
+
+function machineState(): string {
+  const run = (command: string, ...args: readonly string[]) => execFileSync(command, args).toString();
+  const own = (text: string) => text.split("\n").filter((line) => /n[tk12]\d+|nh[0-9a-f]{11}/.test(line)).length;
+  const forwarding = readdirSync("/proc/sys/net/ipv4/conf").filter((name) => !/^(nb-|nh|nv|veth)/.test(name));
+  const values = run("grep", "-H", ".", ...forwarding.map((name) => `/proc/sys/net/ipv4/conf/${name}/forwarding`));
+  return `${own(run("ip", "-o", "link"))} links, ${own(run("nft", "list", "tables"))} tables, ${values}`;
+}
+
+function inside(netns: string, command: readonly string[]): string {
+  return execFileSync(launcherPath, ["netns-run", netns, "--", ...command]).toString();
+}
+
+function linkOf({ uid }: RunningPod): string {
+  return linkNameOf("naru0", uid);
+}
+
+async function until(isSo: () => boolean | Promise<boolean>): Promise<void> {
+  for (let tries = 0; !(await isSo()); tries++) {
+    if (tries >= 200) throw new Error("it never came true");
+    await delay(50);
+  }
+}
+
+function some<T>(value: T | undefined): T {
+  assert.ok(value !== undefined);
+  return value;
+}
+
+function sorted(values: unknown): readonly string[] {
+  return Array.isArray(values) ? values.map(String).sort() : [];
+}
