@@ -58,6 +58,7 @@ export class NetlinkError extends Error {
 export const errno = { EPERM: 1, ENOENT: 2, ESRCH: 3, EEXIST: 17, ENODEV: 19, EINVAL: 22, EADDRNOTAVAIL: 99 } as const;
 
 const stepsPerRequestMax = 2000;
+const namespacesPerRequestMax = 60;
 
 /** Performs the steps in order; rejects with NetlinkError at the first that fails otherwise than its `accept` allows. */
 export async function perform(
@@ -65,12 +66,28 @@ export async function perform(
   steps: readonly (NetlinkStep | NamespaceStep)[],
 ): Promise<readonly StepResult[]> {
   const results: StepResult[] = [];
-  for (let start = 0; start < steps.length; start += stepsPerRequestMax) {
-    const part = steps.slice(start, start + stepsPerRequestMax);
+  for (const part of parts(steps)) {
     const [text = ""] = await launcher.request("netlink", [encodeBatch(part)]);
     results.push(...decodeResults(part, Buffer.from(text, "hex")));
   }
   return results;
+}
+
+// As many steps and namespaces as the launcher takes at once.
+function* parts(steps: readonly (NetlinkStep | NamespaceStep)[]): Generator<readonly (NetlinkStep | NamespaceStep)[]> {
+  let part: (NetlinkStep | NamespaceStep)[] = [];
+  let namespaces = new Set<string>();
+  for (const step of steps) {
+    const used = [step.netns ?? "", "lastIsFdOf" in step ? (step.lastIsFdOf ?? "") : ""];
+    if (part.length >= stepsPerRequestMax || new Set([...namespaces, ...used]).size > namespacesPerRequestMax) {
+      yield part;
+      part = [];
+      namespaces = new Set();
+    }
+    part.push(step);
+    for (const path of used) namespaces.add(path);
+  }
+  if (part.length > 0) yield part;
 }
 
 /** An attribute: text gets its closing zero, numbers are 32 bits wide, lists nest. */
