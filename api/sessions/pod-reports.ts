@@ -116,12 +116,8 @@ export function openPodReports(parts: PodReportsParts): PodReports {
       const entry = pending.get(report.uid) ?? { key, status: undefined, gone: undefined };
       pending.set(report.uid, entry);
       if (report.status === undefined) {
-        entry.gone?.done();
-        entry.gone = report;
-      } else {
-        entry.status?.done();
-        entry.status = report;
-      }
+        entry.gone = superseding(entry.gone, report);
+      } else entry.status = superseding(entry.status, report);
       work.add(report.uid);
     },
     get size() {
@@ -132,6 +128,16 @@ export function openPodReports(parts: PodReportsParts): PodReports {
       work.close();
     },
   };
+}
+
+// What came before is done when this is, not earlier: often it is the same report, sent again because nobody acknowledged it.
+function superseding(before: PodReport | undefined, report: PodReport): PodReport {
+  if (before === undefined) return report;
+  const done = () => {
+    before.done();
+    report.done();
+  };
+  return { ...report, done };
 }
 
 function isOf({ node, uid }: Pick<PodReport, "node" | "uid">, pod: Pod | undefined): pod is Pod {
