@@ -65,7 +65,8 @@ export function containerSpec(input: ContainerSpecInput): ContainerSpec {
     resources: containerResources(container, pod, input.memoryCapacityBytes),
     // The sandbox sets the pod's sysctls: they belong to its namespaces.
     sysctls: {},
-    rlimits: [{ type: "RLIMIT_NOFILE", soft: 1_048_576, hard: 1_048_576 }],
+    // The agent's own: raising them needs a privilege that it may not have.
+    rlimits: [],
     logPath: input.logPath,
     ...confined,
   };
