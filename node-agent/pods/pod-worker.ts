@@ -34,6 +34,8 @@ export class PodWorker {
   #timer: Timer | undefined;
   #asked = false;
   #closed = false;
+  #saving: Promise<void> | undefined;
+  #saveAgain = false;
 
   constructor(
     pod: Pod,
@@ -55,7 +57,10 @@ export class PodWorker {
       ),
       changed: () => this.wake(),
     });
-    this.#reporter = new StatusReporter(parts.clock, pod.status ?? {}, (status) => parts.onStatus(this.#pod, status));
+    this.#reporter = new StatusReporter(parts.clock, pod.status ?? {}, (status) => {
+      parts.onStatus(this.#pod, status);
+      this.#save();
+    });
     this.#runs.adopt();
   }
 
@@ -282,6 +287,8 @@ export class PodWorker {
 
   async #removeAll(): Promise<void> {
     const { runtime, images, storage } = this.#parts;
+    // A note written late would outlive the pod.
+    await this.#saving;
     const ids = new Set(this.#oldIds);
     for (const { name, attempt } of this.#runs.records) {
       ids.add(containerId(this.uid, name, attempt));
@@ -345,11 +352,22 @@ export class PodWorker {
     };
   }
 
+  // With the status last reported: counts and readiness go on from it after a restart. One write at a time, the latest wins.
   #save(): void {
-    if (this.#state.phase !== "Up" && this.#state.phase !== "Finished") return;
-    this.#parts.storage
-      .saveCheckpoint(this.#pod)
-      .catch((error) => this.#parts.log.warn({ pod: this.uid, error: messageOf(error) }, "could not note a pod"));
+    if (this.#saving !== undefined) {
+      this.#saveAgain = true;
+      return;
+    }
+    if (this.#closed || (this.#state.phase !== "Up" && this.#state.phase !== "Finished")) return;
+    this.#saving = this.#parts.storage
+      .saveCheckpoint({ ...this.#pod, status: this.#reporter.last })
+      .catch((error) => this.#parts.log.warn({ pod: this.uid, error: messageOf(error) }, "could not note a pod"))
+      .then(() => {
+        this.#saving = undefined;
+        if (!this.#saveAgain) return;
+        this.#saveAgain = false;
+        this.#save();
+      });
   }
 
   #event(type: "Normal" | "Warning", reason: string, message: string): void {
