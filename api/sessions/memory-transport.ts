@@ -29,7 +29,7 @@ export function memoryTransport(node: string, network: MemoryNetwork, clock: Clo
       const up = openWire<AgentMessage>(clock, () => network.fate("up"));
       const down = openWire<ServerMessage>(clock, () => network.fate("down"));
       down.events = agentEvents;
-      if (host === undefined) clock.after(1, () => down.end("connection refused"));
+      if (host === undefined) clock.after(1, down.refuse);
       else up.events = host.acceptSession(node, linkOf(down, up));
       up.drained = () => agentEvents.onDrain();
       down.drained = () => up.events?.onDrain();
@@ -59,6 +59,10 @@ interface Wire<T> {
   send(message: T): void;
   /** After what is on its way; nothing more is delivered then. */
   end(reason: string): void;
+  /** The same as a message, which can be lost: then the other side finds out by silence. */
+  hangUp(reason: string): void;
+  /** Nobody listens on the other side: known at once, whatever the network does. */
+  refuse(): void;
   /** Delivers nothing any more. */
   stop(): void;
 }
@@ -72,7 +76,7 @@ function linkOf<Out, In>(out: Wire<Out>, into: Wire<In>): Link<Out> {
     close: (reason) => {
       if (out.closed) return;
       into.stop();
-      out.end(reason);
+      out.hangUp(reason);
     },
   };
 }
@@ -110,13 +114,21 @@ function openWire<T>(clock: Clock, fate: () => Fate): Wire<T> {
     end: (reason) => {
       if (closed) return;
       closed = true;
-      // Lost like any message: then the other side finds out by silence.
-      if (fate().copies === 0) return;
       clock.after(Math.max(0, lastMs - clock.monotonicMs()), () => {
         if (stopped) return;
         stopped = true;
         wire.events?.onClose(reason);
       });
+    },
+    refuse: () => {
+      if (stopped) return;
+      closed = true;
+      stopped = true;
+      wire.events?.onClose("connection refused");
+    },
+    hangUp: (reason) => {
+      if (fate().copies > 0) wire.end(reason);
+      else closed = true;
     },
     stop: () => {
       closed = true;
