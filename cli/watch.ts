@@ -1,7 +1,7 @@
 // List and watch over HTTPS for commands that follow something on the screen.
-import { createInterface } from "node:readline";
 import type { KubeObject } from "../api/kinds/resource.ts";
 import { errorFromStatus } from "../api/kinds/status.ts";
+import { lines } from "../client/http.ts";
 import type { Connection } from "./connection.ts";
 
 export interface WatchedObject<T> {
@@ -38,7 +38,7 @@ export async function* followObjects<T>(
     signal,
     accept,
   });
-  for await (const line of createInterface({ input: answer, crlfDelay: Number.POSITIVE_INFINITY })) {
+  for await (const line of lines(answer as AsyncIterable<Buffer>)) {
     if (line === "") continue;
     const event = JSON.parse(line) as { type: string; object: T };
     if (event.type === "ERROR") throw errorFromStatus(event.object as object);

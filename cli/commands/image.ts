@@ -1,8 +1,8 @@
 // naru image: what is in nodes' layer stores.
 import { createReadStream } from "node:fs";
-import { createInterface } from "node:readline";
 import { nodes } from "../../api/kinds/generated/resources.ts";
 import type { Node } from "../../api/kinds/generated/types.ts";
+import { lines } from "../../client/http.ts";
 import { type Command, connectionOptions, UsageError } from "../command.ts";
 import { type Connection, connect } from "../connection.ts";
 import { pathOf } from "../resources.ts";
@@ -129,7 +129,7 @@ async function* linesOf(
     path,
     stream === undefined ? {} : { input: stream, type: "application/x-tar" },
   );
-  for await (const line of createInterface({ input: answer })) {
+  for await (const line of lines(answer as AsyncIterable<Buffer>)) {
     if (line === "") continue;
     const value = JSON.parse(line) as ImageLine & { readonly error?: string; readonly items?: readonly ImageLine[] };
     if (value.error !== undefined && value.error !== "") throw new Error(`${node}: ${value.error}`);

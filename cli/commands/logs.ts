@@ -1,6 +1,6 @@
 // naru logs: what containers wrote; of several pods at once with each line's origin in front.
-import { createInterface } from "node:readline";
 import { pods } from "../../api/kinds/generated/resources.ts";
+import { lines } from "../../client/http.ts";
 import { type Command, connectionOptions, namespaceOptions, numberOption, UsageError } from "../command.ts";
 import { connect } from "../connection.ts";
 import { podsOf } from "../pods.ts";
@@ -44,7 +44,7 @@ export const logs: Command = {
           accept: "*/*",
         });
         if (found.length === 1) for await (const part of answer) process.stdout.write(part as Buffer);
-        else for await (const line of createInterface({ input: answer })) console.log(`${cyan(name)} ${line}`);
+        else for await (const line of lines(answer as AsyncIterable<Buffer>)) console.log(`${cyan(name)} ${line}`);
       }),
     );
     connection.close();
