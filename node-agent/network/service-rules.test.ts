@@ -1,0 +1,154 @@
+import assert from "node:assert/strict";
+import { it } from "node:test";
+import fc from "fast-check";
+import type { EndpointSlice, Service } from "../../api/kinds/generated/types.ts";
+import { indexCluster } from "./cluster-index.ts";
+import { RuleBook } from "./rule-book.ts";
+import { planService, type RuleElement } from "./service-rules.ts";
+
+const line = ({ map, family, key, value }: RuleElement) => `${map}${family} ${key} ${value}`.trim();
+
+it("maps address and port to slots, slots to ready endpoints: planService", () => {
+  const service = serviceOf("web", { clusterIP: "10.96.0.9", ports: [{ name: "http", port: 80 }] });
+  const slices = [
+    sliceOf("web", { addresses: ["10.244.1.5", "10.244.2.5"], nodes: ["n1", "n2"], port: 8080 }),
+    sliceOf("web", { addresses: ["10.244.3.5"], nodes: ["n3"], port: 8080, ready: false }),
+  ];
+  assert.deepEqual(planService(service, slices, "n1").map(line), [
+    "services4 10.96.0.9 . tcp . 80 goto cluster-any-2-ip4",
+    "endpoints4 10.96.0.9 . tcp . 80 . 0 10.244.1.5 . 8080",
+    "endpoints4 10.96.0.9 . tcp . 80 . 1 10.244.2.5 . 8080",
+    "hairpins4 10.244.1.5 . 10.244.1.5",
+  ]);
+});
+
+it("keeps the source for local traffic policies, rewrites it for others: planService", () => {
+  const spec = { type: "NodePort", clusterIP: "10.96.0.9", externalIPs: ["192.0.2.1"] };
+  const ports = [{ name: "http", port: 80, nodePort: 30080 }];
+  const slices = [sliceOf("web", { addresses: ["10.244.1.5", "10.244.2.5"], nodes: ["n1", "n2"], port: 8080 })];
+  const wide = serviceOf("web", { ...spec, ports });
+  const local = serviceOf("web", { ...spec, ports, externalTrafficPolicy: "Local", sessionAffinity: "ClientIP" });
+  const chains = (service: Service, node: string) =>
+    planService(service, slices, node)
+      .filter(({ chain }) => chain !== undefined)
+      .map(line);
+  assert.deepEqual(
+    [chains(wide, "n1"), chains(local, "n1"), chains(local, "n3")],
+    [
+      [
+        "services4 10.96.0.9 . tcp . 80 goto cluster-any-2-ip4",
+        "services4 192.0.2.1 . tcp . 80 goto external-any-2-ip4",
+        "nodeports4 tcp . 30080 goto node-any-2-ip4",
+      ],
+      [
+        "services4 10.96.0.9 . tcp . 80 goto cluster-sticky-2-ip4",
+        "services4 192.0.2.1 . tcp . 80 goto cluster-sticky-1-ip4",
+        "nodeports4 tcp . 30080 goto node-local-sticky-1-ip4",
+      ],
+      ["services4 10.96.0.9 . tcp . 80 goto cluster-sticky-2-ip4"],
+    ],
+  );
+});
+
+it("serves endpoints that end while no other is ready: planService", () => {
+  const service = serviceOf("web", { clusterIP: "10.96.0.9", ports: [{ name: "http", port: 80 }] });
+  const ending = sliceOf("web", { addresses: ["10.244.1.5"], nodes: ["n2"], port: 8080, ready: false, ending: true });
+  const fresh = sliceOf("web", { addresses: ["10.244.1.6"], nodes: ["n2"], port: 8080 });
+  const endpoints = (slices: readonly EndpointSlice[]) =>
+    planService(service, slices, "n1").flatMap(({ map, value }) => (map === "endpoints" ? [value] : []));
+  assert.deepEqual([endpoints([ending]), endpoints([ending, fresh])], [["10.244.1.5 . 8080"], ["10.244.1.6 . 8080"]]);
+});
+
+it("lets nothing into the rules that is not an address, a port or a protocol: planService", () => {
+  const hostile = fc.oneof(
+    fc.string(),
+    fc.constantFrom("10.96.0.9", "::1", "TCP", "10.0.0.1 }; flush ruleset", "a\nb"),
+  );
+  const words = /^[0-9a-f.: ]+( (tcp|udp|sctp))?[0-9a-f.: ]*$|^(tcp|udp|sctp)[0-9. ]*$/;
+  fc.assert(
+    fc.property(hostile, hostile, hostile, fc.double(), (ip, protocol, address, port) => {
+      const service = serviceOf(ip, { clusterIP: ip, type: "NodePort", externalIPs: [ip, address] });
+      const ports = [{ name: protocol, port, nodePort: port, protocol }];
+      const slice = {
+        ...sliceOf(ip, { addresses: [address], nodes: [ip], port: 80 }),
+        ports: [{ name: protocol, port, protocol }],
+      };
+      const elements = planService({ ...service, spec: { ...service.spec, ports } }, [slice], ip);
+      for (const { key, value } of elements) {
+        assert.match(key, words);
+        assert.match(value, /^(|goto [a-z0-9-]+|[0-9a-f.:]+ \. \d+)$/);
+      }
+    }),
+  );
+});
+
+it("brings the kernel's elements to the new state by its differences alone: RuleBook.update", () => {
+  const serviceChanges = fc.record({
+    name: fc.constantFrom("a", "b", "c", "d"),
+    ip: fc.constantFrom("10.96.0.1", "10.96.0.2", "10.96.0.3"),
+    endpoints: fc.subarray(["10.244.1.1", "10.244.1.2", "10.244.2.1"]),
+    isThere: fc.boolean(),
+  });
+  fc.assert(
+    fc.property(fc.array(serviceChanges, { maxLength: 30 }), (changes) => {
+      const book = new RuleBook("n1");
+      const kernel = new Map<string, string>();
+      const services = new Map<string, Service>();
+      const slices = new Map<string, EndpointSlice>();
+      let index = indexCluster({ services: [], endpointSlices: [] }, new Map());
+      for (const { name, ip, endpoints, isThere } of changes) {
+        services.delete(name);
+        slices.delete(name);
+        if (isThere) {
+          services.set(name, serviceOf(name, { clusterIP: ip, ports: [{ name: "http", port: 80 }] }));
+          slices.set(name, sliceOf(name, { addresses: endpoints, nodes: endpoints.map(() => "n1"), port: 80 }));
+        }
+        index = indexCluster({ services: [...services.values()], endpointSlices: [...slices.values()] }, index);
+        const change = book.update(index);
+        for (const element of change.remove) {
+          const name = `${element.map} ${element.key}`;
+          assert.equal(kernel.get(name), element.value, "nft refuses to delete what is not there");
+          kernel.delete(name);
+        }
+        for (const element of change.add) {
+          assert.equal(kernel.has(`${element.map} ${element.key}`), false);
+          kernel.set(`${element.map} ${element.key}`, element.value);
+        }
+        const wanted = book.elements().map((element) => [`${element.map} ${element.key}`, element.value] as const);
+        assert.deepEqual(new Map([...kernel].sort()), new Map([...wanted].sort()));
+        // Every address that some service has and that has endpoints is served.
+        const served = new Set(
+          [...index.values()].flatMap((entry) =>
+            planService(entry.service, entry.slices, "n1").map(({ map, key }) => `${map} ${key}`),
+          ),
+        );
+        assert.deepEqual([...kernel.keys()].sort(), [...served].sort());
+      }
+    }),
+  );
+});
+
+function serviceOf(name: string, spec: Service["spec"]): Service {
+  return { metadata: { name, namespace: "default" }, spec: { ...spec } };
+}
+
+interface SliceFacts {
+  readonly addresses: readonly string[];
+  readonly nodes: readonly string[];
+  readonly port: number;
+  readonly ready?: boolean;
+  readonly ending?: boolean;
+}
+
+function sliceOf(service: string, { addresses, nodes, port, ready = true, ending = false }: SliceFacts): EndpointSlice {
+  return {
+    metadata: { name: service, namespace: "default", labels: { "kubernetes.io/service-name": service } },
+    addressType: "IPv4",
+    ports: [{ name: "http", port, protocol: "TCP" }],
+    endpoints: addresses.map((address, i) => ({
+      addresses: [address],
+      nodeName: nodes[i] ?? "",
+      conditions: { ready, serving: ready || ending, terminating: ending },
+    })),
+  };
+}
