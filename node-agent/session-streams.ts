@@ -13,7 +13,7 @@ export interface SessionStreams {
   closeAll(): void;
 }
 
-export const streamsMax = 256;
+const streamsMax = 256;
 /** Larger pieces are cut, so that one stream never holds much memory. */
 const frameBytesMax = 64 * 1024;
 

@@ -7,7 +7,7 @@ import { referencesOf } from "./references.ts";
 /** "resource/key", such as "pods/default/web-1" or "nodes/n1". */
 export type ItemKey = string;
 
-export function itemKey(resource: NodeResource, key: string): ItemKey {
+function itemKey(resource: NodeResource, key: string): ItemKey {
   return `${resource}/${key}`;
 }
 

@@ -145,7 +145,7 @@ function isOf({ node, uid }: Pick<PodReport, "node" | "uid">, pod: Pod | undefin
 }
 
 /** The agent owns the status but for conditions that others set (PodScheduled, DisruptionTarget, readiness gates) and their fields. */
-export function mergeStatus(present: PodStatus | undefined, reported: PodStatus): PodStatus {
+function mergeStatus(present: PodStatus | undefined, reported: PodStatus): PodStatus {
   const kept = (present?.conditions ?? []).filter(
     ({ type }) => !reported.conditions?.some((condition) => condition.type === type) && !ownConditions.has(type),
   );

@@ -39,7 +39,7 @@ export interface SessionFlags {
   readonly feed: FeedLimits;
 }
 
-export const defaultSessionFlags: SessionFlags = {
+const defaultSessionFlags: SessionFlags = {
   heartbeatMs: 200,
   notReadyAfterMs: 1000,
   startGraceMs: 3000,

@@ -2,6 +2,7 @@
 // Those clients neither keep nor send flow-control windows, so the connection itself is what slows a writer: a stream that nobody reads
 // may hold so many bytes, then nothing more is read off the connection.
 import type { Duplex } from "node:stream";
+import { type Inbox, openInbox } from "./inbox.ts";
 import { controlFrame, dataFrame, flagFin, frameTypes, resetCodes, SpdyParser, type SpdyPiece } from "./spdy-frames.ts";
 import { HeaderReader, HeaderWriter, type SpdyHeaders } from "./spdy-headers.ts";
 
@@ -37,7 +38,7 @@ export function openSpdy(socket: Duplex): SpdyConnection {
   const writer = new HeaderWriter();
   const over = new AbortController();
   const streams = new Map<number, OpenStream>();
-  const opened = inbox<SpdyStream>();
+  const opened = openInbox<SpdyStream>();
   let lastStreamId = 0;
 
   const finish = (error: Error) => {
@@ -84,7 +85,7 @@ export function openSpdy(socket: Duplex): SpdyConnection {
       post(controlFrame(frameTypes.rstStream, 0, [id, resetCodes.refusedStream]));
       return;
     }
-    const stream: OpenStream = { id, ended: false, inbox: inbox<Uint8Array>() };
+    const stream: OpenStream = { id, ended: false, inbox: openInbox<Uint8Array>() };
     streams.set(id, stream);
     if ((flags & flagFin) !== 0) stream.inbox.end();
     post(controlFrame(frameTypes.synReply, 0, [id], await writer.write({})));
@@ -204,77 +205,4 @@ interface OpenStream {
   /** This side has ended. */
   ended: boolean;
   readonly inbox: Inbox<Uint8Array>;
-}
-
-interface Inbox<T> {
-  put(item: T): void;
-  end(): void;
-  fail(error: Error): void;
-  /** The writer has ended it. */
-  readonly ended: boolean;
-  read(): AsyncGenerator<T>;
-  /** Resolves when less than so many bytes wait to be read, or nobody will read them. */
-  roomFor(bytesMax: number): Promise<void>;
-}
-
-function inbox<T>(): Inbox<T> {
-  const items: T[] = [];
-  let bytes = 0;
-  let ended = false;
-  let failure: Error | undefined;
-  let left = false;
-  let wakeReader = () => {};
-  let wakeWriter = () => {};
-  const sizeOf = (item: T) => (item instanceof Uint8Array ? item.length : 0);
-  return {
-    put: (item) => {
-      if (ended || left) return;
-      items.push(item);
-      bytes += sizeOf(item);
-      wakeReader();
-    },
-    end: () => {
-      ended = true;
-      wakeReader();
-    },
-    fail: (error) => {
-      if (!ended) failure ??= error;
-      ended = true;
-      wakeReader();
-      wakeWriter();
-    },
-    get ended() {
-      return ended;
-    },
-    async *read() {
-      try {
-        for (;;) {
-          const item = items.shift();
-          if (item !== undefined) {
-            bytes -= sizeOf(item);
-            wakeWriter();
-            yield item;
-          } else if (failure !== undefined) throw failure;
-          else if (ended) return;
-          else {
-            await new Promise<void>((resolve) => {
-              wakeReader = resolve;
-            });
-          }
-        }
-      } finally {
-        left = true;
-        items.length = 0;
-        bytes = 0;
-        wakeWriter();
-      }
-    },
-    roomFor: async (bytesMax) => {
-      while (bytes > bytesMax && failure === undefined && !left) {
-        await new Promise<void>((resolve) => {
-          wakeWriter = resolve;
-        });
-      }
-    },
-  };
 }
