@@ -15,6 +15,7 @@ import { openIdentity, renewIfDue } from "./identity.ts";
 import { openImages } from "./images/open-images.ts";
 import { type MetricsServer, openMetricsServer } from "./metrics-server.ts";
 import { openLinuxNetwork } from "./network/linux.ts";
+import { hasAddress } from "./network/own-address.ts";
 import { nodeObject, nodeStatus, readLoad, readMachine } from "./node-status.ts";
 import { openDiskStorage } from "./pods/disk-storage.ts";
 import { realProbeTransport } from "./pods/probe-transport.ts";
@@ -65,14 +66,21 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
   const serverHost = serverUrl.hostname.replace(/^\[|\]$/g, "");
   const nodeIp = options.nodeIp ?? (await addressTowards(serverHost, Number(serverUrl.port || 443), signal));
 
-  const runtime = await openLinuxRuntime({
+  const runtimeOptions = {
     runDir: join(runDir, "runtime"),
     stateDir: join(dataDir, "runtime"),
     launcherPath: options.launcherPath ?? launcherPathDefault,
     cgroupParent: options.cgroupParent,
     clock,
     log,
-  });
+  };
+  let runtime = await openLinuxRuntime(runtimeOptions);
+  if (!(await hasAddress(runtime, nodeIp))) {
+    // A virtual host was made anew while its launcher lived on: what runs there can reach nobody any more.
+    log.warn({ nodeIp }, "the launcher is in another network namespace, its containers are removed");
+    await runtime.tearDown();
+    runtime = await openLinuxRuntime(runtimeOptions);
+  }
   stack.use(runtime);
   const registries = Object.fromEntries(options.insecureRegistries.map((host) => [host, { insecure: true }]));
   const images = stack.use(
@@ -199,8 +207,10 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
     await Promise.race([running, aborted(signal)]);
     await session.goodbye(options.stopPods ? stopBackWithinMs : (options.backWithinMs ?? backWithinMsDefault));
     if (options.stopPods) {
+      log.info({ pods: agent.workers.length }, "ending all pods");
       await agent.stopPods();
       agent.close();
+      log.info({}, "pods have ended");
       ended.abort(new Error("the agent ends"));
       await running;
       await network.tearDown();
