@@ -65,7 +65,7 @@ export function startChild(options: ChildOptions): Child {
       stopping = true;
       if (process_?.exitCode === null && process_.signalCode === null) {
         process_.kill("SIGTERM");
-        await Promise.race([exited, delay(withinMs)]);
+        await Promise.race([exited, delay(withinMs, undefined, { ref: false })]);
         if (process_.exitCode === null && process_.signalCode === null) {
           process_.kill("SIGKILL");
           await exited;
