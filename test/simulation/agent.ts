@@ -1,174 +1,122 @@
-// A lean agent: the real session with the server, over a machine whose containers are entries in a map.
-import type { Node, Pod, PodStatus } from "../../api/kinds/generated/types.ts";
-import { keyOf } from "../../api/kinds/resource.ts";
-import { timestamp } from "../../lib/clock.ts";
+// A machine of the simulated cluster and the agent on it: the real one, over a simulated runtime, network and images.
+
+import type { Node, Pod } from "../../api/kinds/generated/types.ts";
+import type { Clock } from "../../lib/clock.ts";
 import type { Logger } from "../../lib/log.ts";
 import { fraction, type Random } from "../../lib/random.ts";
+import { type Agent as NodeAgent, openAgent } from "../../node-agent/agent.ts";
+import { PullError } from "../../node-agent/images/images.ts";
+import { openSimulatedImages } from "../../node-agent/images/simulated.ts";
+import { openSimulatedNetwork, SimulatedLinks } from "../../node-agent/network/simulated.ts";
+import { readLabels } from "../../node-agent/pods/container-labels.ts";
+import { openMemoryStorage } from "../../node-agent/pods/memory-storage.ts";
+import type { SavedObject } from "../../node-agent/pods/storage.ts";
+import { openSimulatedRuntime, SimulatedMachine } from "../../node-agent/runtime/simulated.ts";
 import { openSession } from "../../node-agent/session.ts";
-import type { PodName } from "../../node-agent/session-types.ts";
-import type { SessionTransport } from "../../proto/transport.ts";
-import type { Process } from "./process.ts";
+import type { Machine, Phase, StartAgent } from "./machine.ts";
+import { heldBy } from "./process.ts";
 
-export type Phase = "starting" | "running" | "crashed" | "stopping";
-
-/** A pod's containers on a machine; they outlive the agent, not the machine. */
-export interface Sandbox {
-  readonly pod: Pod;
-  readonly ip: string;
-  phase: Phase;
-  restarts: number;
-  startedMs: number;
-}
-
-export interface Machine {
+export interface MachineParts {
   readonly name: string;
   readonly node: Node;
-  /** By the pod's uid. */
-  readonly sandboxes: Map<string, Sandbox>;
-  addressesGiven: number;
-}
-
-export interface AgentParts {
-  readonly machine: Machine;
-  readonly process: Process;
-  readonly transport: SessionTransport;
+  /** The machine's own, which outlives agents. */
+  readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
   readonly note: (...what: readonly string[]) => void;
+  /** Share of the runtime's steps and of pulls that fail at present. */
+  readonly failing: () => number;
 }
 
-export interface Agent {
-  /** One running container of the machine ends with an error. */
-  crashContainer(): void;
-  /** Announces a planned stop. */
-  goodbye(backWithinMs: number): Promise<void>;
-}
+const startMsMax = 200;
+const pullMsMax = 400;
+const sigkill = 9;
 
-const startMsMax = 300;
-const stopMsMax = 400;
-const restartMs = 500;
-
-export function startAgent({ machine, process, transport, random, log, note }: AgentParts): Agent {
-  const { clock } = process;
-  const { sandboxes } = machine;
-  const session = openSession(
-    {
-      node: () => machine.node,
-      agentVersion: "simulated",
-      runningPodUids: () => [...sandboxes.keys()],
-      onStream: async () => ({ exitCode: 1, error: "simulated" }),
+export function openMachine(parts: MachineParts): { readonly machine: Machine; readonly start: StartAgent } {
+  const { name, node, clock, random, log, note, failing } = parts;
+  const fails = () => failing() > 0 && fraction(random) < failing();
+  const hardware = new SimulatedMachine();
+  const links = new SimulatedLinks();
+  const checkpoints = new Map<string, Pod>();
+  const objects = new Map<string, SavedObject>();
+  const images = openSimulatedImages({
+    clock,
+    registry: () => {
+      if (fails()) throw new PullError("RegistryUnavailable", "the simulated registry is down");
+      return {};
     },
-    { transport, clock, random, log },
-  );
-  const { cache, reports } = session;
-
-  const report = (sandbox: Sandbox) => reports.podStatus(nameOf(sandbox.pod), statusOf(sandbox, clock.now()));
-
-  const start = (pod: Pod) => {
-    const uid = pod.metadata?.uid ?? "";
-    const ip = `10.244.${Number(machine.name.split("-")[1])}.${(machine.addressesGiven++ % 250) + 2}`;
-    const sandbox: Sandbox = { pod, ip, phase: "starting", restarts: 0, startedMs: 0 };
-    sandboxes.set(uid, sandbox);
-    note("start", keyOf(pod), uid);
-    begin(uid, fraction(random) * startMsMax);
-  };
-
-  // Also for a sandbox whose start or restart was cut short by the agent's end.
-  const begin = (uid: string, afterMs: number) => {
-    clock.after(afterMs, () => {
-      const sandbox = sandboxes.get(uid);
-      if (sandbox === undefined || sandbox.phase === "running" || sandbox.phase === "stopping") return;
-      sandbox.phase = "running";
-      sandbox.startedMs = clock.now();
-      note("running", keyOf(sandbox.pod));
-      report(sandbox);
-    });
-  };
-
-  const stop = (uid: string, sandbox: Sandbox) => {
-    if (sandbox.phase === "stopping") return;
-    sandbox.phase = "stopping";
-    note("stop", keyOf(sandbox.pod), uid);
-    finish(uid, sandbox);
-  };
-  const finish = (uid: string, sandbox: Sandbox) => {
-    clock.after(fraction(random) * stopMsMax, () => {
-      sandboxes.delete(uid);
-      note("gone", keyOf(sandbox.pod), uid);
-      reports.podGone(nameOf(sandbox.pod));
-    });
-  };
-
-  // Looks at the present of one key: what is wanted, what is here.
-  const look = (key: string) => {
-    if (!cache.synced) return;
-    const pod = cache.get("pods", key);
-    const uid = pod?.metadata?.uid;
-    for (const [other, sandbox] of sandboxes) if (other !== uid && keyOf(sandbox.pod) === key) stop(other, sandbox);
-    if (pod === undefined || uid === undefined) return;
-    const sandbox = sandboxes.get(uid);
-    if (pod.metadata?.deletionTimestamp === undefined) {
-      if (sandbox === undefined) start(pod);
-    } else if (sandbox === undefined) reports.podGone(nameOf(pod));
-    else stop(uid, sandbox);
-  };
-
-  cache.onChange((resource, key) => {
-    if (resource === "pods") look(key);
+    pullMs: () => fraction(random) * pullMsMax,
   });
-  cache.onSynced(() => {
-    for (const pod of cache.list("pods")) look(keyOf(pod));
-    for (const sandbox of [...sandboxes.values()]) look(keyOf(sandbox.pod));
+  const runtime = openSimulatedRuntime(hardware, {
+    clock,
+    program: () => ({}),
+    startMs: () => fraction(random) * startMsMax,
+    fail: (step, id) => {
+      const isBad = fails();
+      note(step, id, isBad ? "fails" : "");
+      if (isBad) throw new Error(`the simulated kernel refused to ${step}`);
+    },
   });
 
-  // What a former agent left is taken over.
-  for (const [uid, sandbox] of sandboxes) {
-    if (sandbox.phase === "stopping") finish(uid, sandbox);
-    else if (sandbox.phase === "running") report(sandbox);
-    else begin(uid, fraction(random) * startMsMax);
-  }
-  void session.run(new AbortController().signal);
-
-  return {
-    goodbye: session.goodbye,
+  const machine: Machine = {
+    name,
+    node,
+    pods: () => {
+      const phases = new Map<string, Phase>([...hardware.sandboxes.keys()].map((uid) => [uid, "stopping"]));
+      for (const [id, { spec, state }] of hardware.processes) {
+        const uid = readLabels({ id, labels: spec.labels, state })?.podUid;
+        if (uid === undefined || phases.get(uid) === "running") continue;
+        phases.set(uid, state.status === "running" ? "running" : state.status === "created" ? "starting" : "crashed");
+      }
+      return phases;
+    },
+    powerOff: () => {
+      hardware.powerOff();
+      links.powerOff();
+      objects.clear();
+    },
     crashContainer: () => {
-      const running = [...sandboxes].find(([, { phase }]) => phase === "running");
-      if (running === undefined) return;
-      const [uid, sandbox] = running;
-      sandbox.phase = "crashed";
-      sandbox.restarts++;
-      report(sandbox);
-      begin(uid, restartMs);
+      const running = [...hardware.processes].find(([, { state }]) => state.status === "running");
+      if (running !== undefined) void runtime.signal(running[0], sigkill);
     },
   };
-}
 
-function nameOf({ metadata }: Pod): PodName {
-  const { namespace = "", name = "", uid = "" } = metadata ?? {};
-  return { namespace, name, uid };
-}
-
-function statusOf({ pod, ip, phase, restarts, startedMs }: Sandbox, nowMs: number): PodStatus {
-  const isUp = phase === "running";
-  const condition = (type: string) => ({
-    type,
-    status: isUp ? "True" : "False",
-    lastTransitionTime: timestamp(isUp ? startedMs : nowMs),
-  });
-  return {
-    phase: "Running",
-    podIP: ip,
-    podIPs: [{ ip }],
-    conditions: [condition("ContainersReady"), condition("Ready")],
-    containerStatuses: (pod.spec?.containers ?? []).map(({ name, image = "" }) => ({
-      name,
-      image,
-      imageID: "",
-      ready: isUp,
-      restartCount: restarts,
-      state: isUp
-        ? { running: { startedAt: timestamp(startedMs) } }
-        : { terminated: { exitCode: 1, finishedAt: timestamp(nowMs) } },
-    })),
+  const start: StartAgent = ({ process, transport }) => {
+    let agent: NodeAgent | undefined;
+    const session = openSession(
+      {
+        node: () => node,
+        agentVersion: "simulated",
+        runningPodUids: () => agent?.runningPodUids() ?? [],
+        onStream: async () => ({ exitCode: 1, error: "simulated" }),
+      },
+      { transport, clock: process.clock, random, log },
+    );
+    const { cache, reports } = session;
+    void openAgent({
+      clock: process.clock,
+      log,
+      runtime: heldBy(process, runtime),
+      images: heldBy(process, images),
+      network: heldBy(process, openSimulatedNetwork(links)),
+      storage: heldBy(process, openMemoryStorage(checkpoints, objects)),
+      transport: { http: async () => ({ status: 200, body: "" }), tcp: async () => {} },
+      cache,
+      reports,
+      node: {
+        nodeName: name,
+        nodeIp: node.status?.addresses?.[0]?.address ?? "",
+        allocatableCpuMilli: 2000,
+        allocatableMemoryBytes: 4 * 2 ** 30,
+        allocatableEphemeralStorageBytes: 100 * 2 ** 30,
+        memoryCapacityBytes: 4 * 2 ** 30,
+        clusterDomain: "cluster.local",
+      },
+    }).then((opened) => {
+      agent = opened;
+    });
+    void session.run(new AbortController().signal);
+    return { goodbye: session.goodbye };
   };
+  return { machine, start };
 }

@@ -55,15 +55,15 @@ function unsettledPods({ world }: Observed): readonly string[] {
 function unsettledMachines({ world, machines }: Observed): readonly string[] {
   const podOf = new Map([...world.pods.values()].map((pod) => [pod.metadata?.uid ?? "", pod]));
   const missing: string[] = [];
-  for (const { name, sandboxes } of machines) {
-    for (const [uid, { phase }] of sandboxes) {
+  const podsOf = new Map(machines.map(({ name, pods }) => [name, pods()]));
+  for (const [name, pods] of podsOf) {
+    for (const [uid, phase] of pods) {
       if (!podOf.has(uid)) missing.push(`container of ${uid} on ${name} is an orphan`);
       else if (phase !== "running") missing.push(`container of ${uid} on ${name} is ${phase}`);
     }
   }
-  const sandboxesOf = new Map(machines.map(({ name, sandboxes }) => [name, sandboxes]));
   for (const [uid, pod] of podOf) {
-    if (sandboxesOf.get(pod.spec?.nodeName ?? "")?.has(uid) !== true) {
+    if (podsOf.get(pod.spec?.nodeName ?? "")?.has(uid) !== true) {
       missing.push(`pod ${pod.metadata?.name} on ${pod.spec?.nodeName ?? "no node"} has no container`);
     }
   }

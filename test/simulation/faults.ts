@@ -11,6 +11,8 @@ export type Fault =
   /** A planned restart, which the agent announces. */
   | { readonly type: "agent-restart"; readonly node: string; readonly downMs: number }
   | { readonly type: "container-crash"; readonly node: string }
+  /** Its kernel refuses and its registry is down, now and then. */
+  | { readonly type: "bad-machine"; readonly node: string; readonly forMs: number; readonly failing: number }
   | { readonly type: "partition"; readonly nodes: readonly string[]; readonly forMs: number; readonly cut: Cut }
   | {
       readonly type: "bad-network";
@@ -67,7 +69,7 @@ function draw(random: Random, nodes: readonly string[], leftMs: number): Fault {
     const share = 0.05 + fraction(random) * 0.4;
     return fraction(random) < 0.2 ? nodes : nodes.filter(() => fraction(random) < share);
   };
-  switch (below(random, 14)) {
+  switch (below(random, 15)) {
     case 0:
     case 1:
     case 2:
@@ -91,6 +93,8 @@ function draw(random: Random, nodes: readonly string[], leftMs: number): Fault {
       return { type: "component-crash", component: pick(random, components), downMs: upTo(3_000) };
     case 12:
       return { type: "slow-store", forMs: upTo(10_000), delayMsMax: 1 + fraction(random) ** 2 * 2_000 };
+    case 13:
+      return { type: "bad-machine", node, forMs: upTo(8_000), failing: fraction(random) };
     default:
       return { type: "failing-store", forMs: upTo(5_000), failing: fraction(random) };
   }

@@ -1,7 +1,7 @@
 // What must hold: at every moment, and once faults have stopped. Pure, over what is durable, what machines run and what users were told.
 import type { Node, Pod } from "../../api/kinds/generated/types.ts";
 import { amountOf } from "../../scheduler/requirements.ts";
-import type { Machine } from "./agent.ts";
+import type { Machine } from "./machine.ts";
 import type { Expectation, Workload } from "./workload.ts";
 import type { World } from "./world.ts";
 
@@ -64,8 +64,8 @@ function runsTwice({ world, machines }: Observed): readonly string[] {
   const found: string[] = [];
   const machineOf = new Map<string, string>();
   const byUid = new Map([...world.pods.values()].map((pod) => [pod.metadata?.uid ?? "", pod]));
-  for (const { name, sandboxes } of machines) {
-    for (const uid of sandboxes.keys()) {
+  for (const { name, pods } of machines) {
+    for (const uid of pods().keys()) {
       const other = machineOf.get(uid);
       if (other !== undefined) found.push(`pod ${uid} runs on ${other} and on ${name}`);
       machineOf.set(uid, name);

@@ -1,10 +1,12 @@
 // The simulated machines with their agents: started, crashed, restarted.
+import type { Node } from "../../api/kinds/generated/types.ts";
 import { memoryTransport } from "../../api/sessions/memory-transport.ts";
 import { type Clock, sleep } from "../../lib/clock.ts";
 import type { Logger } from "../../lib/log.ts";
 import { type Random, seededRandom } from "../../lib/random.ts";
 import type { AgentLink, SessionHost, SessionTransport } from "../../proto/transport.ts";
-import { type Agent, type Machine, startAgent } from "./agent.ts";
+import { openMachine } from "./agent.ts";
+import type { Machine, StartAgent } from "./machine.ts";
 import type { Network } from "./network.ts";
 import { openProcess, type Process } from "./process.ts";
 
@@ -16,6 +18,8 @@ export interface Machines {
   crashAgent(name: string, downMs: number): void;
   restartAgent(name: string, downMs: number): Promise<void>;
   crashContainer(name: string): void;
+  /** That share of its runtime's steps and of its pulls fails for a while. */
+  spoil(name: string, failing: number, forMs: number): void;
 }
 
 export interface MachinesParts {
@@ -30,7 +34,7 @@ export interface MachinesParts {
 
 interface Running {
   readonly process: Process;
-  readonly agent: Agent;
+  readonly agent: ReturnType<StartAgent>;
   readonly link: () => AgentLink | undefined;
 }
 
@@ -38,15 +42,23 @@ export const machineSize = { cpu: "2", memory: "4Gi", pods: "10" } as const;
 
 export function openMachines(parts: MachinesParts): Machines {
   const { clock, log, network, note } = parts;
-  const machines = new Map(parts.names.map((name) => [name, machineOf(name)]));
-  const randoms = new Map(parts.names.map((name) => [name, seededRandom(parts.random.uint32())]));
+  /** Faults of machines that are on, by name. */
+  const bad = new Map<string, number>();
+  const machines = new Map(
+    parts.names.map((name) => {
+      const random = seededRandom(parts.random.uint32());
+      const failing = () => bad.get(name) ?? 0;
+      const tell = (...what: readonly string[]) => note(name, ...what);
+      return [name, openMachine({ name, node: nodeOf(name), random, log, clock, note: tell, failing })];
+    }),
+  );
   const running = new Map<string, Running>();
   /** When each may be up again, for faults that overlap. */
   const downUntilMs = new Map<string, number>();
 
   const start = (name: string) => {
-    const machine = machines.get(name);
-    if (machine === undefined || running.has(name)) return;
+    const one = machines.get(name);
+    if (one === undefined || running.has(name)) return;
     const process = openProcess(clock);
     const memory = memoryTransport(
       name,
@@ -54,8 +66,8 @@ export function openMachines(parts: MachinesParts): Machines {
       clock,
     );
     const { transport, link } = heardOnlyBy(process, memory);
-    const random = randoms.get(name) ?? parts.random;
-    const agent = startAgent({ machine, process, transport, random, log, note: (...what) => note(name, ...what) });
+    const agent = one.start({ process, transport });
+    note(name, "agent starts");
     running.set(name, { process, agent, link });
   };
   const kill = (name: string, downMs: number) => {
@@ -69,11 +81,11 @@ export function openMachines(parts: MachinesParts): Machines {
   };
 
   return {
-    all: [...machines.values()],
+    all: [...machines.values()].map(({ machine }) => machine),
     start,
     crashMachine: (name, downMs) => {
       kill(name, downMs);
-      machines.get(name)?.sandboxes.clear();
+      machines.get(name)?.machine.powerOff();
     },
     crashAgent: (name, downMs) => {
       // The kernel of a machine that lives closes the connections of a process that died.
@@ -90,25 +102,24 @@ export function openMachines(parts: MachinesParts): Machines {
       kill(name, downMs);
       link?.close("the agent stops");
     },
-    crashContainer: (name) => running.get(name)?.agent.crashContainer(),
+    spoil: (name, failing, forMs) => {
+      bad.set(name, failing);
+      clock.after(forMs, () => bad.delete(name));
+    },
+    crashContainer: (name) => machines.get(name)?.machine.crashContainer(),
   };
 }
 
-function machineOf(name: string): Machine {
+function nodeOf(name: string): Node {
   return {
-    name,
-    sandboxes: new Map(),
-    addressesGiven: 0,
-    node: {
-      apiVersion: "v1",
-      kind: "Node",
-      metadata: { name, labels: { "kubernetes.io/hostname": name } },
-      status: {
-        capacity: machineSize,
-        allocatable: machineSize,
-        addresses: [{ type: "InternalIP", address: `192.168.0.${Number(name.split("-")[1])}` }],
-        conditions: [{ type: "Ready", status: "True", reason: "KubeletReady", message: "simulated" }],
-      },
+    apiVersion: "v1",
+    kind: "Node",
+    metadata: { name, labels: { "kubernetes.io/hostname": name } },
+    status: {
+      capacity: machineSize,
+      allocatable: machineSize,
+      addresses: [{ type: "InternalIP", address: `192.168.0.${Number(name.split("-")[1])}` }],
+      conditions: [{ type: "Ready", status: "True", reason: "KubeletReady", message: "simulated" }],
     },
   };
 }

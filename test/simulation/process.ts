@@ -60,6 +60,21 @@ export function heardBy<T>(process: Process, promise: Promise<T>): Promise<T> {
   });
 }
 
+/** Whatever a process holds of the outside: its promises are heard while it lives, and it can call nothing once it is dead. */
+export function heldBy<T extends object>(process: Process, outside: T): T {
+  return new Proxy(outside, {
+    get: (target, name) => {
+      const value: unknown = Reflect.get(target, name);
+      if (typeof value !== "function") return value;
+      return (...args: readonly unknown[]) => {
+        if (!process.alive) return new Promise(() => {});
+        const result: unknown = Reflect.apply(value, target, args);
+        return result instanceof Promise ? heardBy(process, result) : result;
+      };
+    },
+  });
+}
+
 function call<T>(process: Process, begin: () => Promise<T>): Promise<T> {
   return process.alive ? heardBy(process, begin()) : new Promise(() => {});
 }

@@ -84,7 +84,8 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
   };
 
   const network = openNetwork(fork());
-  const machines = openMachines({ names, clock, random: fork(), log, network, host: () => server?.host, note });
+  const host = () => server?.host;
+  const machines = openMachines({ names, clock, random: fork(), log, network, host, note });
   const bound = options.nodes * Number(machineSize.cpu) * 1000;
   const workload = openWorkload({
     clock,
@@ -121,6 +122,9 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
         return;
       case "container-crash":
         machines.crashContainer(fault.node);
+        return;
+      case "bad-machine":
+        machines.spoil(fault.node, fault.failing, fault.forMs);
         return;
       case "partition":
         until(fault.forMs, network.cut(fault.nodes, fault.cut));
