@@ -26,9 +26,7 @@ export async function* watchOnce(
 ): AsyncGenerator<WatchBatch> {
   const { clock, prefix } = start;
   const stream = await start.etcd.watchClient.watch();
-  const cancel = () => stream.cancel();
   stream.on("error", () => {});
-  signal.addEventListener("abort", cancel, { once: true });
   const create = { key: Buffer.from("\0"), range_end: Buffer.from("\0"), start_revision: start.afterRevision + 1 };
   stream.write({ create_request: create });
   let heardMs: number | undefined = clock.monotonicMs();
@@ -39,6 +37,12 @@ export async function* watchOnce(
     timer = clock.after(progressMs, beat);
   };
   let timer = clock.after(progressMs, beat);
+  // At once, since the reader may never come back to this generator.
+  const cancel = () => {
+    timer.cancel();
+    stream.cancel();
+  };
+  signal.addEventListener("abort", cancel, { once: true });
   let toldRevision = start.afterRevision;
   try {
     signal.throwIfAborted();
@@ -58,9 +62,8 @@ export async function* watchOnce(
     }
     throw new Error("etcd ended the stream");
   } finally {
-    timer.cancel();
     signal.removeEventListener("abort", cancel);
-    stream.cancel();
+    cancel();
   }
 }
 
