@@ -174,7 +174,7 @@ function collectReverse(index: ClusterIndex, domain: string): ReadonlyMap<string
 }
 
 /** The address that a name below in-addr.arpa or ip6.arpa stands for. */
-export function addressOfReverse(name: string): string | undefined {
+function addressOfReverse(name: string): string | undefined {
   if (name.endsWith(".in-addr.arpa")) {
     return canonicalAddress(name.slice(0, -".in-addr.arpa".length).split(".").reverse().join("."));
   }

@@ -1,6 +1,6 @@
 // A real network of three hosts: pods in namespaces of their own, services, names, restarts, and nothing left at the end.
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -34,7 +34,7 @@ interface RunningPod {
 for (const backend of ["vxlan", "host-gw", "auto"] as const) {
   describe(`a network of three hosts by ${backend}`, { skip }, () => {
     let hosts: Hosts;
-    let machineBefore = "";
+    let machineBefore: readonly string[] = [];
     const nodes: RunningNode[] = [];
     const pods: RunningPod[] = [];
 
@@ -42,7 +42,7 @@ for (const backend of ["vxlan", "host-gw", "auto"] as const) {
       execFileSync("sh", [new URL("../launcher/build.sh", import.meta.url).pathname]);
       machineBefore = machineState();
       mkdirSync(join(runDir, "pods"), { recursive: true });
-      hosts = await openHosts({ cluster, hosts: hostNames, runDir, launcherPath, sharedRunDir: runDir });
+      hosts = await openHosts({ cluster, hosts: hostNames, runDir, launcherPath });
       for (const host of hosts.list) nodes.push({ ...host, probe: await startNode(host, backend) });
       for (const [i, node] of ["node-1", "node-1", "node-2", "node-3"].entries()) {
         pods.push(await startPod(nodes, { uid: `pod-${i}`, node }));
@@ -56,7 +56,7 @@ for (const backend of ["vxlan", "host-gw", "auto"] as const) {
       await dropNamespaces(readdirSync(join(runDir, "pods")).map((name) => join(runDir, "pods", name)));
       await hosts[Symbol.asyncDispose]();
       rmSync(runDir, { recursive: true, force: true });
-      assert.equal(machineState(), machineBefore);
+      assert.deepEqual(machineState(), machineBefore);
     });
 
     const pod = (i: number) => some(pods[i]);
@@ -146,8 +146,8 @@ for (const backend of ["vxlan", "host-gw", "auto"] as const) {
 
     it("lets pods out under their node's address: setUp", async () => {
       const machine = await machineProbe();
-      await machine.call("serve", "machine", 18080);
-      assert.equal(await pod(3).probe.call("ask", hosts.gateway, 18080), `machine ${node(2).address}`);
+      const port = await machine.call("serve", "machine", 0, hosts.gateway);
+      assert.equal(await pod(3).probe.call("ask", hosts.gateway, port), `machine ${node(2).address}`);
       assert.equal(await pod(0).probe.call("ask", node(1).address, 9), "error ECONNREFUSED");
     });
 
@@ -198,6 +198,19 @@ for (const backend of ["vxlan", "host-gw", "auto"] as const) {
       assert.equal(await pod(3).probe.call("ask", "10.96.0.20", 80), "error ECONNREFUSED");
       await applyEverywhere(nodes, state);
       assert.deepEqual(await answerers(pod(3).probe, "10.96.0.20", 80), ["pod-0", "pod-2", "pod-3"]);
+    });
+
+    it("takes a UDP client from an endpoint that went to one that is there: applyCluster", async () => {
+      const state = cluster1(nodes, pods);
+      const moved = state.endpointSlices.map((slice) =>
+        slice.metadata?.name === "two" ? sliceOf("two", [pod(3)], { http: 8080, dns: 8080 }) : slice,
+      );
+      const ask = async () => String(await pod(0).probe.call("askUdp", "10.96.0.21", 53, 40_053)).split(" ")[0];
+      const before = await ask();
+      await applyEverywhere(nodes, { ...state, endpointSlices: moved });
+      const after = await ask();
+      await applyEverywhere(nodes, state);
+      assert.deepEqual([before, after, await ask()], ["pod-2", "pod-3", "pod-2"]);
     });
 
     it("adopts pods and rules after kill -9, frees what was deleted meanwhile: setUp, attachedPods", async () => {
@@ -278,9 +291,9 @@ for (const backend of ["vxlan", "host-gw", "auto"] as const) {
 
 it("removes what a killed run left: removeHosts", { skip }, async () => {
   const before = machineState();
-  const options = { cluster: `nk${process.pid}`, runDir, launcherPath, sharedRunDir: runDir };
+  const options = { cluster: `nk${process.pid}`, runDir, launcherPath };
   await openHosts({ ...options, hosts: ["a", "b"] });
-  assert.notEqual(machineState(), before);
+  assert.notDeepEqual(machineState(), before);
   await removeHosts(options);
   await removeHosts(options);
   assert.deepEqual([machineState(), existsSync(join(runDir, "netns"))], [before, false]);
@@ -288,7 +301,7 @@ it("removes what a killed run left: removeHosts", { skip }, async () => {
 });
 
 it("keeps two clusters apart: openHosts", { skip }, async () => {
-  const options = (cluster: string) => ({ cluster, runDir: join(runDir, cluster), launcherPath, sharedRunDir: runDir });
+  const options = (cluster: string) => ({ cluster, runDir: join(runDir, cluster), launcherPath });
   const before = machineState();
   const [one, two] = await Promise.all([
     openHosts({ ...options(`n1${process.pid}`), hosts: ["a"] }),
@@ -302,7 +315,7 @@ it("keeps two clusters apart: openHosts", { skip }, async () => {
   await machine[Symbol.asyncDispose]();
   await probe[Symbol.asyncDispose]();
   await two[Symbol.asyncDispose]();
-  assert.equal(machineState(), before);
+  assert.deepEqual(machineState(), before);
   rmSync(runDir, { recursive: true, force: true });
 });
 
@@ -412,12 +425,13 @@ async function answerers(probe: Probe, host: string, port: number): Promise<read
   return [...new Set(answers.map((text) => String(text).split(" ")[0] ?? ""))].sort();
 }
 
-function machineState(): string {
-  const run = (command: string, ...args: readonly string[]) => execFileSync(command, args).toString();
-  const own = (text: string) => text.split("\n").filter((line) => /n[tk12]\d+|nh[0-9a-f]{11}/.test(line)).length;
-  const forwarding = readdirSync("/proc/sys/net/ipv4/conf").filter((name) => !/^(nb-|nh|nv|veth)/.test(name));
-  const values = run("grep", "-H", ".", ...forwarding.map((name) => `/proc/sys/net/ipv4/conf/${name}/forwarding`));
-  return `${own(run("ip", "-o", "link"))} links, ${own(run("nft", "list", "tables"))} tables, ${values}`;
+// Links, tables and claims of this test's clusters; others may come and go meanwhile.
+function machineState(): readonly string[] {
+  const own = new RegExp(`\\bn[tk12]${process.pid}\\b`);
+  const lines = ["ip -o link", "nft list tables", "find /run/naru/forwarding /run/naru -maxdepth 2"].flatMap(
+    (command) => spawnSync("sh", ["-c", command]).stdout.toString().split("\n"),
+  );
+  return lines.filter((line) => own.test(line));
 }
 
 function inside(netns: string, command: readonly string[]): string {

@@ -6,6 +6,7 @@ import type { Logger } from "../../lib/log.ts";
 import type { Random } from "../../lib/random.ts";
 import { type Address, formatAddress, nthAddress, parseAddress, parseRange, type Range } from "./addresses.ts";
 import { type ClusterIndex, indexCluster } from "./cluster-index.ts";
+import { forgetUdp } from "./conntrack.ts";
 import { DnsServer } from "./dns.ts";
 import { createForward, nameservers } from "./dns-forward.ts";
 import { type ClusterNames, clusterNames } from "./dns-names.ts";
@@ -15,6 +16,7 @@ import type { TableOptions } from "./nft-text.ts";
 import { bridgeNameOf, ensureNodeLinks, type NodeLinksState, removeNodeLinks } from "./node-links.ts";
 import { type Backend, type PeerEntries, type PeerNode, peerSteps, planPeers, readPeers } from "./peers.ts";
 import { PodLinks } from "./pod-links.ts";
+import type { UdpEndpoint } from "./service-rules.ts";
 import { type AppliedRules, removeTable, ServiceTable } from "./service-table.ts";
 
 export interface LinuxNetworkOptions {
@@ -222,9 +224,10 @@ class OpenNetwork implements LinuxNetwork {
   }
 
   #newTable(table: TableOptions, nodeName: string): ServiceTable {
-    const { nft, clock, log, metrics } = this.#options;
+    const { launcher, nft, clock, log, metrics } = this.#options;
     const onApplied = (applied: AppliedRules) => metrics?.rulesApplied?.(applied);
-    return new ServiceTable({ nft, clock, log, onApplied }, table, nodeName);
+    const onUdpLost = (endpoints: readonly UdpEndpoint[]) => forgetUdp(launcher, endpoints);
+    return new ServiceTable({ nft, clock, log, onApplied, onUdpLost }, table, nodeName);
   }
 
   #tableOptions({ underlay }: NodeLinksState): TableOptions {

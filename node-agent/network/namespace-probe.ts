@@ -15,18 +15,27 @@ const random = realRandom();
 let network: LinuxNetwork | undefined;
 
 const functions: Readonly<Record<string, (...args: never[]) => unknown>> = {
-  /** Answers each TCP connection and each UDP packet with its name and who asked. */
-  serve: async (name: string, port: number) => {
+  /** Answers each TCP connection and each UDP packet with its name and who asked; gives the port. */
+  serve: async (name: string, wantedPort: number, host = "::") => {
     const server = createServer((socket) => {
       socket.on("error", () => {});
       socket.end(`${name} ${socket.remoteAddress?.replace("::ffff:", "")}`);
     });
-    await new Promise<void>((resolve) => server.listen(port, "::", resolve));
-    const socket = createSocket("udp6");
+    await new Promise<void>((resolve, reject) => {
+      server.on("error", reject);
+      server.listen(wantedPort, host, resolve);
+    });
+    const address = server.address();
+    const port = typeof address === "object" && address !== null ? address.port : wantedPort;
+    const socket = createSocket(isIPv6(host) ? "udp6" : "udp4");
     socket.on("message", (_bytes, from) => {
       socket.send(`${name} ${from.address.replace("::ffff:", "")}`, from.port, from.address);
     });
-    await new Promise<void>((resolve) => socket.bind(port, () => resolve()));
+    await new Promise<void>((resolve, reject) => {
+      socket.on("error", reject);
+      socket.bind(port, host, () => resolve());
+    });
+    return port;
   },
 
   /** What the other side says, or "error CODE". */
@@ -48,7 +57,7 @@ const functions: Readonly<Record<string, (...args: never[]) => unknown>> = {
       });
     }),
 
-  askUdp: (host: string, port: number) =>
+  askUdp: (host: string, port: number, localPort = 0) =>
     new Promise<string>((resolve) => {
       const socket = createSocket(isIPv6(host) ? "udp6" : "udp4");
       const finish = (text: string) => {
@@ -59,7 +68,7 @@ const functions: Readonly<Record<string, (...args: never[]) => unknown>> = {
       const timer = setTimeout(() => finish("error TIMEOUT"), waitMs);
       socket.once("error", (error: NodeJS.ErrnoException) => finish(`error ${error.code}`));
       socket.once("message", (bytes) => finish(bytes.toString()));
-      socket.connect(port, host, () => socket.send("?"));
+      socket.bind(localPort, () => socket.connect(port, host, () => socket.send("?")));
     }),
 
   resolve: async (server: string, name: string, type: string, transport: "udp" | "tcp") => {

@@ -15,6 +15,8 @@ export interface NetlinkStep {
   readonly message: Buffer;
   /** Path of the network namespace; absent: the launcher's own. */
   readonly netns?: string;
+  /** Absent: links, addresses and routes (NETLINK_ROUTE). */
+  readonly protocol?: number;
   /** The message's last four bytes become a descriptor of this namespace. */
   readonly lastIsFdOf?: string;
   /** Errors, as positive errno, that are as good as success. */
@@ -154,7 +156,7 @@ function encodeStep(step: NetlinkStep | NamespaceStep, indexOf: (path: string) =
   const head = uint32s(
     0,
     netns,
-    0,
+    step.protocol ?? 0,
     tolerant,
     fdOffset,
     fdSpace,

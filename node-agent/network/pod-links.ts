@@ -192,8 +192,8 @@ interface Attachment extends PodRecord {
   readonly netns: string;
 }
 
-/** Pure: everything between a fresh namespace and a pod with a network. */
-export function attachSteps(options: PodLinksOptions, pod: Attachment): readonly NetlinkStep[] {
+// Pure: everything between a fresh namespace and a pod with a network.
+function attachSteps(options: PodLinksOptions, pod: Attachment): readonly NetlinkStep[] {
   const { netns, linkName, addresses } = pod;
   const mac = addresses[0] === undefined ? {} : { mac: macOf(addresses[0]) };
   const veth = { name: linkName, masterIndex: options.bridgeIndex, mtu: options.mtu, peer: { name: "eth0", ...mac } };

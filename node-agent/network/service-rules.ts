@@ -67,6 +67,31 @@ export function planService(
   return elements;
 }
 
+/** An endpoint's address and port. */
+export interface UdpEndpoint {
+  readonly address: string;
+  readonly port: number;
+}
+
+/**
+ * Endpoints that a change takes from some UDP service. A TCP client notices that its peer went; one of UDP sends on, and the kernel
+ * goes on sending that to where it went before.
+ */
+export function lostUdpEndpoints(change: {
+  readonly remove: readonly RuleElement[];
+  readonly add: readonly RuleElement[];
+}): readonly UdpEndpoint[] {
+  // Without its slot: an endpoint that only moved to another is not lost.
+  const place = ({ map, key, value }: RuleElement) => `${map} ${key.replace(/ \. \d+$/, "")} ${value}`;
+  const isUdpSlot = ({ map, key }: RuleElement) => map.endsWith("endpoints") && /(^| )udp \./.test(key);
+  const kept = new Set(change.add.filter(isUdpSlot).map(place));
+  const lost = change.remove.filter((element) => isUdpSlot(element) && !kept.has(place(element)));
+  return [...new Set(lost.map(({ value }) => value))].map((value) => {
+    const [address = "", port = ""] = value.split(" . ");
+    return { address, port: Number(port) };
+  });
+}
+
 interface PortContext {
   readonly service: Service;
   readonly port: ServicePort;

@@ -5,11 +5,14 @@ import type { ClusterIndex } from "./cluster-index.ts";
 import { runNft } from "./nft.ts";
 import { changeText, type TableOptions, tableText } from "./nft-text.ts";
 import { RuleBook } from "./rule-book.ts";
+import { lostUdpEndpoints, type UdpEndpoint } from "./service-rules.ts";
 
 export interface ServiceTableOptions {
   readonly nft: string;
   readonly clock: Clock;
   readonly log: Logger;
+  /** These serve no longer what they served; called after the kernel knows. */
+  readonly onUdpLost: (endpoints: readonly UdpEndpoint[]) => Promise<void>;
   readonly onApplied: (applied: AppliedRules) => void;
 }
 
@@ -56,6 +59,8 @@ export class ServiceTable {
       this.#chains = undefined;
       await this.#load();
     }
+    const lost = lostUdpEndpoints(change);
+    if (lost.length > 0) await this.#options.onUdpLost(lost);
   }
 
   /** Loads the fixed part unless a table of this name is there. */
