@@ -70,6 +70,7 @@ export function openSession(options: SessionOptions, parts: SessionParts): Agent
       let heartbeatSequence = 0n;
       let behindSinceMs: number | undefined;
       let heardMs = clock.monotonicMs();
+      let appliedMs = heardMs;
       const sentBeats = new Map<bigint, number>();
 
       const finish = (reason: string) => {
@@ -116,6 +117,13 @@ export function openSession(options: SessionOptions, parts: SessionParts): Agent
         if (sentBeats.size > 1000) sentBeats.delete(sentBeats.keys().next().value ?? 0n);
         send({ case: "heartbeat", value: { $typeName: "naru.node.v1.Heartbeat", sequence: heartbeatSequence } });
         if (outbox.resend(nowMs - limits.resendMs)) flush();
+        // Said again now and then: a server that never hears it sends nothing more.
+        if (cache.generation > 0n && nowMs - appliedMs >= limits.resendMs) sayApplied();
+      };
+
+      const sayApplied = () => {
+        appliedMs = clock.monotonicMs();
+        send({ case: "applied", value: { $typeName: "naru.node.v1.Applied", generation: cache.generation } });
       };
 
       const onAssignment = (assignment: Assignment) => {
@@ -124,7 +132,7 @@ export function openSession(options: SessionOptions, parts: SessionParts): Agent
           hangUp("an assignment was lost");
         } else if (outcome === "applied") {
           behindSinceMs = undefined;
-          send({ case: "applied", value: { $typeName: "naru.node.v1.Applied", generation: assignment.generation } });
+          sayApplied();
         }
       };
 
