@@ -3,9 +3,14 @@
 import { existsSync } from "node:fs";
 import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+
+const lockTriesMax = 250;
+const lockWaitMs = 20;
 
 /** Holds, per link of the machine, a directory with the original value and a file per bridge whose hosts use it. */
 export async function borrowForwarding(sharedRunDir: string, bridge: string): Promise<void> {
+  await using _lock = await lock(sharedRunDir);
   await writeFile(settingOf(bridge), "1");
   for (const link of await linksOut()) {
     const directory = join(sharedRunDir, "forwarding", link);
@@ -23,6 +28,8 @@ export async function borrowForwarding(sharedRunDir: string, bridge: string): Pr
 /** Also drops the claims of bridges that are gone. Silent when nothing was borrowed. */
 export async function returnForwarding(sharedRunDir: string, bridge: string): Promise<void> {
   const root = join(sharedRunDir, "forwarding");
+  if (!existsSync(root)) return;
+  await using _lock = await lock(sharedRunDir);
   for (const link of await readdir(root).catch(() => [])) {
     const directory = join(root, link);
     const entries = await readdir(directory).catch(() => []);
@@ -36,6 +43,24 @@ export async function returnForwarding(sharedRunDir: string, bridge: string): Pr
     const original = await readFile(join(directory, "original"), "utf8").catch(() => "");
     if (/^[01]$/.test(original) && existsSync(settingOf(link))) await writeFile(settingOf(link), original);
     await rm(directory, { recursive: true, force: true });
+  }
+}
+
+// One at a time on the machine: between reading the claims and putting the value back nobody may add one.
+async function lock(sharedRunDir: string): Promise<AsyncDisposable> {
+  const path = join(sharedRunDir, "forwarding.lock");
+  await mkdir(sharedRunDir, { recursive: true, mode: 0o700 });
+  for (let tries = 0; ; tries++) {
+    try {
+      await writeFile(path, String(process.pid), { flag: "wx" });
+      return { [Symbol.asyncDispose]: () => rm(path, { force: true }) };
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+      const holder = await readFile(path, "utf8").catch(() => "");
+      // Its holder was killed, or never wrote its id: nobody holds it for long.
+      if (tries >= lockTriesMax || (holder !== "" && !existsSync(`/proc/${holder}`))) await rm(path, { force: true });
+      else await delay(lockWaitMs);
+    }
   }
 }
 

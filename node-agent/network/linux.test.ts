@@ -40,6 +40,7 @@ for (const backend of ["vxlan", "host-gw", "auto"] as const) {
 
     before(async () => {
       execFileSync("sh", [new URL("../launcher/build.sh", import.meta.url).pathname]);
+      await sweep();
       machineBefore = machineState();
       mkdirSync(join(runDir, "pods"), { recursive: true });
       hosts = await openHosts({ cluster, hosts: hostNames, runDir, launcherPath });
@@ -318,6 +319,23 @@ it("keeps two clusters apart: openHosts", { skip }, async () => {
   assert.deepEqual(machineState(), before);
   rmSync(runDir, { recursive: true, force: true });
 });
+
+// What a test run left that was killed: its names carry the id of a process that is no more.
+async function sweep(): Promise<void> {
+  for (const name of readdirSync(tmpdir())) {
+    const [, leftCluster, pid] = /^naru-(nt(\d+))$/.exec(name) ?? [];
+    if (leftCluster === undefined || existsSync(`/proc/${pid}`)) continue;
+    const leftDir = join(tmpdir(), name);
+    const pods = join(leftDir, "pods");
+    if (existsSync(pods)) await dropNamespaces(readdirSync(pods).map((pod) => join(pods, pod)));
+    await removeHosts({ cluster: leftCluster, runDir: leftDir, launcherPath });
+    await removeHosts({ cluster: `nk${pid}`, runDir: leftDir, launcherPath });
+    for (const other of [`n1${pid}`, `n2${pid}`]) {
+      await removeHosts({ cluster: other, runDir: join(leftDir, other), launcherPath });
+    }
+    rmSync(leftDir, { recursive: true, force: true });
+  }
+}
 
 async function startNode(
   host: { readonly name: string; readonly address: string; readonly networkPath: string },
