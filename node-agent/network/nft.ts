@@ -4,15 +4,9 @@ import { spawn } from "node:child_process";
 const errorBytesMax = 4096;
 
 /** Applies `text` as one transaction; rejects with what nft said. */
-export function runNft(
-  nft: string,
-  text: string,
-  netns?: { readonly launcherPath: string; readonly path: string },
-): Promise<void> {
-  const [command, ...args] =
-    netns === undefined ? [nft, "-f", "-"] : [netns.launcherPath, "netns-run", netns.path, "--", nft, "-f", "-"];
+export function runNft(nft: string, text: string): Promise<void> {
   return new Promise((resolve, reject) => {
-    const child = spawn(command ?? nft, args, { stdio: ["pipe", "ignore", "pipe"] });
+    const child = spawn(nft, ["-f", "-"], { stdio: ["pipe", "ignore", "pipe"] });
     let errors = "";
     child.stderr.on("data", (bytes: Buffer) => {
       if (errors.length < errorBytesMax) errors += bytes.toString();
