@@ -1,0 +1,61 @@
+import { deepEqual } from "node:assert/strict";
+import { test } from "node:test";
+import type { Node, Pod, Taint, Toleration } from "../api/kinds/generated/types.ts";
+import { evictionTimeMs, healthOf, planTaints } from "./node-lifecycle.ts";
+
+const nowMs = Date.UTC(2026, 0, 1);
+const nodeOf = (ready: string | undefined, taints: readonly Taint[] = []): Node => ({
+  metadata: { name: "a" },
+  spec: { taints },
+  status: { conditions: ready === undefined ? [] : [{ type: "Ready", status: ready }] },
+});
+const unreachable: readonly Taint[] = [
+  { key: "node.kubernetes.io/unreachable", effect: "NoSchedule" },
+  { key: "node.kubernetes.io/unreachable", effect: "NoExecute", timeAdded: "2026-01-01T00:00:00Z" },
+];
+const own: Taint = { key: "gpu", value: "yes", effect: "NoSchedule" };
+
+test("healthOf tells a node that says it is not well from one that says nothing", () => {
+  deepEqual(
+    ["True", "False", "Unknown", undefined].map((ready) => healthOf(nodeOf(ready))),
+    ["ready", "node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable", "node.kubernetes.io/not-ready"],
+  );
+});
+
+test("planTaints adds and takes away its own taints only, and gives back the same list when they are right", () => {
+  const silent = nodeOf("Unknown", [own, ...unreachable]);
+  const healthy = nodeOf("True", [own]);
+  deepEqual(
+    [
+      planTaints(nodeOf("Unknown", [own]), nowMs),
+      planTaints(nodeOf("True", [own, ...unreachable]), nowMs),
+      planTaints(nodeOf("False", unreachable), nowMs).map(({ key, effect }) => `${key}:${effect}`),
+      planTaints(silent, nowMs + 5000) === silent.spec?.taints,
+      planTaints(healthy, nowMs) === healthy.spec?.taints,
+    ],
+    [
+      [own, ...unreachable],
+      [own],
+      ["node.kubernetes.io/not-ready:NoSchedule", "node.kubernetes.io/not-ready:NoExecute"],
+      true,
+      true,
+    ],
+  );
+});
+
+test("evictionTimeMs lets a pod's own toleration decide before the cluster's default", () => {
+  const key = "node.kubernetes.io/unreachable";
+  const podOf = (...tolerations: readonly Toleration[]): Pod => ({ spec: { containers: [], tolerations } });
+  const timeOf = (pod: Pod) => evictionTimeMs(pod, key, 1000, 2000);
+  deepEqual(
+    [
+      timeOf(podOf()),
+      timeOf(podOf({ key, operator: "Exists", effect: "NoExecute" })),
+      timeOf(podOf({ key, operator: "Exists", effect: "NoExecute", tolerationSeconds: 60 })),
+      timeOf(podOf({ operator: "Exists" })),
+      timeOf(podOf({ key, operator: "Exists", effect: "NoSchedule" })),
+      timeOf(podOf({ key: "node.kubernetes.io/not-ready", operator: "Exists" })),
+    ],
+    [3000, undefined, 61_000, undefined, 3000, 3000],
+  );
+});
