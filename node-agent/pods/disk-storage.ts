@@ -5,8 +5,8 @@ import { join, resolve, sep } from "node:path";
 import type { Pod, Volume } from "../../api/kinds/generated/types.ts";
 import type { Mount } from "../runtime/runtime.ts";
 import { volumeTypeOf, volumeTypes } from "../volumes/list.ts";
+import { isTmpfs, mountTmpfs, unmountBelow } from "../volumes/mounts.ts";
 import { giveToGroup } from "../volumes/ownership.ts";
-import { isTmpfs, mountTmpfs, unmountBelow } from "../volumes/tmpfs.ts";
 import { type MadeVolume, type VolumeContext, VolumeError } from "../volumes/volume-type.ts";
 import { ConfigError } from "./container-env.ts";
 import { fieldValue, resourceValue } from "./field-values.ts";
@@ -26,6 +26,8 @@ export async function openDiskStorage({ dataDir, runDir }: DiskStorageOptions): 
   const memoryRoot = join(runDir, "volumes");
   const logsDir = join(dataDir, "logs");
   for (const dir of [podsDir, memoryRoot, logsDir]) await mkdir(dir, { recursive: true, mode: 0o700 });
+  // Binds of an agent that was killed while it started a container.
+  await unmountBelow(podsDir);
   if (!(await isTmpfs(memoryRoot))) await mountTmpfs(memoryRoot, { mode: "0700" });
   // The containers' users must be able to walk to what is mounted from below; names and modes there guard the rest.
   const hostResolvConf = await readFile("/etc/resolv.conf", "utf8").catch(() => "");
@@ -108,7 +110,8 @@ export async function openDiskStorage({ dataDir, runDir }: DiskStorageOptions): 
       await writeFile(termination, "", { flag: "a" });
       // A container that runs as some other user may write why it ended.
       await chmod(termination, 0o666);
-      const volumes = await volumeMounts(container, made.get(uidOf(pod)) ?? new Map(), env);
+      const holdDir = join(dir, "held", `${checkName(container.name)}.${attempt}`);
+      const volumes = await volumeMounts(container, made.get(uidOf(pod)) ?? new Map(), { env, holdDir });
       const mounted = new Set((container.volumeMounts ?? []).map(({ mountPath }) => mountPath));
       const files: readonly Mount[] = [
         bind(join(dir, "hosts"), "/etc/hosts"),
@@ -146,6 +149,9 @@ export async function openDiskStorage({ dataDir, runDir }: DiskStorageOptions): 
         for (const { tearDown } of volumeTypes)
           await tearDown?.({ dir: join(dir, name), memoryDir: join(memoryDir, name) });
       }
+      // Also what containers mounted into shared volumes: nothing that is mounted may be emptied.
+      await unmountBelow(memoryDir);
+      await unmountBelow(podDir(uid));
       await rm(memoryDir, { recursive: true, force: true });
       await rm(dir, { recursive: true, force: true });
     },

@@ -1,7 +1,11 @@
-// The volumeMounts of a container as the runtime mounts them; subPaths are opened safely and stay open until release.
+// The volumeMounts of a container as the runtime mounts them. A subPath is opened safely and bound to a place that nobody else can
+// change, until the container has started.
+import { mkdir, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import type { Container, VolumeMount } from "../../api/kinds/generated/types.ts";
 import type { Mount } from "../runtime/runtime.ts";
-import { openSubPath, type SafePath } from "../volumes/sub-path.ts";
+import { bindDescriptor, unmountBelow } from "../volumes/mounts.ts";
+import { openSubPath } from "../volumes/sub-path.ts";
 import { type MadeVolume, VolumeError } from "../volumes/volume-type.ts";
 import { expand } from "./expand.ts";
 import type { ContainerMounts } from "./storage.ts";
@@ -10,11 +14,13 @@ import type { ContainerMounts } from "./storage.ts";
 export async function volumeMounts(
   container: Container,
   volumes: ReadonlyMap<string, MadeVolume>,
-  env: ReadonlyMap<string, string>,
+  { env, holdDir }: { readonly env: ReadonlyMap<string, string>; readonly holdDir: string },
 ): Promise<ContainerMounts> {
-  const opened: SafePath[] = [];
+  let held = 0;
   const release = async () => {
-    for (const path of opened.splice(0)) await path.close();
+    if (held === 0) return;
+    await unmountBelow(holdDir);
+    await rm(holdDir, { recursive: true, force: true });
   };
   const mounts: Mount[] = [];
   try {
@@ -25,9 +31,8 @@ export async function volumeMounts(
       const subPath = subPathOf(mount, env);
       let source = volume.path;
       if (subPath !== "") {
-        const safe = await openSubPath(volume.path, subPath);
-        opened.push(safe);
-        source = safe.path;
+        source = join(holdDir, String(held++));
+        await hold(volume.path, subPath, source);
       }
       const readOnly = mount.readOnly === true || volume.readOnly;
       mounts.push({
@@ -42,6 +47,14 @@ export async function volumeMounts(
     throw error;
   }
   return { mounts: mounts.sort((a, b) => depth(a) - depth(b)), release };
+}
+
+async function hold(root: string, subPath: string, target: string): Promise<void> {
+  await using place = await openSubPath(root, subPath);
+  await mkdir(join(target, ".."), { recursive: true, mode: 0o700 });
+  if (place.isDirectory) await mkdir(target, { recursive: true });
+  else await writeFile(target, "");
+  await bindDescriptor(place.path, target);
 }
 
 function subPathOf(mount: VolumeMount, env: ReadonlyMap<string, string>): string {

@@ -1,7 +1,7 @@
 // emptyDir volumes: scratch that lives as long as the pod, on disk or in memory.
 import { chmod, mkdir } from "node:fs/promises";
 import { bytes } from "../../api/kinds/schema/quantity.ts";
-import { mountTmpfs, unmountBelow } from "./tmpfs.ts";
+import { mountTmpfs, unmountBelow } from "./mounts.ts";
 import { VolumeError, type VolumeType } from "./volume-type.ts";
 
 export const emptyDirVolume: VolumeType = {

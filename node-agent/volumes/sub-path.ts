@@ -8,11 +8,10 @@ import { VolumeError } from "./volume-type.ts";
 
 const pathOnly = 0o10000000;
 
-export interface SafePath {
-  /** Valid until closed; other processes of the node can mount it. */
+export interface SafePath extends AsyncDisposable {
+  /** Below /proc; other processes of the node can bind it while it is open. */
   readonly path: string;
   readonly isDirectory: boolean;
-  close(): Promise<void>;
 }
 
 /** Opens `subPath` below `root`, making folders that are missing. Links inside the volume are followed as long as they stay inside. */
@@ -36,7 +35,7 @@ export async function openSubPath(root: string, subPath: string): Promise<SafePa
     return {
       path: `/proc/${process.pid}/fd/${opened.fd}`,
       isDirectory: stats.isDirectory(),
-      close: () => opened.close(),
+      [Symbol.asyncDispose]: () => opened.close(),
     };
   } catch (error) {
     await handle.close().catch(() => {});

@@ -1,4 +1,4 @@
-// Memory-backed folders. Node.js has no mount(2), so the rare mount is asked of mount(8).
+// Mounts of the node itself: memory-backed folders, and binds that keep hold of a place. Node.js has no mount(2): mount(8) does it.
 import { execFile } from "node:child_process";
 import { mkdir, readFile, statfs } from "node:fs/promises";
 import { promisify } from "node:util";
@@ -19,6 +19,12 @@ export async function mountTmpfs(
   if ((await mountPoints()).includes(path)) return;
   const size = options.sizeBytesMax === undefined ? "" : `,size=${options.sizeBytesMax}`;
   await run("mount", ["-t", "tmpfs", "-o", `nosuid,nodev,mode=${options.mode}${size}`, "naru", path]);
+}
+
+/** Binds what an open descriptor refers to, wherever its path leads by now, onto `target`, which must exist. */
+export async function bindDescriptor(descriptorPath: string, target: string): Promise<void> {
+  // Without canonicalizing, which would turn the descriptor back into a path.
+  await run("mount", ["--no-canonicalize", "--bind", descriptorPath, target]);
 }
 
 /** Unmounts everything at or below `path`, innermost first. */
