@@ -40,7 +40,8 @@ function installNpmPackages() {
   const locked = `${root}package-lock.json`;
   if (existsSync(installed) && statSync(installed).mtimeMs >= statSync(locked).mtimeMs) return;
   console.error("naru: installing npm packages (Node 24 is one of them)");
-  run("installing npm packages", "npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"]);
+  // Not `npm ci`: it refuses a lock file without entries for other platforms' optional packages, as some registries lack them.
+  run("installing npm packages", "npm", ["install", "--no-save", "--no-audit", "--no-fund", "--loglevel=error"]);
 }
 
 function installSystemPackages() {
