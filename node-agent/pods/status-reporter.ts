@@ -12,14 +12,14 @@ export class StatusReporter {
   readonly #send: (status: PodStatus) => void;
   /** What was computed last: times of conditions come from it. */
   last: PodStatus;
-  #sentText: string;
+  /** Undefined at first: that the server heard what a former agent had to say is not certain, so the first status is always sent. */
+  #sentText: string | undefined;
   #waiting: { readonly status: PodStatus; readonly timer: Timer; readonly text: string } | undefined;
 
   constructor(clock: Clock, known: PodStatus, send: (status: PodStatus) => void) {
     this.#clock = clock;
     this.#send = send;
     this.last = known;
-    this.#sentText = JSON.stringify(known);
   }
 
   offer(status: PodStatus, { ending }: { readonly ending: boolean }): void {
