@@ -137,9 +137,14 @@ export class ContainerRuns {
     const underway = this.#begin(name);
     if (attempt > 1) this.#forgetRun(name, attempt - 2);
     const startMs = clock.now();
+    const startMonotonicMs = clock.monotonicMs();
     const request = { pod: this.#pod(), container, role, attempt, sandbox: ground.sandbox, fields: ground.fields };
     startContainer(request, this.#parts, underway.controller.signal).then(
-      (image) => this.#started(container, { attempt, ground, image }),
+      (image) => {
+        const durationMs = clock.monotonicMs() - startMonotonicMs;
+        this.#parts.log.debug({ pod: this.#pod().metadata?.uid, container: name, durationMs }, "container started");
+        this.#started(container, { attempt, ground, image });
+      },
       (error) => this.#notStarted(name, { attempt, startMs, error }),
     );
   }
@@ -311,6 +316,7 @@ export class ContainerRuns {
     if (now.phase !== "Running" || this.#closed) return;
     const next = afterProbe(now, container, kind, ok);
     if (next === now) return;
+    this.#parts.log.debug({ container: now.id, probe: kind, ok }, "probe changed its answer");
     if (next.unhealthy !== undefined)
       this.#parts.log.info({ container: now.id, probe: kind, message }, "probe failed for good");
     this.#set(name, { now: next });

@@ -192,9 +192,12 @@ export class PodWorker {
   #setUp(): void {
     const failures = this.#state.phase === "SetUpFailed" ? this.#state.failures : 0;
     this.#state = { phase: "SettingUp" };
+    const { clock, log } = this.#parts;
+    const startMs = clock.monotonicMs();
     this.#makeGround().then(
       (ground) => {
         if (this.#closed) return;
+        log.debug({ pod: this.uid, durationMs: clock.monotonicMs() - startMs }, "pod set up");
         this.#ground = ground;
         this.#state = { phase: "Up" };
         this.#runs.watch(ground);

@@ -34,7 +34,7 @@ export interface ProbeEvents {
 }
 
 const eagerForMs = 1000;
-const eagerFirstMs = 15;
+const eagerFirstMs = 5;
 const eagerMaxMs = 100;
 
 /** Begins; the returned function ends it. Readiness and liveness wait for the startup probe. */

@@ -68,10 +68,16 @@ async function makeSpec(
     fields,
     lookup: parts.lookup,
   });
-  const layer = await images.prepareLayer(id, image);
-  const imageUser = await layer.resolveUser(image.config.user);
-  const { mounts, release } = await storage.containerMounts(pod, container, { attempt, env });
-  onMounts(release);
+  const prepareRoot = async () => {
+    const layer = await images.prepareLayer(id, image);
+    return { rootfs: layer.rootfs, imageUser: await layer.resolveUser(image.config.user) };
+  };
+  const prepareMounts = async () => {
+    const { mounts, release } = await storage.containerMounts(pod, container, { attempt, env });
+    onMounts(release);
+    return mounts;
+  };
+  const [{ rootfs, imageUser }, mounts] = await allSettled(prepareRoot(), prepareMounts());
   return containerSpec({
     pod,
     container,
@@ -80,7 +86,7 @@ async function makeSpec(
     image,
     imageUser,
     env,
-    rootfs: layer.rootfs,
+    rootfs,
     mounts,
     sandbox,
     hostname: podHostname(pod, node.nodeName),
@@ -88,6 +94,12 @@ async function makeSpec(
     memoryCapacityBytes: node.memoryCapacityBytes,
     seccompProfile: storage.seccompProfile,
   });
+}
+
+// Both have ended when this does: what one made can be released although the other failed.
+async function allSettled<A, B>(a: Promise<A>, b: Promise<B>): Promise<readonly [A, B]> {
+  await Promise.allSettled([a, b]);
+  return [await a, await b];
 }
 
 function explain(error: unknown, event: (type: "Warning", reason: string, message: string) => void): Error {
