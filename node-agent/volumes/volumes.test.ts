@@ -1,0 +1,178 @@
+// Volumes on a real file system; links that hostile containers might leave in them.
+import assert from "node:assert/strict";
+import { mkdir, mkdtemp, readdir, readFile, readlink, realpath, rm, stat, symlink, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import type { Volume } from "../../api/kinds/generated/types.ts";
+import { writeFiles } from "./atomic-files.ts";
+import { volumeTypeOf } from "./list.ts";
+import { openSubPath } from "./sub-path.ts";
+import type { VolumeContext } from "./volume-type.ts";
+
+function inFolder(title: string, run: (dir: string) => Promise<void>): void {
+  test(title, async () => {
+    const dir = await mkdtemp(join(tmpdir(), `naru-volumes-${process.pid}-`));
+    try {
+      await run(dir);
+    } finally {
+      await rm(dir, { recursive: true, force: true });
+    }
+  });
+}
+
+const file = (text: string, mode = 0o644) => ({ content: Buffer.from(text), mode });
+
+inFolder("writeFiles replaces all files at once and says whether it had to", async (dir) => {
+  const volume = join(dir, "v");
+  const changed = [
+    await writeFiles(
+      volume,
+      new Map([
+        ["a", file("1")],
+        ["sub/b", file("2", 0o400)],
+      ]),
+    ),
+    await writeFiles(
+      volume,
+      new Map([
+        ["a", file("1")],
+        ["sub/b", file("2", 0o400)],
+      ]),
+    ),
+  ];
+  const before = await readlink(join(volume, "..data"));
+  changed.push(await writeFiles(volume, new Map([["a", file("3")]])));
+  const names = (await readdir(volume)).filter((name) => !name.startsWith("..2"));
+  assert.deepEqual(
+    [
+      changed,
+      names.sort(),
+      await readFile(join(volume, "a"), "utf8"),
+      (await readlink(join(volume, "..data"))) !== before,
+    ],
+    [[true, false, true], ["..data", "a"], "3", true],
+  );
+});
+
+inFolder("writeFiles refuses paths that lead out of the folder", async (dir) => {
+  for (const path of ["../x", "/x", "a/../../x", "..data", ""]) {
+    await assert.rejects(writeFiles(join(dir, "v"), new Map([[path, file("")]])), /invalid path/);
+  }
+});
+
+inFolder("openSubPath makes missing folders and follows links that stay inside", async (dir) => {
+  await mkdir(join(dir, "v/real"), { recursive: true });
+  await writeFile(join(dir, "v/real/file"), "here");
+  await symlink("real", join(dir, "v/link"));
+  await using found = await openSubPath(join(dir, "v"), "link/file");
+  await using made = await openSubPath(join(dir, "v"), "new/deep");
+  assert.deepEqual(
+    [await readFile(found.path, "utf8"), found.isDirectory, made.isDirectory, await realpath(made.path)],
+    ["here", false, true, join(await realpath(dir), "v/new/deep")],
+  );
+});
+
+inFolder("openSubPath refuses what leads outside", async (dir) => {
+  await mkdir(join(dir, "v/inner"), { recursive: true });
+  await writeFile(join(dir, "secret"), "");
+  await symlink("/etc", join(dir, "v/absolute"));
+  await symlink("../../secret", join(dir, "v/inner/up"));
+  await symlink("/nowhere/at/all", join(dir, "v/dangling"));
+  for (const path of [
+    "../secret",
+    "/etc",
+    "a/../../secret",
+    "absolute",
+    "absolute/passwd",
+    "inner/up",
+    "dangling",
+    "dangling/x",
+  ]) {
+    await assert.rejects(openSubPath(join(dir, "v"), path), { name: "VolumeError" }, path);
+  }
+});
+
+function contextOf(dir: string, volume: Volume): VolumeContext {
+  return {
+    pod: { metadata: { name: "p", namespace: "default", uid: "u", labels: { app: "x" } } },
+    volume,
+    dir: join(dir, "disk"),
+    memoryDir: join(dir, "memory"),
+    configMap: (name) => (name === "cm" ? { data: { "a.txt": "A", b: "B" }, binaryData: { c: "AAE=" } } : undefined),
+    secret: (name) => (name === "sec" ? { data: { pw: Buffer.from("x").toString("base64") } } : undefined),
+    downwardText: () => "text",
+  };
+}
+
+const made: readonly (readonly [string, Volume, Readonly<Record<string, string>>, "disk" | "memory"])[] = [
+  ["a ConfigMap's keys", { name: "v", configMap: { name: "cm" } }, { "a.txt": "A", b: "B", c: "\0\u0001" }, "disk"],
+  [
+    "chosen items",
+    { name: "v", configMap: { name: "cm", items: [{ key: "b", path: "x/y" }] } },
+    { "x/y": "B" },
+    "disk",
+  ],
+  ["a Secret in memory", { name: "v", secret: { secretName: "sec" } }, { pw: "x" }, "memory"],
+  ["nothing for an optional Secret", { name: "v", secret: { secretName: "none", optional: true } }, {}, "memory"],
+  ["fields", { name: "v", downwardAPI: { items: [{ path: "labels" }] } }, { labels: "text" }, "disk"],
+  [
+    "projections together",
+    {
+      name: "v",
+      projected: {
+        sources: [{ configMap: { name: "cm", items: [{ key: "b", path: "b" }] } }, { secret: { name: "sec" } }],
+      },
+    },
+    { b: "B", pw: "x" },
+    "memory",
+  ],
+];
+
+for (const [title, volume, files, place] of made) {
+  inFolder(`setUp writes ${title}`, async (dir) => {
+    const { path } = await volumeTypeOf(volume).setUp(contextOf(dir, volume));
+    const read: Record<string, string> = {};
+    for (const name of Object.keys(files)) read[name] = await readFile(join(path, name), "utf8");
+    assert.deepEqual([path, read], [join(dir, place), files]);
+  });
+}
+
+const refused: readonly (readonly [string, Volume, string])[] = [
+  ["a missing ConfigMap", { name: "v", configMap: { name: "none" } }, 'configmap "none" not found'],
+  ["a missing Secret", { name: "v", secret: { secretName: "none" } }, 'secret "none" not found'],
+  [
+    "a hostPath of another kind",
+    { name: "v", hostPath: { path: "/dev/null", type: "File" } },
+    "hostPath type check failed: /dev/null is not a file",
+  ],
+  [
+    "a hostPath that is not there",
+    { name: "v", hostPath: { path: "/nowhere", type: "Directory" } },
+    "hostPath type check failed: /nowhere does not exist",
+  ],
+  [
+    "an unknown medium",
+    { name: "v", emptyDir: { medium: "Tape" } },
+    'emptyDir medium "Tape" is not supported; it may be "" or "Memory"',
+  ],
+];
+
+for (const [title, volume, message] of refused) {
+  inFolder(`setUp refuses ${title}`, async (dir) => {
+    await assert.rejects(volumeTypeOf(volume).setUp(contextOf(dir, volume)), { name: "VolumeError", message });
+  });
+}
+
+test("volumeTypeOf names what this node has", () => {
+  assert.throws(
+    () => volumeTypeOf({ name: "v", nfs: { server: "s", path: "/" } }),
+    /volume type nfs is not supported; this node has configMap/,
+  );
+});
+
+inFolder("setUp lets every user write to an emptyDir", async (dir) => {
+  const volume: Volume = { name: "v", emptyDir: {} };
+  const { path } = await volumeTypeOf(volume).setUp(contextOf(dir, volume));
+  assert.equal((await stat(path)).mode & 0o777, 0o777);
+});
