@@ -1,0 +1,231 @@
+// A real cluster of three nodes: how long until declared pods are Ready, deleted, replaced after a node's death, and what it all costs idle.
+import { type ChildProcess, spawn } from "node:child_process";
+import { readdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdtemp } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { setTimeout as delay } from "node:timers/promises";
+import { isTrue } from "../api/kinds/conditions.ts";
+import { deployments, pods } from "../api/kinds/generated/resources.ts";
+import type { Deployment, Pod } from "../api/kinds/generated/types.ts";
+import { type HttpClient, httpClient } from "../client/http.ts";
+import { type Informer, startInformer } from "../client/informer.ts";
+import { readKubeconfig } from "../client/kubeconfig.ts";
+import { realClock } from "../lib/clock.ts";
+import { silentLogger } from "../lib/log.ts";
+import { realRandom } from "../lib/random.ts";
+import { type Result, summarize } from "./result.ts";
+
+const root = new URL("..", import.meta.url).pathname;
+const cluster = `naru-bench-${process.pid}`;
+const idleMs = 20_000;
+
+interface Running {
+  readonly process: ChildProcess;
+  readonly dataDir: string;
+  readonly client: HttpClient;
+  readonly pods: Informer<Pod>;
+}
+
+export async function benchCluster(): Promise<readonly Result[]> {
+  const running = await start();
+  try {
+    const idle = await measureIdle(running.dataDir);
+    await measureRollout(running, 1);
+    const one: Rollout[] = [];
+    for (let i = 0; i < 30; i++) one.push(await measureRollout(running, 1));
+    const hundred: Rollout[] = [];
+    for (let i = 0; i < 5; i++) hundred.push(await measureRollout(running, 100));
+    return [
+      summarize(
+        "apply-ready-1",
+        "ms",
+        one.map(({ readyMs }) => readyMs),
+      ),
+      summarize(
+        "apply-ready-100",
+        "ms",
+        hundred.map(({ readyMs }) => readyMs),
+      ),
+      summarize(
+        "delete-100",
+        "ms",
+        hundred.map(({ deletedMs }) => deletedMs),
+      ),
+      summarize("node-death", "ms", [await measureNodeDeath(running)]),
+      ...idle,
+    ];
+  } finally {
+    await stop(running);
+  }
+}
+
+async function start(): Promise<Running> {
+  const dataDir = await mkdtemp(join(tmpdir(), "naru-bench-"));
+  const child = spawn(`${root}bin/naru`, ["up", "--name", cluster, "--nodes", "3", "--demo", "--data", dataDir], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  const lines = createInterface({ input: child.stdout });
+  for await (const line of lines) if (line.startsWith("ready in")) break;
+  child.stdout.resume();
+  const client = httpClient({ connection: await readKubeconfig(join(dataDir, "kubeconfig")) });
+  const informer = startInformer({ client, resource: pods, clock: realClock, random: realRandom(), log: silentLogger });
+  await informer.whenSynced;
+  return { process: child, dataDir, client, pods: informer };
+}
+
+async function stop({ process: child, dataDir, client, pods: informer }: Running): Promise<void> {
+  await informer[Symbol.asyncDispose]();
+  client[Symbol.dispose]();
+  const exited = new Promise((resolve) => child.once("exit", resolve));
+  child.kill("SIGTERM");
+  await exited;
+  rmSync(dataDir, { recursive: true, force: true });
+}
+
+interface Rollout {
+  readonly readyMs: number;
+  readonly deletedMs: number;
+}
+
+let made = 0;
+
+async function measureRollout({ client, pods: informer }: Running, replicas: number): Promise<Rollout> {
+  const name = `bench-${++made}`;
+  const mine = () => [...informer.list()].filter(({ metadata }) => metadata?.labels?.["bench"] === name);
+  const startMs = performance.now();
+  await client.create(deployments, deployment(name, replicas));
+  await until(informer, () => mine().filter(isReady).length === replicas);
+  const readyMs = performance.now() - startMs;
+  const deleteMs = performance.now();
+  await client.delete(deployments, { namespace: "default", name }, { propagationPolicy: "Background" });
+  await until(informer, () => mine().length === 0);
+  return { readyMs, deletedMs: performance.now() - deleteMs };
+}
+
+// Everything of one node is killed at once: agent, launcher, monitors and containers.
+async function measureNodeDeath({ client, dataDir, pods: informer }: Running): Promise<number> {
+  const name = "bench-death";
+  const ready = () =>
+    [...informer.list()].filter(
+      (pod) => pod.metadata?.labels?.["bench"] === name && isReady(pod) && pod.metadata.deletionTimestamp === undefined,
+    );
+  await client.create(deployments, deployment(name, 9));
+  await until(informer, () => ready().length === 9);
+  const startMs = performance.now();
+  for (const pid of processesOf("node-3", dataDir)) process.kill(pid, "SIGKILL");
+  await until(informer, () => ready().filter(({ spec }) => spec?.nodeName !== "node-3").length === 9);
+  return performance.now() - startMs;
+}
+
+async function measureIdle(dataDir: string): Promise<readonly Result[]> {
+  const server = processesOf("server", dataDir)[0] ?? 0;
+  const agents = ["node-1", "node-2", "node-3"].map((node) => agentOf(node, dataDir));
+  await delay(5000);
+  const before = [server, agents[0] ?? 0].map(cpuTicks);
+  await delay(idleMs);
+  const after = [server, agents[0] ?? 0].map(cpuTicks);
+  const ticks = after.reduce((sum, value, i) => sum + value - (before[i] ?? 0), 0);
+  return [
+    summarize("rss-server", "MB", [rssMegabytes(server)]),
+    summarize("rss-agent", "MB", agents.map(rssMegabytes)),
+    summarize("cpu-idle", "%", [(ticks * 10) / (idleMs / 100)]),
+  ];
+}
+
+function processesOf(child: string, dataDir: string): readonly number[] {
+  const marks =
+    child === "server"
+      ? [`\0server\0--data\0${dataDir}\0`]
+      : [`${dataDir}/${child}\0`, `/run/naru/${cluster}/${child}/`];
+  const byName = allProcesses().filter(({ commandLine }) => marks.some((mark) => commandLine.includes(mark)));
+  return [...new Set([...byName.map(({ pid }) => pid), ...(child === "server" ? [] : inCgroup(child))])];
+}
+
+function agentOf(node: string, dataDir: string): number {
+  return (
+    allProcesses().find(
+      ({ commandLine }) => commandLine.includes("\0agent\0") && commandLine.includes(`${dataDir}/${node}\0`),
+    )?.pid ?? 0
+  );
+}
+
+function allProcesses(): readonly { readonly pid: number; readonly commandLine: string }[] {
+  return readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .map((name) => ({ pid: Number(name), commandLine: readOr(`/proc/${name}/cmdline`) }));
+}
+
+function inCgroup(node: string): readonly number[] {
+  const folder = ["/sys/fs/cgroup/pids", "/sys/fs/cgroup"]
+    .map((base) => `${base}/naru-${cluster}/${node}`)
+    .find((path) => readOr(`${path}/cgroup.procs`, "none") !== "none");
+  if (folder === undefined) return [];
+  const files = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((path) =>
+    path.endsWith("cgroup.procs"),
+  );
+  return files.flatMap((path) => readOr(`${folder}/${path}`).split("\n").filter(Boolean).map(Number));
+}
+
+function cpuTicks(pid: number): number {
+  const fields = readOr(`/proc/${pid}/stat`).split(") ")[1]?.split(" ") ?? [];
+  return Number(fields[11] ?? 0) + Number(fields[12] ?? 0);
+}
+
+function rssMegabytes(pid: number): number {
+  return Number(/VmRSS:\s+(\d+)/.exec(readOr(`/proc/${pid}/status`))?.[1] ?? 0) / 1024;
+}
+
+function readOr(path: string, otherwise = ""): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return otherwise;
+  }
+}
+
+function isReady(pod: Pod): boolean {
+  return isTrue(pod.status?.conditions, "Ready");
+}
+
+function until(informer: Informer<Pod>, holds: () => boolean): Promise<void> {
+  return new Promise((resolve, reject) => {
+    let done = false;
+    const timer = setTimeout(() => reject(new Error("not within a minute")), 60_000);
+    const look = () => {
+      if (done || !holds()) return;
+      done = true;
+      clearTimeout(timer);
+      resolve();
+    };
+    informer.onChange(look);
+    look();
+  });
+}
+
+function deployment(name: string, replicas: number): Deployment {
+  const labels = { bench: name };
+  return {
+    apiVersion: "apps/v1",
+    kind: "Deployment",
+    metadata: { namespace: "default", name },
+    spec: {
+      replicas,
+      selector: { matchLabels: labels },
+      template: {
+        metadata: { labels },
+        spec: {
+          containers: [
+            {
+              name: "hello",
+              image: "naru.local/hello:1",
+              ports: [{ containerPort: 8080 }],
+              readinessProbe: { httpGet: { path: "/healthz", port: 8080 } },
+            },
+          ],
+        },
+      },
+    },
+  };
+}

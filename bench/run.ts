@@ -1,0 +1,98 @@
+// npm run bench: every question asked, beside the goals and the peers that this machine has.
+import { writeFileSync } from "node:fs";
+import { parseArgs } from "node:util";
+import { benchCluster } from "./cluster.ts";
+import { benchContainer } from "./container.ts";
+import { measurePeers } from "./peers.ts";
+import type { Result } from "./result.ts";
+import { benchSchedule } from "./schedule.ts";
+import { benchStore } from "./store.ts";
+
+// What a suite answers, and what is hoped for.
+const suites: readonly { readonly names: readonly string[]; readonly run: () => Promise<readonly Result[]> }[] = [
+  { names: ["container-start", "container-rate"], run: benchContainer },
+  { names: ["schedule-5000"], run: benchSchedule },
+  { names: ["store-commit", "store-rate"], run: benchStore },
+  {
+    names: ["apply-ready-1", "apply-ready-100", "delete-100", "node-death", "rss-server", "rss-agent", "cpu-idle"],
+    run: benchCluster,
+  },
+];
+const goals: Readonly<Record<string, string>> = {
+  "container-start": "<= 3",
+  "container-rate": ">= 500",
+  "apply-ready-1": "<= 60, p99 <= 250",
+  "apply-ready-100": "<= 1500",
+  "delete-100": "<= 1500",
+  "node-death": "<= 5000",
+  "schedule-5000": ">= 5000",
+  "rss-server": "<= 120",
+  "rss-agent": "<= 80",
+  "cpu-idle": "<= 2",
+};
+
+const { values } = parseArgs({
+  options: { json: { type: "string" }, only: { type: "string", multiple: true } },
+  allowPositionals: true,
+});
+const only = values.only?.flatMap((names) => names.split(","));
+const isWanted = (name: string) => only === undefined || only.includes(name);
+const results: Result[] = [];
+for (const suite of suites) {
+  if (!suite.names.some(isWanted)) continue;
+  console.error(`measuring ${suite.names.filter(isWanted).join(", ")}`);
+  results.push(...(await suite.run()).filter(({ name }) => isWanted(name)));
+}
+const peers = isWanted("container-start") ? await measurePeers() : [];
+print();
+if (values.json !== undefined) {
+  const peerOf = (name: string) =>
+    name === "container-start" && peers.length > 0
+      ? { peer: Object.fromEntries(peers.map((peer) => [peer.name, peer.median])) }
+      : {};
+  writeFileSync(
+    values.json,
+    `${JSON.stringify(
+      results.map((result) => ({ ...result, ...peerOf(result.name) })),
+      null,
+      2,
+    )}\n`,
+  );
+}
+// Node's worker threads and kept connections of the suites end with the process.
+process.exit(0);
+
+function print(): void {
+  const start = results.find(({ name }) => name === "container-start");
+  const rows = [
+    ["name", "unit", "n", "median", "p99", "goal"],
+    ...results.map(({ name, unit, n, median, p99 }) => [
+      name,
+      unit,
+      String(n),
+      round(median),
+      round(p99),
+      goals[name] ?? "",
+    ]),
+    ...peers.map(({ name, n, median, p99 }) => [
+      `  ${name} run`,
+      "ms",
+      String(n),
+      round(median),
+      round(p99),
+      start === undefined ? "" : `${round(median / start.median)} times ours`,
+    ]),
+  ];
+  const widths = (rows[0] ?? []).map((_, i) => Math.max(...rows.map((row) => (row[i] ?? "").length)));
+  for (const row of rows)
+    console.log(
+      row
+        .map((cell, i) => cell.padEnd((widths[i] ?? 0) + 2))
+        .join("")
+        .trimEnd(),
+    );
+}
+
+function round(value: number): string {
+  return value >= 100 ? value.toFixed(0) : value.toFixed(2);
+}
