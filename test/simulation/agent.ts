@@ -1,6 +1,7 @@
 // A machine of the simulated cluster and the agent on it: the real one, over a simulated runtime, network and images.
 
 import type { Node, Pod } from "../../api/kinds/generated/types.ts";
+import { cpuMilli } from "../../api/kinds/schema/quantity.ts";
 import type { Clock } from "../../lib/clock.ts";
 import type { Logger } from "../../lib/log.ts";
 import { fraction, type Random } from "../../lib/random.ts";
@@ -106,7 +107,7 @@ export function openMachine(parts: MachineParts): { readonly machine: Machine; r
       node: {
         nodeName: name,
         nodeIp: node.status?.addresses?.[0]?.address ?? "",
-        allocatableCpuMilli: 2000,
+        allocatableCpuMilli: cpuMilli(node.status?.allocatable?.["cpu"] ?? "0"),
         allocatableMemoryBytes: 4 * 2 ** 30,
         allocatableEphemeralStorageBytes: 100 * 2 ** 30,
         memoryCapacityBytes: 4 * 2 ** 30,

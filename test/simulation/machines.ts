@@ -38,7 +38,12 @@ interface Running {
   readonly link: () => AgentLink | undefined;
 }
 
-export const machineSize = { cpu: "2", memory: "4Gi", pods: "10" } as const;
+/** Machines differ, and the small ones fill up first. */
+const cpusOfMachines = [1, 2, 4];
+
+export function cpusOf(name: string): number {
+  return cpusOfMachines[Number(name.split("-")[1]) % cpusOfMachines.length] ?? 1;
+}
 
 export function openMachines(parts: MachinesParts): Machines {
   const { clock, log, network, note } = parts;
@@ -111,13 +116,14 @@ export function openMachines(parts: MachinesParts): Machines {
 }
 
 function nodeOf(name: string): Node {
+  const size = { cpu: `${cpusOf(name)}`, memory: "4Gi", pods: "10" };
   return {
     apiVersion: "v1",
     kind: "Node",
     metadata: { name, labels: { "kubernetes.io/hostname": name } },
     status: {
-      capacity: machineSize,
-      allocatable: machineSize,
+      capacity: size,
+      allocatable: size,
       addresses: [{ type: "InternalIP", address: `192.168.0.${Number(name.split("-")[1])}` }],
       conditions: [{ type: "Ready", status: "True", reason: "KubeletReady", message: "simulated" }],
     },

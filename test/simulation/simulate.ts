@@ -6,7 +6,7 @@ import { virtualClock } from "../../lib/virtual-clock.ts";
 import { unsettled } from "./convergence.ts";
 import { type Fault, planFaults } from "./faults.ts";
 import { type Observed, violations } from "./invariants.ts";
-import { machineSize, openMachines } from "./machines.ts";
+import { cpusOf, openMachines } from "./machines.ts";
 import { openNetwork } from "./network.ts";
 import { type SimulatedServer, startServer } from "./server.ts";
 import { type DiskWeather, fairDisk, openDisk } from "./store.ts";
@@ -86,13 +86,14 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
   const network = openNetwork(fork());
   const host = () => server?.host;
   const machines = openMachines({ names, clock, random: fork(), log, network, host, note });
-  const bound = options.nodes * Number(machineSize.cpu) * 1000;
+  const cpuMilli = names.reduce((sum, name) => sum + cpusOf(name) * 1000, 0);
   const workload = openWorkload({
     clock,
     random: fork(),
     nodes: names,
     podNames: () => [...world.pods.keys()],
-    cpuMilliMax: bound / 2,
+    // What is left is enough for the largest pod, however the others lie.
+    cpuMilliMax: cpuMilli * 0.4,
     note,
     request: async (run) => {
       const { client, process } = server ?? {};

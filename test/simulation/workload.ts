@@ -98,7 +98,7 @@ export function openWorkload(parts: WorkloadParts): Workload {
     const state: Declared = {
       replicas: below(random, replicasMax),
       image: "app:1",
-      cpuMilli: 50 * (1 + below(random, 16)),
+      cpuMilli: 50 * (1 + below(random, 18)),
     };
     if (declared.size >= deploymentsMax * 3 || cpuMilli() + state.replicas * state.cpuMilli > parts.cpuMilliMax) return;
     if (still(declared).length >= deploymentsMax) return;
