@@ -65,7 +65,7 @@ export function buildLauncher(): string {
   return join(launcherFolder, "build", "naru-launcher");
 }
 
-function buildProbe(): string {
+export function buildProbe(): string {
   const source = join(here, "probe.c");
   const program = join(cache, "probe");
   if (existsSync(program) && statSync(program).mtimeMs > statSync(source).mtimeMs) return program;
