@@ -72,7 +72,15 @@ export function startInformer<T extends KubeObject>(options: InformerOptions<T>)
         index.keys.set(value, keys);
       }
     }
-    for (const handler of handlers) handler(key, next, previous);
+    for (const handler of handlers) tell(handler, key, { next, previous });
+  };
+  // One handler's bug must not keep the others from hearing, nor break the watch.
+  const tell = (handler: OnChange<T>, key: string, change: { next: T | undefined; previous: T | undefined }) => {
+    try {
+      handler(key, change.next, change.previous);
+    } catch (error) {
+      log.error({ resource: resource.resource, key, error }, "informer's handler failed");
+    }
   };
 
   const listAll = async (): Promise<string> => {
@@ -111,14 +119,14 @@ export function startInformer<T extends KubeObject>(options: InformerOptions<T>)
         failures++;
       } catch (error) {
         if (stop.signal.aborted) return;
-        // The history after our version is gone: take the whole again.
+        // The history after our version is gone: take the whole again, at once unless that happens again and again.
         if (isReason(error, "Expired", "Gone")) version = undefined;
-        else {
-          failures++;
-          log.debug({ resource: resource.resource, error }, "watch broke");
-        }
+        failures++;
+        log.debug({ resource: resource.resource, error }, "watch broke");
       }
-      if (failures > 0) await sleep(clock, backoffMs(retryLimits, failures - 1, random), stop.signal).catch(() => {});
+      if (version !== undefined || failures > 1) {
+        await sleep(clock, backoffMs(retryLimits, failures - 1, random), stop.signal).catch(() => {});
+      }
     }
   };
   const following = follow();
@@ -135,7 +143,7 @@ export function startInformer<T extends KubeObject>(options: InformerOptions<T>)
     },
     onChange: (handler) => {
       handlers.push(handler);
-      for (const [key, object] of objects) handler(key, object, undefined);
+      for (const [key, object] of objects) tell(handler, key, { next: object, previous: undefined });
     },
     get synced() {
       return isSynced;

@@ -30,7 +30,7 @@ export async function electLeader(options: ElectionOptions, signal: AbortSignal)
   let observed = { version: "", atMs: clock.monotonicMs() };
   while (!signal.aborted) {
     try {
-      const lease = await readLease(options);
+      const lease = await bounded(options, readLease(options), signal);
       // A holder's clock may differ from ours: what counts is how long we have seen no renewal.
       const version = lease?.metadata?.resourceVersion ?? "";
       if (version !== observed.version) observed = { version, atMs: clock.monotonicMs() };
@@ -38,8 +38,11 @@ export async function electLeader(options: ElectionOptions, signal: AbortSignal)
       const isOver = holder === "" || holder === options.identity || clock.monotonicMs() - observed.atMs > leaseMs;
       if (isOver) {
         const term = (lease?.spec?.leaseTransitions ?? 0) + 1;
-        const held = await writeLease(options, lease, { holderIdentity: options.identity, leaseTransitions: term });
-        await leadWhileHeld(options, held, term, signal);
+        // Others count from when they see the write, which is not before we asked for it.
+        const askedMs = clock.monotonicMs();
+        const spec = { holderIdentity: options.identity, leaseTransitions: term };
+        const held = await bounded(options, writeLease(options, lease, spec), signal);
+        await leadWhileHeld(options, { lease: held, term, renewedMs: askedMs }, signal);
       }
     } catch (error) {
       if (!signal.aborted && !isReason(error, "Conflict", "AlreadyExists"))
@@ -49,28 +52,75 @@ export async function electLeader(options: ElectionOptions, signal: AbortSignal)
   }
 }
 
-async function leadWhileHeld(options: ElectionOptions, first: Lease, term: number, signal: AbortSignal): Promise<void> {
+interface Held {
+  readonly lease: Lease;
+  readonly term: number;
+  /** When the write that made it ours was asked for, monotonic. */
+  readonly renewedMs: number;
+}
+
+async function leadWhileHeld(options: ElectionOptions, first: Held, signal: AbortSignal): Promise<void> {
   const { clock, log, leaseMs = 15_000 } = options;
+  const { term } = first;
   const lost = new AbortController();
-  const leading = options.lead(term, AbortSignal.any([signal, lost.signal]));
-  let held = first;
-  let renewedMs = clock.monotonicMs();
-  // Two thirds of the lease: a third is left to stop in.
-  while (!signal.aborted && clock.monotonicMs() - renewedMs < (leaseMs * 2) / 3) {
-    await sleep(clock, leaseMs / 5, signal).catch(() => {});
-    if (signal.aborted) break;
+  // Two thirds of the lease: a third is left to stop in. A timer of its own, since a renewal may hang for longer than that.
+  const fence = (renewedMs: number) =>
+    clock.after(Math.max(0, renewedMs + (leaseMs * 2) / 3 - clock.monotonicMs()), () => lost.abort(leadershipLost()));
+  let timer = fence(first.renewedMs);
+  const ended = AbortSignal.any([signal, lost.signal]);
+  const leading = options
+    .lead(term, ended)
+    .catch((error) => {
+      if (!ended.aborted) log.error({ lease: options.lease, term, error }, "leader failed");
+    })
+    .finally(() => lost.abort(leadershipLost()));
+  let held = first.lease;
+  while (!ended.aborted) {
+    await sleep(clock, leaseMs / 5, ended).catch(() => {});
+    if (ended.aborted) break;
     const askedMs = clock.monotonicMs();
     try {
-      held = await writeLease(options, held, { holderIdentity: options.identity, leaseTransitions: term });
-      renewedMs = askedMs;
+      const spec = { holderIdentity: options.identity, leaseTransitions: term };
+      held = await bounded(options, writeLease(options, held, spec), ended);
+      timer.cancel();
+      timer = fence(askedMs);
     } catch (error) {
+      if (ended.aborted) break;
       log.warn({ lease: options.lease, error }, "lease not renewed");
-      if (isReason(error, "Conflict")) break;
+      // Either somebody else has it, or our own write came through although its answer was lost: only a look can tell.
+      if (isReason(error, "Conflict")) {
+        const present = await bounded(options, readLease(options), ended).catch(() => undefined);
+        if (present?.spec?.holderIdentity !== options.identity || present.spec.leaseTransitions !== term) break;
+        held = present;
+      }
     }
   }
-  lost.abort(new Error("leadership lost"));
+  timer.cancel();
+  lost.abort(leadershipLost());
   await leading;
-  if (signal.aborted) await writeLease(options, held, { holderIdentity: "", leaseTransitions: term }).catch(() => {});
+  // Given back, so that nobody waits for it to run out; refused when it is another's by now.
+  await bounded(options, writeLease(options, held, { holderIdentity: "", leaseTransitions: term })).catch(() => {});
+}
+
+function leadershipLost(): Error {
+  return new Error("leadership lost");
+}
+
+/** The call's outcome; a rejection when the signal is aborted, or when a third of the lease has gone by without an answer. */
+function bounded<T>({ clock, leaseMs = 15_000 }: ElectionOptions, call: Promise<T>, signal?: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const timer = clock.after(leaseMs / 3, () => reject(new Error("no answer in time")));
+    const onAbort = () => {
+      timer.cancel();
+      reject(signal?.reason);
+    };
+    signal?.addEventListener("abort", onAbort, { once: true });
+    call.then(resolve, reject).finally(() => {
+      timer.cancel();
+      signal?.removeEventListener("abort", onAbort);
+    });
+    if (signal?.aborted === true) onAbort();
+  });
 }
 
 async function readLease({ client, lease }: ElectionOptions): Promise<Lease | undefined> {

@@ -182,3 +182,40 @@ test("WatchCache.waitUntilFresh sees what others committed", async () => {
   assert.equal(await other.waitUntilFresh(), revision);
   assert.equal(other.get(pods, "a/1")?.revision, revision);
 });
+
+test("WatchCache finds what it missed when the store's history was compacted under it", async () => {
+  await using set = await setUp();
+  await set.put("a/gone");
+  await set.put("a/old");
+  const kept = await set.put("a/kept");
+  // The watch hangs, history goes on and is forgotten, then the watch breaks.
+  const hang = Promise.withResolvers<void>();
+  let watches = 0;
+  const store = Object.assign(Object.create(set.store) as MemoryStore, {
+    range: set.store.range.bind(set.store),
+    watch: async function* (...options: Parameters<MemoryStore["watch"]>) {
+      if (++watches === 1) {
+        await hang.promise;
+        return;
+      }
+      yield* set.store.watch(...options);
+    },
+  });
+  const options = { clock: realClock, random: seededRandom(1), log: silentLogger };
+  await using cache = await openWatchCache(store, options);
+  const watching = read(cache.watch(pods, { afterRevision: cache.revision }, forever), 3);
+  await set.remove("a/gone");
+  await set.put("a/old", "node-1");
+  const last = await set.put("a/new");
+  await set.store.compact(last);
+  hang.resolve();
+  await cache.waitUntil(last);
+  assert.deepEqual(words(await watching).sort(), ["ADDED a/new", "DELETED a/gone", "MODIFIED a/old"]);
+  assert.deepEqual(cache.list(pods), set.cache.list(pods));
+  // Nobody can resume from before: the events in between were never seen.
+  await assert.rejects(read(cache.watch(pods, { afterRevision: kept }, forever), 1), (error) =>
+    isReason(error, "Expired"),
+  );
+  const next = await set.put("a/next");
+  await cache.waitUntil(next);
+});
