@@ -47,12 +47,16 @@ const deploymentsMax = 12;
 const replicasMax = 30;
 const cordonedMax = 0.1;
 const retryMs = 300;
+const crowdReplicas = 150;
+const crowdCpuMilli = 900;
+const crowdMs = 4000;
 
 export function openWorkload(parts: WorkloadParts): Workload {
   const { clock, random, request, note } = parts;
   const declared = new Map<string, Expectation<Declared>>();
   const declaredServices = new Map<string, Expectation<true>>();
   const cordoned = new Map<string, Expectation<boolean>>();
+  const crowds = new Map<string, Expectation<Declared>>();
   let inFlight = 0;
   let named = 0;
 
@@ -149,6 +153,21 @@ export function openWorkload(parts: WorkloadParts): Workload {
     );
   };
 
+  // More than fits, for a while: the scheduler works at the limit of every node.
+  const crowd = () => {
+    const name = `crowd-${++named}`;
+    const state: Declared = { replicas: crowdReplicas, image: "app:1", cpuMilli: crowdCpuMilli };
+    note("user crowds", name);
+    const expectation = put(crowds, name);
+    void ask(expectation, state, (client) => client.create(deployments, deploymentOf(name, state, {}))).then(
+      async () => {
+        await sleep(clock, crowdMs);
+        note("user ends", name);
+        await ask(expectation, undefined, (client) => client.delete(deployments, { namespace, name }));
+      },
+    );
+  };
+
   const deletePod = () => {
     const names = parts.podNames();
     if (names.length === 0) return;
@@ -184,7 +203,8 @@ export function openWorkload(parts: WorkloadParts): Workload {
           },
         );
       } else if (drawn < 0.77) remove();
-      else if (drawn < 0.87) cordon();
+      else if (drawn < 0.85) cordon();
+      else if (drawn < 0.9) crowd();
       else deletePod();
     },
   };
