@@ -222,13 +222,13 @@ test("unsupportedIn names what nobody acts on", () => {
       overhead: { cpu: "1" },
       shareProcessNamespace: false,
       hostUsers: false,
-      containers: [{ name: "a" }, { name: "b", lifecycle: { preStop: {} } }],
+      containers: [{ name: "a" }, { name: "b", volumeDevices: [{}] }],
     },
   };
   assert.deepEqual(unsupportedIn(object, podKind.unsupportedFields ?? []), [
     "spec.hostUsers",
     "spec.overhead",
-    "spec.containers[1].lifecycle",
+    "spec.containers[1].volumeDevices",
   ]);
   assert.deepEqual(
     unsupportedIn({ spec: { type: "LoadBalancer", sessionAffinity: "None" } }, serviceKind.unsupportedFields ?? []),

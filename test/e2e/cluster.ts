@@ -57,7 +57,7 @@ export interface TestCluster extends AsyncDisposable {
 
 export const naruPath = new URL("../../bin/naru", import.meta.url).pathname;
 const launcherPath = new URL("../../node-agent/launcher/build/naru-launcher", import.meta.url).pathname;
-const runMsMax = 120_000;
+const runMsMax = 60_000;
 
 /** A place for a new cluster; what tests that were killed left behind is removed first. */
 export async function newPlace(): Promise<Place> {

@@ -9,7 +9,7 @@ import type { Output, TestCluster } from "./cluster.ts";
 import { archiveOf, probeImage } from "./probe-image.ts";
 
 /** Long: tests assert what happens, never how fast. */
-const waitMsMax = 90_000;
+const waitMsMax = 40_000;
 const pauseMs = 100;
 
 /** Asks until the answer is not undefined, and resolves with it. */

@@ -12,7 +12,7 @@ import { listLinks, readLink } from "../../node-agent/network/links.ts";
 import { perform } from "../../node-agent/network/netlink.ts";
 import { readMountinfo, removeTree } from "../../node-agent/runtime/cgroup-files.ts";
 import { detectCgroups } from "../../node-agent/runtime/cgroups.ts";
-import { unmountBelow } from "../../node-agent/volumes/tmpfs.ts";
+import { unmountBelow } from "../../node-agent/volumes/mounts.ts";
 
 /** Where a cluster lives. */
 export interface Place {
@@ -59,6 +59,31 @@ export function processesOf(place: Place, node: string): readonly number[] {
     (pid) =>
       isInCgroup(pid, `${place.cgroup}/${node}`) ||
       (namespace !== undefined && inodeOf(`/proc/${pid}/ns/net`) === namespace),
+  );
+}
+
+/** Processes of the node's containers, in the order of their ids. */
+export function containersOf(place: Place, node: string): readonly number[] {
+  return allProcesses().filter((pid) => isInCgroup(pid, `${place.cgroup}/${node}`));
+}
+
+/** The node's agent; 0 when none runs. */
+export function agentOf(place: Place, node: string): number {
+  return commandOf(place, " agent ", ` --name ${node} `);
+}
+
+/** The control plane; 0 when none runs. */
+export function serverOf(place: Place): number {
+  return commandOf(place, " server ", ` --data ${place.dataDir} `);
+}
+
+function commandOf(place: Place, ...words: readonly string[]): number {
+  const wanted = ["/cli/main.ts", place.dataDir, ...words];
+  return (
+    allProcesses().find((pid) => {
+      const line = commandLineOf(pid);
+      return !line.includes(" netns-run ") && wanted.every((word) => line.includes(word));
+    }) ?? 0
   );
 }
 
