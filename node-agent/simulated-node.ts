@@ -91,6 +91,7 @@ export class SimulatedNode {
         return { status, body: "" };
       },
       tcp: async () => {},
+      grpc: async () => 1,
     };
   }
 }

@@ -110,7 +110,7 @@ export class PodWorker {
     this.wake();
   }
 
-  /** It must not run unseen any longer: see fence.ts. */
+  /** It must not run unseen any longer. Nothing calls this yet: pods that may run at most once are to be fenced by the session's `connection`. */
   fence(): void {
     this.#fenced = true;
     this.wake();

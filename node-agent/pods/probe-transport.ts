@@ -18,6 +18,15 @@ export interface ProbeTransport {
   ): Promise<{ readonly status: number; readonly body: string }>;
   /** Resolves when something accepts the connection. */
   tcp(target: { readonly host: string; readonly port: number }, timeoutMs: number, signal: AbortSignal): Promise<void>;
+  /** The serving status of grpc.health.v1: 1 serves, 2 does not. */
+  grpc(target: GrpcTarget, timeoutMs: number, signal: AbortSignal): Promise<number>;
+}
+
+export interface GrpcTarget {
+  readonly host: string;
+  readonly port: number;
+  /** "" asks for the server as a whole. */
+  readonly service: string;
 }
 
 const bodyBytesMax = 10 * 1024;
@@ -82,6 +91,29 @@ export const realProbeTransport: ProbeTransport = {
       socket.on("error", end);
     });
   },
+
+  grpc: async ({ host, port, service }, timeoutMs, signal) => {
+    const { Client, credentials } = await import("@grpc/grpc-js");
+    const client = new Client(
+      host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`,
+      credentials.createInsecure(),
+    );
+    try {
+      return await new Promise<number>((resolve, reject) => {
+        const call = client.makeUnaryRequest(
+          "/grpc.health.v1.Health/Check",
+          healthRequest,
+          servingStatus,
+          service,
+          { deadline: Date.now() + timeoutMs },
+          (error, status) => (error === null ? resolve(status ?? 0) : reject(error)),
+        );
+        signal.addEventListener("abort", () => call.cancel(), { once: true });
+      });
+    } finally {
+      client.close();
+    }
+  },
 };
 
 export function httpTarget(action: HTTPGetAction, container: Container, podIp: string): HttpTarget {
@@ -102,6 +134,17 @@ export function portNumber(port: IntOrString, container: Container): number {
   const named = container.ports?.find(({ name }) => name === port)?.containerPort;
   if (named === undefined) throw new Error(`container ${container.name} has no port named "${port}"`);
   return named;
+}
+
+// HealthCheckRequest { string service = 1 } in protobuf's encoding; names of services are checked to be short by the API.
+function healthRequest(service: string): Buffer {
+  const name = Buffer.from(service).subarray(0, 127);
+  return name.length === 0 ? Buffer.alloc(0) : Buffer.concat([Buffer.from([0x0a, name.length]), name]);
+}
+
+// HealthCheckResponse { ServingStatus status = 1 }; 0 (unknown) is not sent.
+function servingStatus(bytes: Buffer): number {
+  return bytes[0] === 0x08 ? (bytes[1] ?? 0) : 0;
 }
 
 function timedOut(timeoutMs: number): Error {

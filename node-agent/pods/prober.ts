@@ -36,6 +36,7 @@ export interface ProbeEvents {
 const eagerForMs = 1000;
 const eagerFirstMs = 5;
 const eagerMaxMs = 100;
+const grpcServing = 1;
 
 /** Begins; the returned function ends it. Readiness and liveness wait for the startup probe. */
 export function startProbes(target: ProbeTarget, parts: ProbeParts, events: ProbeEvents): () => void {
@@ -169,7 +170,13 @@ export async function probeOnce(
         ? { ok: true, message: output }
         : { ok: false, message: output === "" ? `command exited with ${exitCode}` : output };
     }
-    return { ok: false, message: "this kind of probe is not supported; a probe may be httpGet, tcpSocket or exec" };
+    if (probe.grpc !== undefined) {
+      const { port, service = "" } = probe.grpc;
+      const status = await transport.grpc({ host: target.podIp, port, service }, timeoutMs, signal);
+      if (status === grpcServing) return { ok: true, message: "" };
+      return { ok: false, message: `service unhealthy (responded with status ${status})` };
+    }
+    return { ok: false, message: "the probe says neither httpGet, tcpSocket, exec nor grpc" };
   } catch (error) {
     return { ok: false, message: messageOf(error) };
   }

@@ -1,0 +1,77 @@
+// Probes against real servers on loopback.
+import assert from "node:assert/strict";
+import { createServer } from "node:http";
+import { type AddressInfo, createServer as createTcpServer, type Server } from "node:net";
+import { test } from "node:test";
+import { Server as GrpcServer, ServerCredentials } from "@grpc/grpc-js";
+import { realProbeTransport } from "./probe-transport.ts";
+
+const host = "127.0.0.1";
+const never = new AbortController().signal;
+
+async function listen(server: Server): Promise<number> {
+  await new Promise<void>((resolve) => server.listen(0, host, resolve));
+  return (server.address() as AddressInfo).port;
+}
+
+test("http gives status and body, cut to its bound", async () => {
+  const server = createServer((request, response) => {
+    response.writeHead(request.headers["x-key"] === "v" ? 200 : 400).end("x".repeat(100_000));
+  });
+  const target = {
+    scheme: "http",
+    host,
+    port: await listen(server),
+    path: "/",
+    headers: [{ name: "X-Key", value: "v" }],
+  } as const;
+  const { status, body } = await realProbeTransport.http(target, 5000, never);
+  server.close();
+  assert.deepEqual([status, body.length], [200, 10 * 1024]);
+});
+
+test("http rejects when nothing answers in time", async () => {
+  const server = createTcpServer(() => {});
+  const target = { scheme: "http", host, port: await listen(server), path: "/", headers: [] } as const;
+  await assert.rejects(realProbeTransport.http(target, 20, never), /no answer within 0.02 s/);
+  server.close();
+});
+
+test("tcp resolves for a listener and rejects without one", async () => {
+  const server = createTcpServer((socket) => socket.destroy());
+  const port = await listen(server);
+  await realProbeTransport.tcp({ host, port }, 5000, never);
+  await new Promise((resolve) => server.close(resolve));
+  await assert.rejects(realProbeTransport.tcp({ host, port }, 5000, never), /ECONNREFUSED/);
+});
+
+test("grpc gives the serving status of the named service", async () => {
+  const server = new GrpcServer();
+  const handler = {
+    path: "/grpc.health.v1.Health/Check",
+    requestStream: false,
+    responseStream: false,
+    requestSerialize: (bytes: Buffer) => bytes,
+    requestDeserialize: (bytes: Buffer) => bytes,
+    responseSerialize: (bytes: Buffer) => bytes,
+    responseDeserialize: (bytes: Buffer) => bytes,
+  } as const;
+  server.addService(
+    { check: handler },
+    {
+      check: (call: { request: Buffer }, answer: (error: null, bytes: Buffer) => void) =>
+        answer(null, Buffer.from([0x08, call.request.toString("latin1").endsWith("web") ? 1 : 2])),
+    },
+  );
+  const port = await new Promise<number>((resolve, reject) =>
+    server.bindAsync(`${host}:0`, ServerCredentials.createInsecure(), (error, bound) =>
+      error === null ? resolve(bound) : reject(error),
+    ),
+  );
+  const statuses = [
+    await realProbeTransport.grpc({ host, port, service: "web" }, 5000, never),
+    await realProbeTransport.grpc({ host, port, service: "" }, 5000, never),
+  ];
+  server.forceShutdown();
+  assert.deepEqual(statuses, [1, 2]);
+});
