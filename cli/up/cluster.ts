@@ -7,7 +7,7 @@ import { conditionOf } from "../../api/kinds/conditions.ts";
 import { nodes as nodeResource } from "../../api/kinds/generated/resources.ts";
 import type { Node } from "../../api/kinds/generated/types.ts";
 import { realClock } from "../../lib/clock.ts";
-import { openHosts } from "../../node-agent/network/hosts.ts";
+import { type Hosts, type HostsOptions, openHosts } from "../../node-agent/network/hosts.ts";
 import { readMountinfo, removeTree } from "../../node-agent/runtime/cgroup-files.ts";
 import { detectCgroups } from "../../node-agent/runtime/cgroups.ts";
 import { type Connection, connectWith } from "../connection.ts";
@@ -64,13 +64,16 @@ export async function runCluster(
   stack.defer(() => rmSync(runDir, { recursive: true, force: true }));
   stack.defer(() => removeCgroups(cgroupOf(name)));
   const hosts = stack.use(
-    await openHosts({
-      cluster: name,
-      hosts: nodeNames,
-      runDir,
-      launcherPath: launcher,
-      ...(options.subnet === undefined ? {} : { subnet: options.subnet }),
-    }),
+    await openSameHosts(
+      {
+        cluster: name,
+        hosts: nodeNames,
+        runDir,
+        launcherPath: launcher,
+        ...(options.subnet === undefined ? {} : { subnet: options.subnet }),
+      },
+      dataDir,
+    ),
   );
   // Agents end first, all at once, while the server still listens to their last words.
   stack.defer(async () => {
@@ -113,6 +116,8 @@ export async function runCluster(
     body: { ttlSeconds: 3600 },
     signal,
   });
+  // Nodes of an earlier run still look Ready for a moment: only those that have dialled in since count.
+  const earlier = new Map((await listNodes(connection, signal)).map((node) => [node.metadata?.name, sessionOf(node)]));
   say(`starting ${options.nodes} ${options.nodes === 1 ? "node" : "nodes"}`);
   const memory = options.memory ?? String(Math.floor(totalmem() / options.nodes));
   for (const host of hosts.list) {
@@ -150,7 +155,7 @@ export async function runCluster(
       ...options.insecureRegistries.flatMap((registry) => ["--insecure-registry", registry]),
     ]);
   }
-  await untilReady(connection, nodeNames, signal);
+  await untilReady(connection, { names: nodeNames, earlier }, signal);
   const demo = options.demo ? await startDemo(connection, say, signal) : undefined;
   ready({ kubeconfig, nodeNames, url: demo?.url });
   if (!signal.aborted) await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
@@ -199,20 +204,49 @@ async function untilServing(kubeconfig: string, logPath: string, signal: AbortSi
   }
 }
 
-async function untilReady(connection: Connection, names: readonly string[], signal: AbortSignal): Promise<void> {
+async function untilReady(
+  connection: Connection,
+  {
+    names,
+    earlier,
+  }: { readonly names: readonly string[]; readonly earlier: ReadonlyMap<string | undefined, string | undefined> },
+  signal: AbortSignal,
+): Promise<void> {
   const untilMs = performance.now() + startMsMax;
   for (;;) {
     signal.throwIfAborted();
-    const { items } = await connection.send<{ items: Node[] }>("GET", pathOf(nodeResource, undefined), { signal });
+    const present = await listNodes(connection, signal);
     const waiting = names.filter((name) => {
-      const node = items.find(({ metadata }) => metadata?.name === name);
-      return node?.spec?.podCIDR === undefined || conditionOf(node.status?.conditions, "Ready")?.status !== "True";
+      const node = present.find(({ metadata }) => metadata?.name === name);
+      if (node?.spec?.podCIDR === undefined || sessionOf(node) === earlier.get(name)) return true;
+      return conditionOf(node.status?.conditions, "Ready")?.status !== "True";
     });
     if (waiting.length === 0) return;
-    if (performance.now() > untilMs)
+    if (performance.now() > untilMs) {
       throw new Error(
         `${waiting.join(", ")} not Ready within ${startMsMax / 1000} s: their logs are in the data folder's logs/`,
       );
+    }
     await delay(30);
   }
+}
+
+async function listNodes(connection: Connection, signal: AbortSignal): Promise<readonly Node[]> {
+  return (await connection.send<{ items: Node[] }>("GET", pathOf(nodeResource, undefined), { signal })).items;
+}
+
+function sessionOf({ metadata }: Node): string | undefined {
+  return metadata?.annotations?.["naru.dev/session"];
+}
+
+// The addresses of the last run are kept where they are still free, so that URLs and kubeconfigs stay true.
+async function openSameHosts(options: HostsOptions, dataDir: string): Promise<Hosts> {
+  const path = join(dataDir, "subnet");
+  const last = options.subnet ?? (existsSync(path) ? readFileSync(path, "utf8").trim() : undefined);
+  const hosts = await openHosts(last === undefined ? options : { ...options, subnet: last }).catch((error: unknown) => {
+    if (options.subnet !== undefined || last === undefined) throw error;
+    return openHosts(options);
+  });
+  writeFileSync(path, `${hosts.subnet}\n`);
+  return hosts;
 }
