@@ -12,7 +12,10 @@ import { benchStore } from "./store.ts";
 const suites: readonly { readonly names: readonly string[]; readonly run: () => Promise<readonly Result[]> }[] = [
   { names: ["container-start", "container-rate"], run: benchContainer },
   { names: ["schedule-5000"], run: benchSchedule },
-  { names: ["store-commit", "store-rate"], run: benchStore },
+  {
+    names: ["store-sqlite-commit", "store-sqlite-rate", "store-etcd-commit", "store-etcd-rate"],
+    run: benchStore,
+  },
   {
     names: ["apply-ready-1", "apply-ready-100", "delete-100", "node-death", "rss-server", "rss-agent", "cpu-idle"],
     run: benchCluster,

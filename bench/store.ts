@@ -9,14 +9,7 @@ import { realClock } from "../lib/clock.ts";
 import { silentLogger } from "../lib/log.ts";
 import { realRandom } from "../lib/random.ts";
 import { startEtcd } from "../test/etcd-server.ts";
-
-interface Result {
-  readonly name: string;
-  readonly unit: string;
-  readonly n: number;
-  readonly median: number;
-  readonly p99: number;
-}
+import { type Result, summarize } from "./result.ts";
 
 const valueBytes = 1000;
 const inFlight = 256;
@@ -68,14 +61,7 @@ async function measure(name: string, store: Store, perRound: number): Promise<re
     await commitOne();
     times.push(performance.now() - before);
   }
-  return [
-    { name: `store-${name}-commit`, unit: "ms", ...summary(times, 0.99) },
-    { name: `store-${name}-rate`, unit: "1/s", ...summary(rates, 0) },
-  ];
-}
-
-function summary(values: number[], worst: number) {
-  values.sort((a, b) => a - b);
-  const at = (fraction: number) => values[Math.min(values.length - 1, Math.floor(values.length * fraction))] ?? 0;
-  return { n: values.length, median: at(0.5), p99: at(worst) };
+  const rate = summarize(`store-${name}-rate`, "1/s", rates);
+  // Of rates the low ones are the bad ones.
+  return [summarize(`store-${name}-commit`, "ms", times), { ...rate, p99: Math.min(...rates) }];
 }
