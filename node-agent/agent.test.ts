@@ -323,3 +323,56 @@ test("stopPods ends everything and reports none of it", async () => {
   await stopped;
   assert.deepEqual([session.gone, node.machine.processes.size, node.machine.sandboxes.size], [[], 0, 0]);
 });
+
+// Every step that touches the machine fails once, in turn: the pod comes up all the same, and nothing is left of it in the end.
+for (const failing of ["createSandbox", "create", "start", "remove", "removeSandbox"] as const) {
+  test(`openAgent gets over a ${failing} that fails`, async () => {
+    let failures = 0;
+    const { clock, session, node } = await open({
+      failRuntime: (step) => {
+        if (step === failing && failures++ === 0) throw new Error("injected");
+      },
+    });
+    session.put("pods", pod());
+    await clock.advance(30_000);
+    const ready = brief(session.statuses.get("web"));
+    session.delete(pod(), 1);
+    await clock.advance(60_000);
+    assert.deepEqual(
+      [failures > 0, ready, session.gone, node.machine.processes.size, node.machine.sandboxes.size],
+      [true, { phase: "Running", ready: "True", states: ["main: running, 0 restarts"] }, ["web"], 0, 0],
+    );
+  });
+}
+
+// The agent dies after each step in turn; the next one goes on from what it finds.
+test("openAgent goes on from wherever an earlier agent was killed", async () => {
+  for (let step = 0; step < 40; step++) {
+    let left = step;
+    const killed = new Error("killed");
+    const scene = await open({
+      startMs: () => 5,
+      failRuntime: () => {
+        // Nothing that the old agent does after its death reaches the machine.
+        if (left-- <= 0) throw killed;
+      },
+    });
+    const { clock, session, node } = scene;
+    session.put("pods", pod());
+    await clock.advance(step);
+    scene.agent.close();
+    left = Number.POSITIVE_INFINITY;
+    const next = new TestSession();
+    next.put("nodes", { metadata: { name: "n1" }, spec: { podCIDRs: ["10.244.1.0/24"] } });
+    next.put("pods", pod());
+    await node.startAgent(next);
+    await clock.advance(20_000);
+    const running = [...node.machine.processes.values()].filter(({ state }) => state.status === "running").length;
+    next.delete(pod(), 1);
+    await clock.advance(20_000);
+    assert.deepEqual(
+      [step, running, next.gone, node.machine.processes.size, node.machine.sandboxes.size, node.links.pods.size],
+      [step, 1, ["web"], 0, 0, 0],
+    );
+  }
+});
