@@ -96,6 +96,7 @@ class Node_ implements AsyncDisposable {
     const { NODE_TEST_CONTEXT: _, ...env } = process.env;
     const child = fork(program, [JSON.stringify(this.#options)], {
       env,
+      execArgv: ["--disable-warning=ExperimentalWarning"],
       stdio: ["ignore", "inherit", "inherit", "ipc"],
     });
     child.on("message", (message: FromAgent) => {
