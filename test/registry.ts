@@ -37,11 +37,13 @@ export interface TestImage {
 }
 
 /** Starts a registry on a free port; `auth` is its configuration's auth section as YAML. */
-export async function startRegistry(options: { readonly auth?: string } = {}): Promise<TestRegistry> {
+export async function startRegistry(
+  options: { readonly auth?: string; readonly address?: string; readonly port?: number } = {},
+): Promise<TestRegistry> {
   const program = await debianProgram("docker-registry", "usr/bin/docker-registry");
   const folder = await mkdtemp(join(tmpdir(), "naru-registry-"));
   const storage = join(folder, "storage");
-  const host = `127.0.0.1:${await freePort()}`;
+  const host = `${options.address ?? "127.0.0.1"}:${options.port ?? (await freePort())}`;
   const config = `version: 0.1
 log: {level: error, accesslog: {disabled: true}}
 storage: {filesystem: {rootdirectory: ${storage}}, delete: {enabled: true}}

@@ -21,7 +21,6 @@ const fields = [
   "securityContext.windowsOptions",
   ...["containers", "initContainers"].flatMap((list) =>
     [
-      "startupProbe",
       "resizePolicy",
       "restartPolicyRules",
       "volumeDevices",
