@@ -51,14 +51,16 @@ export function isReady(pod: Pod): boolean {
   );
 }
 
-/** Resolves once exactly so many pods are Ready and no others are there. */
+/** Resolves once exactly so many pods are Ready; those that are to end do not count, as they stay with a lost node until it is back. */
 export function untilReady(
   cluster: TestCluster,
   labelSelector: string,
   { count, accept = () => true }: { readonly count: number; readonly accept?: (pod: Pod) => boolean },
 ): Promise<readonly Pod[]> {
   return until(`${count} pods Ready with ${labelSelector}`, async () => {
-    const found = await podsOf(cluster, labelSelector);
+    const found = (await podsOf(cluster, labelSelector)).filter(
+      ({ metadata }) => metadata?.deletionTimestamp === undefined,
+    );
     return found.length === count && found.every((pod) => isReady(pod) && accept(pod)) ? found : undefined;
   });
 }
