@@ -21,12 +21,6 @@ export async function newKubectl(): Promise<string> {
   return join(folder, "kubectl");
 }
 
-/** Path of helm 3. */
-export async function helm(): Promise<string> {
-  await unpack();
-  return join(folder, "helm");
-}
-
 // Unpacks beside the target and renames, so that a killed or a parallel test run never leaves half of it.
 async function unpack(): Promise<void> {
   if (existsSync(folder)) return;

@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import type { Bind } from "../../client/client.ts";
 import { openapiV2, openapiV3, openapiV3Paths } from "../kinds/schema/openapi.ts";
-import { encodeOpenapiV2, openapiV2ProtoTypes } from "../kinds/schema/openapi-v2-proto.ts";
+import { encodeOpenapiV2, openapiV2ProtoContentType, openapiV2ProtoTypes } from "../kinds/schema/openapi-v2-proto.ts";
 import { isObject } from "../kinds/schema/schema.ts";
 import { ApiError } from "../kinds/status.ts";
 import type { ApiMetrics } from "../metrics.ts";
@@ -104,9 +104,6 @@ async function sendAggregated(exchange: Exchange, root: "api" | "apis", { versio
   await sendBytes(exchange, { body, type });
 }
 
-/** Clients ask with an "@" in the type, which they cannot read in an answer. */
-const openapiV2ProtoAnswer = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
-
 /** The documents do not change while the server runs: each is printed once, when somebody first asks. */
 function openapiDocuments(): (exchange: Exchange, rest: readonly string[]) => Promise<number> {
   const v2 = once(() => Buffer.from(JSON.stringify(openapiV2(servedResources))));
@@ -122,7 +119,7 @@ function openapiDocuments(): (exchange: Exchange, rest: readonly string[]) => Pr
     if (version === "v2" && rest.length === 0) {
       const accept = header(exchange, "accept") ?? "";
       const wantsProto = openapiV2ProtoTypes.some((type) => accept.includes(type));
-      await sendBytes(exchange, wantsProto ? { body: v2Proto(), type: openapiV2ProtoAnswer } : { body: v2() });
+      await sendBytes(exchange, wantsProto ? { body: v2Proto(), type: openapiV2ProtoContentType } : { body: v2() });
       return 200;
     }
     if (version !== "v3") throw noSuchResource();

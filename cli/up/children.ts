@@ -20,6 +20,8 @@ export interface Child {
   stop(withinMs: number): Promise<void>;
 }
 
+// One arena of the C library's heap instead of several per core: some megabytes less in every process.
+const env = { ...process.env, MALLOC_ARENA_MAX: "1" };
 const restartMsMin = 100;
 const restartMsMax = 5000;
 const healthyMs = 10_000;
@@ -38,7 +40,7 @@ export function startChild(options: ChildOptions): Child {
     const log = openSync(logPath, "a");
     const [program = "", ...args] = options.command;
     // A process group of its own: Ctrl-C reaches us alone, and we end the others in order.
-    const child = spawn(program, args, { stdio: ["ignore", log, log], detached: true });
+    const child = spawn(program, args, { stdio: ["ignore", log, log], detached: true, env });
     closeSync(log);
     process_ = child;
     if (child.pid !== undefined) writeFileSync(pidPath, String(child.pid));

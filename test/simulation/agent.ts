@@ -101,7 +101,7 @@ export function openMachine(parts: MachineParts): { readonly machine: Machine; r
       images: heldBy(process, images),
       network: heldBy(process, openSimulatedNetwork(links)),
       storage: heldBy(process, openMemoryStorage(checkpoints, objects)),
-      transport: { http: async () => ({ status: 200, body: "" }), tcp: async () => {} },
+      transport: { http: async () => ({ status: 200, body: "" }), tcp: async () => {}, grpc: async () => 1 },
       cache,
       reports,
       node: {
