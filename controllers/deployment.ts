@@ -47,7 +47,7 @@ export const startDeploymentController: StartController = (context) => {
     const replicas = oldSets.some((set) => replicasOf(set) > 0) ? 0 : (deployment.spec?.replicas ?? 1);
     const isRecreateWithOld = oldSets.some((set) => (set.status?.replicas ?? 0) > 0);
     try {
-      return await client.create(replicasets, {
+      const made = await client.create(replicasets, {
         apiVersion: "apps/v1",
         kind: "ReplicaSet",
         metadata: {
@@ -67,6 +67,11 @@ export const startDeploymentController: StartController = (context) => {
           },
         },
       });
+      if (replicasOf(made) > 0) {
+        const message = `Scaled up replica set ${made.metadata?.name} from 0 to ${replicasOf(made)}`;
+        recorder.record({ resource: deployments, object: deployment }, "Normal", "ScalingReplicaSet", message);
+      }
+      return made;
     } catch (error) {
       if (!isReason(error, "AlreadyExists")) throw error;
       const present = await client.get(replicasets, { namespace, name: `${name}-${hash}` });

@@ -32,6 +32,7 @@ export async function openDiskStorage({ dataDir, runDir }: DiskStorageOptions): 
   // The containers' users must be able to walk to what is mounted from below; names and modes there guard the rest.
   const hostResolvConf = await readFile("/etc/resolv.conf", "utf8").catch(() => "");
 
+  const savings = new Map<string, Promise<void>>();
   const podDir = (uid: string) => join(podsDir, checkName(uid));
   const logDir = (pod: Pod) => join(logsDir, checkName(logName(pod)));
   const volumeContext = (pod: Pod, volume: Volume, { fields, lookup }: StorageContext): VolumeContext => {
@@ -188,16 +189,24 @@ export async function openDiskStorage({ dataDir, runDir }: DiskStorageOptions): 
       return pods;
     },
 
-    saveObject: async (resource, key, object) => {
+    saveObject: (resource, key, object) => {
       const dir = join(memoryRoot, ".objects", resource);
       const path = join(dir, checkName(key.replace("/", "_")));
-      if (object === undefined) {
-        await rm(path, { force: true });
-        return;
-      }
-      await mkdir(dir, { recursive: true, mode: 0o700 });
-      await writeFile(`${path}~`, JSON.stringify(object), { mode: 0o600 });
-      await rename(`${path}~`, path);
+      // One after another: two writers of one object would take each other's unfinished file away.
+      const save = async () => {
+        if (object === undefined) {
+          await rm(path, { force: true });
+          return;
+        }
+        await mkdir(dir, { recursive: true, mode: 0o700 });
+        await writeFile(`${path}~`, JSON.stringify(object), { mode: 0o600 });
+        await rename(`${path}~`, path);
+      };
+      const saving = (savings.get(path) ?? Promise.resolve()).then(save, save);
+      savings.set(path, saving);
+      return saving.finally(() => {
+        if (savings.get(path) === saving) savings.delete(path);
+      });
     },
 
     loadObjects: async (resource) => {
