@@ -21,6 +21,8 @@ const systemPrograms = [
   ["gcc", "gcc", "building the container launcher"],
   ["/usr/include/linux/seccomp.h", "linux-libc-dev", "building the container launcher"],
 ];
+// Tests look at links with another program than the one that made them.
+const testPrograms = [["ip", "iproute2", "tests of node networks"]];
 const builds = ["node-agent/launcher/build.sh", "node-agent/images/build.sh", "charts/hello/image/build.sh"];
 
 const [name = "", ...rest] = process.argv.slice(2);
@@ -45,7 +47,8 @@ function installNpmPackages() {
 }
 
 function installSystemPackages() {
-  const missing = systemPrograms.filter(([program]) => !isThere(program));
+  const wanted = name === "test" ? [...systemPrograms, ...testPrograms] : systemPrograms;
+  const missing = wanted.filter(([program]) => !isThere(program));
   if (missing.length === 0) return;
   for (const [program, packageName, why] of missing) {
     console.error(`naru: ${program.split("/").at(-1)} is missing (${why}); installing Debian's ${packageName}`);
