@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <linux/magic.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
@@ -144,10 +145,25 @@ static bool attributes(struct field words, uint64_t *set, bool *recursive) {
   return true;
 }
 
-/* private-mounts: nothing done here is seen outside, nor the other way round. */
+/* The mount namespace's root becomes this process's. It is another one when the agent runs in a chroot, and a container's root has
+   to take the namespace's place: else entering the namespace (exec) would lead outside, and so would enough of "..". */
+static int enter_namespace_root(void) {
+  int self = sys_pidfd_open(getpid());
+  if (self < 0) return -1;
+  int result = setns(self, CLONE_NEWNS);
+  close(self);
+  return result;
+}
+
+/* private-mounts: nothing done here is seen outside, nor the other way round, be it above a chroot or below it. */
 static int op_private_mounts(struct launch *launch, struct op_call *call) {
   (void)launch;
-  return sys_mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ? op_fail(call, errno, "make mounts private") : 0;
+  int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+  if (root < 0 || enter_namespace_root() != 0 || sys_mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 || fchdir(root) != 0 ||
+      chroot(".") != 0)
+    return op_fail(call, errno, "make mounts private");
+  close(root);
+  return 0;
 }
 
 /* Long lists of lower directories do not fit into mount(2)'s page, so they go one by one. */
@@ -391,7 +407,8 @@ static int op_readonly_root(struct launch *launch, struct op_call *call) {
 /* pivot: the root becomes "/", and nothing of the host's files is left. */
 static int op_pivot(struct launch *launch, struct op_call *call) {
   if (!need_root(launch)) return op_fail(call, EINVAL, "pivot");
-  if (fchdir(launch->root) != 0 || sys_pivot_root(".", ".") != 0 || sys_umount(".", MNT_DETACH) != 0 || chdir("/") != 0)
+  if (enter_namespace_root() != 0 || fchdir(launch->root) != 0 || sys_pivot_root(".", ".") != 0 ||
+      sys_umount(".", MNT_DETACH) != 0 || chdir("/") != 0)
     return op_fail(call, errno, "make the container's root the root");
   return 0;
 }
