@@ -45,6 +45,7 @@ export async function commitImage(folder: Folder, image: NewImage): Promise<Imag
       blobs: [id, ...manifest, ...Object.values(files)],
       config,
       ...files,
+      ...(manifest[0] === undefined ? {} : { manifest: manifest[0] }),
       usedAtMs: folder.clock.now(),
     };
     const layerBytes = Object.fromEntries(diffIds.map((diffId) => [diffId, layers.bytes(diffId)]));

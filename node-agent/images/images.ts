@@ -12,6 +12,22 @@ export interface ImageConfig {
   readonly exposedPorts: readonly string[];
   readonly volumes: readonly string[];
   readonly labels: Readonly<Record<string, string>>;
+  readonly healthcheck?: Healthcheck;
+  /** Instructions of a Dockerfile for who builds upon it. */
+  readonly onBuild?: readonly string[];
+  /** Of RUN, CMD and ENTRYPOINT in shell form. */
+  readonly shell?: readonly string[];
+}
+
+/** As Docker's images have it; times in nanoseconds, absent or 0: the default. */
+export interface Healthcheck {
+  /** ["NONE"], ["CMD", …], ["CMD-SHELL", line]; empty: as the image below has it. */
+  readonly test: readonly string[];
+  readonly intervalNs?: number;
+  readonly timeoutNs?: number;
+  readonly startPeriodNs?: number;
+  readonly startIntervalNs?: number;
+  readonly retries?: number;
 }
 
 export interface Image {

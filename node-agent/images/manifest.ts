@@ -1,17 +1,12 @@
 // Manifests, indexes and configs as registries send them (OCI image spec 1.1, Docker image manifest v2 schema 2), parsed once.
-import { type ImageConfig, PullError } from "./images.ts";
+import { type Healthcheck, type ImageConfig, PullError } from "./images.ts";
+import type { Platform } from "./library.ts";
 import { isDigest } from "./reference.ts";
 
 export interface Descriptor {
   readonly mediaType: string;
   readonly digest: string;
   readonly sizeBytes: number;
-}
-
-export interface Platform {
-  readonly os: string;
-  /** As Go says it: "amd64", "arm64". */
-  readonly architecture: string;
 }
 
 export interface IndexEntry extends Descriptor {
@@ -98,7 +93,7 @@ export function parseConfig(bytes: Uint8Array, what: string): ParsedConfig {
   if (diffIds.length > layersMax) throw bad(what, `has ${diffIds.length} layers; overlayfs takes ${layersMax} at most`);
   const run = isObject(body["config"]) ? body["config"] : {};
   return {
-    platform: { os: text(body["os"]), architecture: text(body["architecture"]) },
+    platform: parsePlatform(body),
     diffIds,
     config: {
       entrypoint: strings(run["Entrypoint"], what, "config.Entrypoint"),
@@ -110,8 +105,33 @@ export function parseConfig(bytes: Uint8Array, what: string): ParsedConfig {
       exposedPorts: isObject(run["ExposedPorts"]) ? Object.keys(run["ExposedPorts"]) : [],
       volumes: isObject(run["Volumes"]) ? Object.keys(run["Volumes"]) : [],
       labels: stringMap(run["Labels"]),
+      ...optional("healthcheck", parseHealthcheck(run["Healthcheck"])),
+      ...optional("onBuild", someStrings(run["OnBuild"])),
+      ...optional("shell", someStrings(run["Shell"])),
     },
   };
+}
+
+function parseHealthcheck(value: unknown): Healthcheck | undefined {
+  if (!isObject(value)) return undefined;
+  const number = (key: string) => (typeof value[key] === "number" ? value[key] : undefined);
+  return {
+    test: someStrings(value["Test"]) ?? [],
+    ...optional("intervalNs", number("Interval")),
+    ...optional("timeoutNs", number("Timeout")),
+    ...optional("startPeriodNs", number("StartPeriod")),
+    ...optional("startIntervalNs", number("StartInterval")),
+    ...optional("retries", number("Retries")),
+  };
+}
+
+function someStrings(value: unknown): readonly string[] | undefined {
+  if (!Array.isArray(value) || value.length === 0) return undefined;
+  return value.filter((item): item is string => typeof item === "string");
+}
+
+function optional<Key extends string, Value>(key: Key, value: Value | undefined): { readonly [key in Key]?: Value } {
+  return value === undefined ? {} : ({ [key]: value } as { readonly [key in Key]: Value });
 }
 
 export function isObject(value: unknown): value is Json {
@@ -132,9 +152,14 @@ function parseIndexEntry(value: unknown, what: string): IndexEntry {
   const platform = isObject(fields["platform"]) ? fields["platform"] : undefined;
   return {
     ...parseDescriptor(value, what),
-    platform: platform && { os: text(platform["os"]), architecture: text(platform["architecture"]) },
+    platform: platform && parsePlatform(platform),
     annotations: stringMap(fields["annotations"]),
   };
+}
+
+function parsePlatform(body: Json): Platform {
+  const variant = text(body["variant"]);
+  return { os: text(body["os"]), architecture: text(body["architecture"]), ...(variant === "" ? {} : { variant }) };
 }
 
 function parseDescriptor(value: unknown, what: string): Descriptor {

@@ -414,7 +414,7 @@ test("remove refuses what containers use, then takes unshared layers and blobs w
       readdirSync(join(dir, "blobs/sha256")),
       await failureOf(images.remove("nothing")),
     ],
-    [["user"], [digestOf(base.tar).slice(7)], [], [], [], "no image nothing is here"],
+    [["user"], [digestOf(base.tar).slice(7)], [], [], [], "no such image: nothing"],
   );
 });
 

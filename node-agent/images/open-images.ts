@@ -4,26 +4,38 @@ import { resolve as absolute, join } from "node:path";
 import type { Clock } from "../../lib/clock.ts";
 import type { Logger } from "../../lib/log.ts";
 import type { Random } from "../../lib/random.ts";
-import { findImage, namesWithout, planCollection, removeImages, removeName, toImage } from "./changes.ts";
-import type { Folder } from "./commit.ts";
+import { findImage, planCollection, removeImages, toImage } from "./changes.ts";
+import { type Folder, nameImage } from "./commit.ts";
 import { Content } from "./content.ts";
+import { toDetails, toHistory } from "./details.ts";
 import { HttpClient } from "./http.ts";
 import {
   type CollectOptions,
   type Image,
-  ImageInUseError,
   type ImageStore,
+  PullError,
   type PullOptions,
   type PullProgress,
   type WritableLayer,
 } from "./images.ts";
 import { importArchive } from "./import.ts";
 import { Layers } from "./layers.ts";
+import {
+  type HistoryLine,
+  type ImageDetails,
+  type ImageEvent,
+  type ImageLibrary,
+  NoSuchImageError,
+  type PruneOptions,
+  type Removal,
+  type RemoveOptions,
+} from "./library.ts";
 import { WritableLayers } from "./overlay.ts";
 import { pullImage } from "./pull.ts";
 import { type ImageRecord, RecordFile } from "./records.ts";
 import { formatReference, parseReference } from "./reference.ts";
 import { Registry, type RegistrySettings } from "./registry.ts";
+import { deletions, planRemoval } from "./removal.ts";
 import { SharedWork } from "./share.ts";
 import { Trash } from "./trash.ts";
 import { type LayerLimits, layerLimits } from "./unpack.ts";
@@ -46,7 +58,7 @@ const minAgeMsDefault = 120_000;
 const usersMax = 200;
 
 /** Opens a node's images. Root and a kernel with overlayfs are needed, and naru-unpack built. */
-export async function openImages(options: ImagesOptions): Promise<ImageStore> {
+export async function openImages(options: ImagesOptions): Promise<OpenedImages> {
   const directory = absolute(options.dir);
   const runDirectory = absolute(options.runDir ?? directory);
   for (const path of [directory, runDirectory]) {
@@ -70,6 +82,9 @@ export async function openImages(options: ImagesOptions): Promise<ImageStore> {
   return new LinuxImages(parts);
 }
 
+export type OpenedImages = ImageStore &
+  Pick<ImageLibrary, "tag" | "removeImage" | "inspect" | "history" | "prune" | "onEvent">;
+
 interface Parts {
   readonly options: ImagesOptions;
   readonly folder: Folder;
@@ -77,7 +92,7 @@ interface Parts {
   readonly writable: WritableLayers;
 }
 
-class LinuxImages implements ImageStore {
+class LinuxImages implements OpenedImages {
   readonly #parts: Parts;
   readonly #http: HttpClient;
   readonly #registries = new Map<string, readonly Registry[]>();
@@ -87,6 +102,7 @@ class LinuxImages implements ImageStore {
   /** Texts of passwd and group by digest. */
   readonly #users = new Map<string, string>();
   readonly #stopped = new AbortController();
+  readonly #listeners = new Set<(event: ImageEvent) => void>();
 
   constructor(parts: Parts) {
     this.#parts = parts;
@@ -135,15 +151,65 @@ class LinuxImages implements ImageStore {
   }
 
   async remove(reference: string): Promise<void> {
-    const { records } = this.#parts.folder;
-    await records.change((current) => {
-      const found = findImage(current, reference);
-      if (found === undefined) throw new Error(`no image ${reference} is here`);
-      const left = namesWithout(found.image, found.name);
-      if (left.tags.length + left.digests.length === 0) this.#refuseInUse(found.image, reference);
-      return removeName(current, found.image, found.name);
+    await this.removeImage(reference);
+  }
+
+  async tag(reference: string, name: string): Promise<Image> {
+    const { folder } = this.#parts;
+    const target = parseReference(name);
+    if (target.digest !== undefined)
+      throw new PullError("InvalidImageName", `image name ${name}: a digest cannot be given as a name`);
+    const tag = formatReference(target);
+    const image = await nameImage(folder, this.#record(reference).id, { tags: [tag], digests: [] });
+    if (image === undefined) throw new NoSuchImageError(reference);
+    this.#tell({ action: "tag", id: image.id, name: tag });
+    return image;
+  }
+
+  async removeImage(reference: string, options: RemoveOptions = {}): Promise<readonly Removal[]> {
+    const { folder, writable } = this.#parts;
+    let removals: readonly Removal[] = [];
+    await folder.records.change((current) => {
+      const plan = planRemoval(current, reference, { ...options, usersOf: (id) => writable.usersOf(id) });
+      removals = plan.removals;
+      return plan.records;
     });
     this.#sweep();
+    this.#tellRemovals(removals);
+    return removals;
+  }
+
+  async inspect(reference: string): Promise<ImageDetails> {
+    return await this.#details(this.#record(reference));
+  }
+
+  async history(reference: string): Promise<readonly HistoryLine[]> {
+    return toHistory(await this.inspect(reference));
+  }
+
+  async prune(options: PruneOptions): Promise<{ readonly removed: readonly Removal[]; readonly freedBytes: number }> {
+    const { folder, writable, trash } = this.#parts;
+    const details = await Promise.all(folder.records.current.images.map((record) => this.#details(record)));
+    const wanted = new Set(details.filter((image) => isPrunable(image, options)).map(({ id }) => id));
+    const before = folder.records.current;
+    let removed: readonly Removal[] = [];
+    await folder.records.change((current) => {
+      const going = current.images.filter(({ id }) => wanted.has(id) && writable.usersOf(id).length === 0);
+      const after = removeImages(current, new Set(going.map(({ id }) => id)));
+      const untagged = going.flatMap(({ tags, digests }) => [...tags, ...digests]).map((name) => ({ untagged: name }));
+      removed = [...untagged, ...deletions(current, after, going)];
+      return going.length === 0 ? current : after;
+    });
+    this.#sweep();
+    this.#tellRemovals(removed);
+    await trash.settle();
+    const gone = removed.flatMap((removal) => ("deleted" in removal ? [removal.deleted] : []));
+    return { removed, freedBytes: gone.reduce((sum, digest) => sum + (before.layerBytes[digest] ?? 0), 0) };
+  }
+
+  onEvent(listener: (event: ImageEvent) => void): Disposable {
+    this.#listeners.add(listener);
+    return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
   }
 
   async prepareLayer(containerId: string, image: Image): Promise<WritableLayer> {
@@ -189,14 +255,28 @@ class LinuxImages implements ImageStore {
     await this.#parts.trash.settle();
   }
 
-  #refuseInUse(image: ImageRecord, reference: string): void {
-    const users = this.#parts.writable.usersOf(image.id);
-    if (users.length === 0) return;
-    const shown = users.slice(0, 5).join(", ") + (users.length > 5 ? ` and ${users.length - 5} more` : "");
-    throw new ImageInUseError(
-      `image ${reference} is used by ${users.length === 1 ? "container" : "containers"} ${shown}`,
-      users,
-    );
+  #record(reference: string): ImageRecord {
+    const found = findImage(this.#parts.folder.records.current, reference);
+    if (found === undefined) throw new NoSuchImageError(reference);
+    return found.image;
+  }
+
+  async #details(record: ImageRecord): Promise<ImageDetails> {
+    const { content, records } = this.#parts.folder;
+    const bytes = await content.read(record.id);
+    if (bytes === undefined) throw new Error(`config of image ${record.id} is gone from the disk: pull it again`);
+    return toDetails(records.current, record, bytes);
+  }
+
+  #tell(event: ImageEvent): void {
+    for (const listener of this.#listeners) listener(event);
+  }
+
+  #tellRemovals(removals: readonly Removal[]): void {
+    for (const removal of removals) {
+      if ("untagged" in removal) this.#tell({ action: "untag", id: removal.untagged, name: removal.untagged });
+      else this.#tell({ action: "delete", id: removal.deleted });
+    }
   }
 
   #sweep(): void {
@@ -239,6 +319,12 @@ class LinuxImages implements ImageStore {
     this.#registries.set(host, opened);
     return opened;
   }
+}
+
+function isPrunable(image: ImageDetails, { all, untilMs, matches }: PruneOptions): boolean {
+  if (!all && image.tags.length + image.digests.length > 0) return false;
+  if (untilMs !== undefined && Date.parse(image.created ?? "1970-01-01T00:00:00Z") >= untilMs) return false;
+  return matches?.(image) ?? true;
 }
 
 // An image whose layer somebody took from the disk can't run: better it is pulled again.

@@ -15,6 +15,9 @@ export interface ImageRecord {
   /** Digests of /etc/passwd and /etc/group, when it has them. */
   readonly passwd?: string;
   readonly group?: string;
+  /** Digest of the manifest that it came or went with. */
+  readonly manifest?: string;
+  readonly annotations?: Readonly<Record<string, string>>;
   /** Wall time; rough after a restart. */
   readonly usedAtMs: number;
 }
