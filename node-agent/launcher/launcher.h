@@ -125,6 +125,7 @@ struct launch {
   uint64_t log_bytes_max, log_files_max;
   struct field oom_path, oom_key;
   bool cloned;
+  bool hold_output;
 };
 
 struct launch_op {

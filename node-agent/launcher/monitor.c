@@ -24,6 +24,7 @@
 #define CLIENT_BYTES_MAX (48u * 1024)
 #define CHUNK_BYTES 8192
 #define CLIENT_SEND_SECONDS_MAX 5
+#define HOLD_MS_MAX 5000
 
 /* Someone attached, or the one that asked for an exec. */
 struct client {
@@ -301,6 +302,7 @@ static void attach(int fd, struct field request_id) {
   write_text(&writer, "ok");
   write_number(&writer, (uint64_t)launch.pid);
   send_frame(client, &writer);
+  launch.hold_output = false;
 }
 
 static void read_control(void) {
@@ -473,20 +475,27 @@ static void reply_stream(const struct launch_request *request, int result, const
   send_all(request->stream, frame, size);
 }
 
-/* Until the process has ended: its wait status. */
+/* Until the process has ended, and whoever it was held for has come or does not come: its wait status. */
 static int supervise(void) {
+  int64_t hold_until_ms = now_ms() + HOLD_MS_MAX;
+  int status = 0;
+  bool ended = false;
   for (;;) {
+    int64_t hold_ms = launch.hold_output ? hold_until_ms - now_ms() : 0;
+    /* The clock may have been set meanwhile. */
+    if (hold_ms <= 0 || hold_ms > HOLD_MS_MAX) launch.hold_output = false;
+    if (ended && !launch.hold_output) return status;
     struct pollfd polls[6 + CLIENTS_MAX];
-    polls[0] = (struct pollfd){.fd = launch.pidfd, .events = POLLIN};
-    polls[1] = (struct pollfd){.fd = launch.out, .events = POLLIN};
-    polls[2] = (struct pollfd){.fd = launch.err, .events = POLLIN};
+    polls[0] = (struct pollfd){.fd = ended ? -1 : launch.pidfd, .events = POLLIN};
+    polls[1] = (struct pollfd){.fd = launch.hold_output ? -1 : launch.out, .events = POLLIN};
+    polls[2] = (struct pollfd){.fd = launch.hold_output ? -1 : launch.err, .events = POLLIN};
     polls[3] = (struct pollfd){.fd = listener, .events = POLLIN};
     polls[4] = (struct pollfd){.fd = control, .events = POLLIN};
     polls[5] = (struct pollfd){.fd = stdin_full ? launch.in : -1, .events = POLLOUT};
     for (int i = 0; i < CLIENTS_MAX; i++)
       /* While stdin is full only a hang-up matters. */
       polls[6 + i] = (struct pollfd){.fd = clients[i].fd, .events = stdin_full ? POLLRDHUP : POLLIN};
-    if (poll(polls, 6 + CLIENTS_MAX, -1) < 0) continue;
+    if (poll(polls, 6 + CLIENTS_MAX, launch.hold_output ? (int)hold_ms : -1) < 0) continue;
     if (polls[1].revents) read_output(&launch.out, "stdout");
     if (polls[2].revents) read_output(&launch.err, "stderr");
     if (polls[3].revents) accept_launcher();
@@ -499,11 +508,7 @@ static int supervise(void) {
       else if (!stdin_full)
         read_client(&clients[i]);
     }
-    if (polls[0].revents) {
-      int status;
-      pid_t ended = waitpid(launch.pid, &status, __WALL | WNOHANG);
-      if (ended == launch.pid) return status;
-    }
+    if (polls[0].revents && waitpid(launch.pid, &status, __WALL | WNOHANG) == launch.pid) ended = true;
   }
 }
 

@@ -181,6 +181,13 @@ static int op_stdio(struct launch *launch, struct op_call *call) {
   return 0;
 }
 
+/* hold-output: nothing of it is read before someone attached. */
+static int op_hold_output(struct launch *launch, struct op_call *call) {
+  (void)call;
+  launch->hold_output = true;
+  return 0;
+}
+
 /* log <path> <bytes of a file> <files> */
 static int op_log(struct launch *launch, struct op_call *call) {
   if (!is_text(call->args[0]) || call->args[0].size > 4000 || !field_number(call->args[1], 1ull << 40, &launch->log_bytes_max) ||
@@ -299,6 +306,7 @@ static int op_enter(struct launch *launch, struct op_call *call) {
 
 const struct launch_op monitor_launch_ops[] = {
     {"stdio", 2, 4, true, false, op_stdio},
+    {"hold-output", 0, 0, true, false, op_hold_output},
     {"log", 3, 3, true, false, op_log},
     {"oom-counter", 2, 2, true, false, op_oom_counter},
     {"make-directory", 1, 1, true, false, op_make_directory},

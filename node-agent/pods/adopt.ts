@@ -1,6 +1,6 @@
 // What an agent finds at its start, sorted by pod: which containers go on, which are stale. Pure.
 import type { Pod } from "../../api/kinds/generated/types.ts";
-import type { Container, Sandbox } from "../runtime/runtime.ts";
+import { type Container, ownSandboxPrefix, type Sandbox } from "../runtime/runtime.ts";
 import { type ContainerLabels, readLabels } from "./container-labels.ts";
 import { terminationOf } from "./container-runs.ts";
 import type { ContainerRecord } from "./pod-state.ts";
@@ -21,7 +21,7 @@ export interface FoundPod {
 }
 
 export function planAdoption(found: Found): ReadonlyMap<string, FoundPod> {
-  const uids = new Set(found.sandboxes.map(({ id }) => id));
+  const uids = new Set(found.sandboxes.map(({ id }) => id).filter((id) => !id.startsWith(ownSandboxPrefix)));
   const labelled = found.containers.flatMap((container) => {
     const labels = readLabels(container);
     return labels === undefined ? [] : [{ labels, container }];

@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Clock, sleep } from "../../lib/clock.ts";
-import { type CgroupLayout, cgroupDirectories } from "./cgroups.ts";
+import { type CgroupLayout, type CgroupWrite, cgroupDirectories, planFreeze } from "./cgroups.ts";
 import { readOptional } from "./container-directory.ts";
 import type { ContainerStats } from "./runtime.ts";
 
@@ -42,6 +42,45 @@ export function killAll(layout: CgroupLayout, path: string, signal: number): voi
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
     }
+  }
+}
+
+/** Freezes or thaws all processes of a cgroup; resolves when the kernel says that it is so. */
+export async function freeze(
+  layout: CgroupLayout,
+  path: string,
+  wanted: "frozen" | "thawed",
+  clock: Clock,
+): Promise<void> {
+  const plan = planFreeze(layout, path, wanted);
+  if (plan === undefined)
+    throw new Error("this machine's cgroups cannot freeze: the freezer controller is not mounted");
+  const isDone = () => readOptional(plan.done.path)?.split("\n").includes(plan.done.line);
+  for (let tries = 0; ; tries++) {
+    // Version 1 may stay FREEZING while something forks: asking again goes on with it.
+    writeFileSync(plan.write.path, plan.write.value);
+    if (isDone()) return;
+    if (tries >= busyTriesMax) throw new Error(`cgroup ${path} does not become ${wanted}`);
+    await sleep(clock, busyWaitMs);
+  }
+}
+
+/**
+ * Changes limits of a cgroup that is in use. Some depend on each other, and which must come first depends on what they were: those
+ * that the kernel refused get a second chance after the others.
+ */
+export function applyWrites(writes: readonly CgroupWrite[]): void {
+  const attempt = ({ path, value, optional }: CgroupWrite): unknown => {
+    try {
+      writeFileSync(path, value);
+      return undefined;
+    } catch (error) {
+      return optional && (error as NodeJS.ErrnoException).code === "ENOENT" ? undefined : error;
+    }
+  };
+  for (const write of writes.filter((one) => attempt(one) !== undefined)) {
+    const cause = attempt(write);
+    if (cause !== undefined) throw new Error(`set ${write.path} to ${write.value}`, { cause });
   }
 }
 

@@ -1,6 +1,6 @@
 // What a container's limits mean in cgroup files, on version 1 (one tree per controller) and version 2. Pure: the launcher writes.
 import { allowedDevices } from "./defaults.ts";
-import type { Resources } from "./runtime.ts";
+import type { AllowedDevice, Resources } from "./runtime.ts";
 
 /** Where this machine has its cgroup trees. */
 export type CgroupLayout =
@@ -34,9 +34,10 @@ export interface CgroupRequest {
   readonly path: string;
   readonly resources: Resources;
   readonly allDevices: boolean;
+  readonly devices?: readonly AllowedDevice[];
 }
 
-const controllersWanted = ["cpu", "cpuacct", "memory", "pids", "devices"] as const;
+const controllersWanted = ["cpu", "cpuacct", "memory", "pids", "devices", "freezer"] as const;
 const controllersV2 = ["cpu", "memory", "pids"] as const;
 
 /** Reads /proc/self/mountinfo (proc(5)). Undefined when there are no cgroups. */
@@ -79,19 +80,22 @@ function planV1(mounts: Readonly<Record<string, string>>, request: CgroupRequest
     const to = file(controller, name);
     if (to !== undefined) writes.push({ path: to, value: String(value), optional: optional === "optional" });
   };
-  const { cpuShares, cpuQuotaUs, cpuPeriodUs, memoryBytesMax, pidsMax } = request.resources;
+  const { cpuShares, cpuQuotaUs, cpuPeriodUs, memoryBytesMax, memorySwapBytesMax, memoryReservationBytes, pidsMax } =
+    request.resources;
   if (cpuShares !== undefined) write("cpu", "cpu.shares", clamp(cpuShares, 2, 262_144));
   if (cpuPeriodUs !== undefined) write("cpu", "cpu.cfs_period_us", cpuPeriodUs);
   if (cpuQuotaUs !== undefined) write("cpu", "cpu.cfs_quota_us", cpuQuotaUs);
   if (memoryBytesMax !== undefined) {
     write("memory", "memory.limit_in_bytes", memoryBytesMax);
     // Memory with swap: the same limit, so no swap. Absent when the kernel does not count swap.
-    write("memory", "memory.memsw.limit_in_bytes", memoryBytesMax, "optional");
+    write("memory", "memory.memsw.limit_in_bytes", memorySwapBytesMax ?? memoryBytesMax, "optional");
   }
+  if (memoryReservationBytes !== undefined)
+    write("memory", "memory.soft_limit_in_bytes", memoryReservationBytes, "optional");
   if (pidsMax !== undefined) write("pids", "pids.max", pidsMax);
   if (!request.allDevices) {
     write("devices", "devices.deny", "a");
-    for (const { type, major, minor, access } of allowedDevices)
+    for (const { type, major, minor, access } of [...allowedDevices, ...(request.devices ?? [])])
       write("devices", "devices.allow", `${type} ${major ?? "*"}:${minor ?? "*"} ${access}`);
   }
   const oom = file("memory", "memory.oom_control");
@@ -120,14 +124,16 @@ function planV2(mount: string, request: CgroupRequest): CgroupPlan {
       });
   const write = (name: string, value: number | string, optional = "needed") =>
     writes.push({ path: join(directory, name), value: String(value), optional: optional === "optional" });
-  const { cpuShares, cpuQuotaUs, cpuPeriodUs, memoryBytesMax, pidsMax } = request.resources;
+  const { cpuShares, cpuQuotaUs, cpuPeriodUs, memoryBytesMax, memorySwapBytesMax, memoryReservationBytes, pidsMax } =
+    request.resources;
   if (cpuShares !== undefined) write("cpu.weight", weightOfShares(cpuShares));
   if (cpuQuotaUs !== undefined || cpuPeriodUs !== undefined)
     write("cpu.max", `${cpuQuotaUs === undefined || cpuQuotaUs < 0 ? "max" : cpuQuotaUs} ${cpuPeriodUs ?? 100_000}`);
   if (memoryBytesMax !== undefined) {
     write("memory.max", memoryBytesMax);
-    write("memory.swap.max", 0, "optional");
+    write("memory.swap.max", swapOnly(memoryBytesMax, memorySwapBytesMax), "optional");
   }
+  if (memoryReservationBytes !== undefined) write("memory.low", memoryReservationBytes, "optional");
   if (pidsMax !== undefined) write("pids.max", pidsMax);
   return {
     directories: [directory],
@@ -136,6 +142,34 @@ function planV2(mount: string, request: CgroupRequest): CgroupPlan {
     oom: { path: join(directory, "memory.events"), key: "oom_kill" },
     deviceFilter: !request.allDevices,
   };
+}
+
+/** Version 2 counts swap by itself. */
+function swapOnly(memoryBytes: number, withSwapBytes: number | undefined): number | string {
+  if (withSwapBytes === undefined) return 0;
+  return withSwapBytes < 0 ? "max" : Math.max(0, withSwapBytes - memoryBytes);
+}
+
+/** What freezes or thaws everything in a container, and how it says that it has happened. Undefined where the kernel cannot. */
+export function planFreeze(layout: CgroupLayout, path: string, wanted: "frozen" | "thawed"): FreezePlan | undefined {
+  const frozen = wanted === "frozen";
+  if (layout.version === 2) {
+    const directory = join(layout.mount, path);
+    return {
+      write: { path: join(directory, "cgroup.freeze"), value: frozen ? "1" : "0" },
+      done: { path: join(directory, "cgroup.events"), line: `frozen ${frozen ? 1 : 0}` },
+    };
+  }
+  const mount = layout.mounts["freezer"];
+  if (mount === undefined) return undefined;
+  const state = join(mount, path, "freezer.state");
+  const word = frozen ? "FROZEN" : "THAWED";
+  return { write: { path: state, value: word }, done: { path: state, line: word } };
+}
+
+export interface FreezePlan {
+  readonly write: { readonly path: string; readonly value: string };
+  readonly done: { readonly path: string; readonly line: string };
 }
 
 /** v1's shares, 2 to 262144, on v2's scale, 1 to 10000; the OCI runtimes' long-standing line between them. */

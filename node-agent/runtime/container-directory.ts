@@ -1,5 +1,5 @@
 // A container's directory on disk, from which a new agent learns what runs: spec.json by us; status and exit by its monitor.
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { ContainerSpec, ContainerState } from "./runtime.ts";
 
@@ -21,6 +21,13 @@ export interface StatusRecord {
 export function writeSpec(directory: string, spec: ContainerSpec): void {
   mkdirSync(directory, { mode: 0o700 });
   writeFileSync(join(directory, "spec.json"), JSON.stringify(spec), { mode: 0o600 });
+}
+
+/** The old one or the new one is there, whenever we are killed. */
+export function replaceSpec(directory: string, spec: ContainerSpec): void {
+  const path = join(directory, "spec.json");
+  writeFileSync(`${path}.new`, JSON.stringify(spec), { mode: 0o600 });
+  renameSync(`${path}.new`, path);
 }
 
 /** Undefined for what a crash left before the container existed: no file, or a part of one. */

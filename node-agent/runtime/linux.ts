@@ -4,7 +4,17 @@ import { release } from "node:os";
 import { dirname, join } from "node:path";
 import type { Clock } from "../../lib/clock.ts";
 import type { Logger } from "../../lib/log.ts";
-import { killAll, killCgroup, readMountinfo, readStats, removeCgroup, removeTree } from "./cgroup-files.ts";
+import {
+  applyWrites,
+  freeze,
+  killAll,
+  killCgroup,
+  processesOf,
+  readMountinfo,
+  readStats,
+  removeCgroup,
+  removeTree,
+} from "./cgroup-files.ts";
 import { type CgroupLayout, type CgroupPlan, cgroupDirectories, detectCgroups, planCgroup } from "./cgroups.ts";
 import {
   forgetRun,
@@ -16,11 +26,13 @@ import {
   readExit,
   readSpec,
   readStatus,
+  replaceSpec,
   type StatusRecord,
   type Stopped,
   writeExit,
   writeSpec,
 } from "./container-directory.ts";
+import { allowedDevices } from "./defaults.ts";
 import { compileDeviceFilter } from "./device-filter.ts";
 import { encodeFields, type FrameField } from "./frames.ts";
 import { hostDevices } from "./host-devices.ts";
@@ -35,6 +47,7 @@ import {
   type ExecRequest,
   LaunchError,
   type ProcessStreams,
+  type Resources,
   type Runtime,
   type Sandbox,
 } from "./runtime.ts";
@@ -70,7 +83,7 @@ export interface LinuxRuntimeOptions {
 }
 
 interface Entry {
-  readonly spec: ContainerSpec;
+  spec: ContainerSpec;
   state: ContainerState;
   process: ProcessIdentity | undefined;
   starting: Promise<{ readonly pid: number }> | undefined;
@@ -146,7 +159,9 @@ export class LinuxRuntime implements Runtime {
   async #prepare(spec: ContainerSpec): Promise<void> {
     const cgroup = this.#planCgroup(spec);
     if (cgroup === undefined) return;
-    const deviceFilter = cgroup.deviceFilter ? compileDeviceFilter() : undefined;
+    const deviceFilter = cgroup.deviceFilter
+      ? compileDeviceFilter([...allowedDevices, ...(spec.devices ?? [])])
+      : undefined;
     const args = planPrepare(cgroup, deviceFilter).map((op) => encodeFields(op));
     try {
       await this.request("prepare", args).catch((error: unknown) => {
@@ -160,16 +175,20 @@ export class LinuxRuntime implements Runtime {
     }
   }
 
-  async start(id: string): Promise<{ readonly pid: number }> {
+  async start(id: string, options: { readonly holdOutput?: boolean } = {}): Promise<{ readonly pid: number }> {
     const entry = this.#entry(id);
     if (entry.state.status === "running") return { pid: entry.state.pid };
-    entry.starting ??= this.#start(id, entry).finally(() => {
+    entry.starting ??= this.#start(id, entry, options).finally(() => {
       entry.starting = undefined;
     });
     return entry.starting;
   }
 
-  async #start(id: string, entry: Entry): Promise<{ readonly pid: number }> {
+  async #start(
+    id: string,
+    entry: Entry,
+    { holdOutput = false }: { readonly holdOutput?: boolean },
+  ): Promise<{ readonly pid: number }> {
     if (entry.state.status === "stopped") forgetRun(this.#directory(id));
     entry.state = { status: "created" };
     entry.process = undefined;
@@ -183,6 +202,7 @@ export class LinuxRuntime implements Runtime {
       logFileBytesMax,
       logFilesMax,
       hostDevices: entry.spec.privileged ? hostDevices() : [],
+      holdOutput,
     });
     const status = await this.#launch(id, ops);
     entry.process = status.process;
@@ -289,11 +309,44 @@ export class LinuxRuntime implements Runtime {
     return readStats(this.#cgroups, this.#cgroupOf(spec));
   }
 
+  async processes(id: string): Promise<readonly number[]> {
+    const { spec } = this.#entry(id);
+    return this.#cgroups === undefined ? [] : processesOf(this.#cgroups, this.#cgroupOf(spec));
+  }
+
+  async pause(id: string): Promise<void> {
+    await this.#freeze(this.#running(id).spec, "frozen");
+  }
+
+  async resume(id: string): Promise<void> {
+    await this.#freeze(this.#running(id).spec, "thawed");
+  }
+
+  async #freeze(spec: ContainerSpec, wanted: "frozen" | "thawed"): Promise<void> {
+    if (this.#cgroups === undefined) throw new Error("this machine has no cgroups, so nothing can be paused");
+    await freeze(this.#cgroups, this.#cgroupOf(spec), wanted, this.#options.clock);
+  }
+
+  async update(id: string, resources: Resources): Promise<void> {
+    const entry = this.#entry(id);
+    const spec = { ...entry.spec, resources };
+    if (this.#cgroups !== undefined) {
+      const { cgroupPath: path } = spec;
+      const request = { parent: this.#options.cgroupParent, path, resources, allDevices: true };
+      const { directories, writes } = planCgroup(this.#cgroups, request);
+      if (directories.every((directory) => existsSync(directory))) applyWrites(writes);
+    }
+    replaceSpec(this.#directory(id), spec);
+    entry.spec = spec;
+  }
+
   async remove(id: string): Promise<void> {
     const entry = this.#containers.get(id);
     if (entry === undefined) return;
     await entry.starting?.catch(() => undefined);
     if (entry.state.status === "running") {
+      // What is frozen does not end.
+      if (this.#cgroups !== undefined) await this.#freeze(entry.spec, "thawed").catch(() => {});
       await this.signal(id, 9);
       await this.wait(id);
     }
@@ -401,9 +454,9 @@ export class LinuxRuntime implements Runtime {
 
   #planCgroup(spec: ContainerSpec): CgroupPlan | undefined {
     if (this.#cgroups === undefined) return undefined;
-    const { cgroupPath, resources, privileged } = spec;
+    const { cgroupPath, resources, privileged, devices = [] } = spec;
     const parent = this.#options.cgroupParent;
-    return planCgroup(this.#cgroups, { parent, path: cgroupPath, resources, allDevices: privileged });
+    return planCgroup(this.#cgroups, { parent, path: cgroupPath, resources, allDevices: privileged, devices });
   }
 
   #seccompFilter(spec: ContainerSpec): Buffer | undefined {

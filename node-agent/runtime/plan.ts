@@ -19,6 +19,8 @@ export interface LaunchContext {
   readonly logFilesMax: number;
   /** A privileged container's, besides the default ones. */
   readonly hostDevices: readonly Device[];
+  /** Nothing of its output is read before someone attached. */
+  readonly holdOutput?: boolean;
 }
 
 /** The process whose namespaces an exec enters. */
@@ -51,6 +53,7 @@ const rlimits = [
 export function planLaunch(spec: ContainerSpec, context: LaunchContext): readonly LaunchOp[] {
   return [
     ...planStdio(spec),
+    ...(context.holdOutput === true ? [["hold-output"] satisfies LaunchOp] : []),
     ...(spec.logPath === undefined
       ? []
       : [["log", spec.logPath, context.logFileBytesMax, context.logFilesMax] satisfies LaunchOp]),
@@ -102,9 +105,18 @@ export function planExec(
     ...joinCgroup(cgroup),
     ["enter", entered.join(" ")],
     ...(request.terminal ? [["terminal", "0"] satisfies LaunchOp] : []),
-    ...planProcess({ ...spec, cwd: request.cwd ?? spec.cwd }, context.seccompFilter),
+    ...planProcess(execSpec(spec, request), request.privileged === true ? undefined : context.seccompFilter),
     ["exec", request.args.length, ...request.args, ...mergeEnv(spec.env, request.env ?? [])],
   ];
+}
+
+function execSpec(spec: ContainerSpec, request: ExecRequest): ContainerSpec {
+  return {
+    ...spec,
+    cwd: request.cwd ?? spec.cwd,
+    user: request.user ?? spec.user,
+    privileged: spec.privileged || request.privileged === true,
+  };
 }
 
 function planStdio(spec: ContainerSpec): readonly LaunchOp[] {
@@ -180,7 +192,7 @@ function planFiles(spec: ContainerSpec, context: LaunchContext): readonly Launch
   const mounts = allMounts(spec);
   const dev = mounts.find(({ destination }) => destination === "/dev");
   const ownDevices = dev?.type === "tmpfs";
-  const devices = spec.privileged ? [...defaultDevices, ...context.hostDevices] : defaultDevices;
+  const devices = [...defaultDevices, ...(spec.privileged ? context.hostDevices : []), ...(spec.devices ?? [])];
   return [
     planRootfs(spec.rootfs, context.rootfsPath),
     ...mounts.map((mount) => planMount(mount)),

@@ -1,5 +1,6 @@
 // The container runtime's face. It knows containers, never pods; its vocabulary is the OCI runtime specification's.
 // Implementations: linux (the launcher), and one for the simulator. One contract suite runs against both.
+import type { Device } from "./defaults.ts";
 
 export interface Mount {
   readonly destination: string;
@@ -21,6 +22,10 @@ export interface Resources {
   readonly cpuQuotaUs?: number;
   readonly cpuPeriodUs?: number;
   readonly memoryBytesMax?: number;
+  /** Memory and swap together; absent: no swap beside `memoryBytesMax`; -1: any. */
+  readonly memorySwapBytesMax?: number;
+  /** What it keeps when the machine's memory is short. */
+  readonly memoryReservationBytes?: number;
   readonly pidsMax?: number;
   readonly oomScoreAdj?: number;
 }
@@ -55,8 +60,15 @@ export interface ContainerSpec {
   readonly readonlyPaths: readonly string[];
   readonly sysctls: Readonly<Record<string, string>>;
   readonly rlimits: readonly { readonly type: string; readonly soft: number; readonly hard: number }[];
+  /** Besides those that every container has. */
+  readonly devices?: readonly AllowedDevice[];
   /** Absolute path of its log file, in the CRI format (time stream P|F text); absent: output is dropped. */
   readonly logPath?: string;
+}
+
+export interface AllowedDevice extends Device {
+  /** Some of "rwm": read, write, make. */
+  readonly access: string;
 }
 
 export type ContainerState =
@@ -96,6 +108,10 @@ export interface ExecRequest {
   readonly cwd?: string;
   readonly terminal: boolean;
   readonly stdin: boolean;
+  /** Absent: the container's. */
+  readonly user?: ContainerSpec["user"];
+  /** With every capability and no system call filter, though the container is not so. */
+  readonly privileged?: boolean;
 }
 
 /** A process with its streams; also what attach gives. */
@@ -122,8 +138,11 @@ export interface ContainerStats {
 export interface Runtime {
   /** Prepares directories and cgroup; nothing runs yet. */
   create(spec: ContainerSpec): Promise<void>;
-  /** Resolves with the pid once exec has succeeded; rejects with LaunchError. */
-  start(id: string): Promise<{ readonly pid: number }>;
+  /**
+   * Resolves with the pid once exec has succeeded; rejects with LaunchError. With `holdOutput` nothing of its output is read before
+   * the first `attach`, which so misses nothing, however short the process lives; after 5 s it is read anyway.
+   */
+  start(id: string, options?: { readonly holdOutput?: boolean }): Promise<{ readonly pid: number }>;
   /** Signal number to the container's first process, or to all of them. Silent when it has ended. */
   signal(id: string, signal: number, target?: "first" | "all"): Promise<void>;
   /** Resolves when it has stopped; also for one that stopped while no agent ran. */
@@ -131,6 +150,13 @@ export interface Runtime {
   exec(id: string, request: ExecRequest, signal?: AbortSignal): Promise<ProcessStreams>;
   attach(id: string, signal?: AbortSignal): Promise<ProcessStreams>;
   stats(id: string): Promise<ContainerStats>;
+  /** Process numbers as the node sees them. */
+  processes(id: string): Promise<readonly number[]>;
+  /** Freezes all its processes; again does no harm. */
+  pause(id: string): Promise<void>;
+  resume(id: string): Promise<void>;
+  /** Changes the limits, of a running one at once. */
+  update(id: string, resources: Resources): Promise<void>;
   /** Kills what still runs and removes everything it had; can be called again. */
   remove(id: string): Promise<void>;
   /** All that exist, those from before a restart of the agent too. */
@@ -148,6 +174,9 @@ export interface Runtime {
   listSandboxes(): Promise<readonly Sandbox[]>;
   [Symbol.asyncDispose](): Promise<void>;
 }
+
+/** Sandboxes of pods are named by the pods' uids; those that begin so belong to containers that no pod has. */
+export const ownSandboxPrefix = "own.";
 
 export interface Sandbox {
   readonly id: string;

@@ -158,6 +158,13 @@ export function openSimulatedRuntime(machine: SimulatedMachine, options: Simulat
       find(id);
       return { cpuUsageNs: 0, memoryUsageBytes: 0, memoryWorkingSetBytes: 0, pids: 1, oomKills: 0 };
     },
+    processes: async (id) => {
+      const { state } = find(id);
+      return state.status === "running" ? [state.pid] : [];
+    },
+    pause: async (id) => void find(id),
+    resume: async (id) => void find(id),
+    update: async (id) => void find(id),
     remove: async (id) => {
       fail("remove", id);
       const process = machine.processes.get(id);

@@ -429,3 +429,92 @@ test("nothing is left behind remove, tearDown", async () => {
   await until(() => state().processes.length === 0);
   assert.deepEqual(state(), before);
 });
+
+test("whoever attaches after a start with holdOutput misses nothing attach", async () => {
+  await using rig = await openRig();
+  await rig.runtime.create(rig.spec("a", ["print", "soon over"]));
+  await rig.runtime.start("a", { holdOutput: true });
+  const streams = await rig.runtime.attach("a");
+  const [stdout, stderr, { exitCode }] = await Promise.all([
+    readAll(streams.stdout),
+    readAll(streams.stderr),
+    streams.exit,
+  ]);
+  assert.deepEqual(
+    { stdout, stderr, exitCode, log: logLines(rig.logOf("a")).toSorted() },
+    {
+      stdout: "soon over\n",
+      stderr: "soon over on stderr\n",
+      exitCode: 0,
+      log: ["soon over", "soon over on stderr"],
+    },
+  );
+});
+
+test("a container that nobody attaches to ends all the same start", async () => {
+  await using rig = await openRig();
+  await rig.runtime.create(rig.spec("a", ["print", "alone"]));
+  await rig.runtime.start("a", { holdOutput: true });
+  const { exitCode } = await rig.runtime.wait("a");
+  assert.deepEqual([exitCode, logLines(rig.logOf("a")).length], [0, 2]);
+});
+
+test("what is frozen takes signals only when it goes on, and can be removed pause", async () => {
+  await using rig = await openRig();
+  for (const id of ["a", "b"]) {
+    await rig.runtime.create(rig.spec(id, ["stubborn"]));
+    await rig.runtime.start(id);
+    await rig.runtime.pause(id);
+    await rig.runtime.pause(id);
+  }
+  const [pid] = await rig.runtime.processes("a");
+  const schedstat = () => readFileSync(`/proc/${pid}/schedstat`, "utf8");
+  const before = schedstat();
+  await rig.runtime.signal("a", 9);
+  await sleep(50);
+  assert.equal(schedstat(), before, "it does not run");
+  await rig.runtime.resume("a");
+  assert.equal((await rig.runtime.wait("a")).exitCode, 137);
+  await rig.runtime.remove("b");
+  assert.deepEqual(
+    (await rig.runtime.list()).map(({ id }) => id),
+    ["a"],
+  );
+});
+
+test("limits of a running container change, up and down, and stay for its next start update", async () => {
+  await using rig = await openRig();
+  await rig.runtime.create(rig.spec("a", ["stubborn"], { resources: { memoryBytesMax: 64 << 20, pidsMax: 10 } }));
+  await rig.runtime.start("a");
+  const limits: (readonly [string, string])[] = [];
+  for (const megabytes of [128, 32]) {
+    await rig.runtime.update("a", { memoryBytesMax: megabytes << 20, pidsMax: megabytes });
+    const file = (controller: string, name: string) =>
+      readFileSync(`/sys/fs/cgroup/${controller}${rig.options.cgroupParent}/pod-a/a/${name}`, "utf8").trim();
+    limits.push([file("memory", "memory.limit_in_bytes"), file("pids", "pids.max")]);
+  }
+  const again = await rig.reopen();
+  await again.signal("a", 9);
+  await again.wait("a");
+  await again.start("a");
+  limits.push([
+    "after a new start",
+    readFileSync(`/sys/fs/cgroup/pids${rig.options.cgroupParent}/pod-a/a/pids.max`, "utf8").trim(),
+  ]);
+  assert.deepEqual(limits, [
+    [String(128 << 20), "128"],
+    [String(32 << 20), "32"],
+    ["after a new start", "32"],
+  ]);
+});
+
+test("a device that a container was given is there and may be used, another is not create", async () => {
+  await using rig = await openRig();
+  const device = { path: "/dev/mine", type: "c", major: 10, minor: 229, mode: 0o666, access: "rw" } as const;
+  const { lines } = await run(rig, "a", ["report"], { devices: [device] });
+  assert.ok(lines.length > 0);
+  const list = readFileSync(`/sys/fs/cgroup/devices${rig.options.cgroupParent}/pod-a/a/devices.list`, "utf8").split(
+    "\n",
+  );
+  assert.deepEqual([list.includes("c 10:229 rw"), list.includes("c 10:200 rwm")], [true, false]);
+});
