@@ -335,20 +335,18 @@ static bool is_kernel_file(int fd, const char *path) {
   return true;
 }
 
-static int null_tree(struct launch *launch) {
-  if (launch->null_tree >= 0) return launch->null_tree;
+static int null_tree(void) {
   int tree = sys_open_tree(AT_FDCWD, "/dev/null", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
   struct stat info;
   if (tree >= 0 && (fstat(tree, &info) != 0 || !S_ISCHR(info.st_mode) || info.st_rdev != makedev(1, 3))) {
     close(tree);
     errno = ENODEV;
-    tree = -1;
+    return -1;
   }
-  return launch->null_tree = tree;
+  return tree;
 }
 
-static int empty_tree(struct launch *launch) {
-  if (launch->empty_tree >= 0) return launch->empty_tree;
+static int empty_tree(void) {
   int fs = sys_fsopen("tmpfs", FSOPEN_CLOEXEC);
   if (fs < 0) return -1;
   int tree = -1;
@@ -358,7 +356,15 @@ static int empty_tree(struct launch *launch) {
   int error = errno;
   close(fs);
   errno = error;
-  return launch->empty_tree = tree;
+  return tree;
+}
+
+/* A mount to put over a path. The first one made is placed itself and then copied: before Linux 6.15 a mount cannot be copied
+   until it has its place. */
+static int masking_tree(struct launch *launch, bool directory) {
+  int *placed = directory ? &launch->empty_tree : &launch->null_tree;
+  if (*placed >= 0) return sys_open_tree(*placed, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+  return *placed = directory ? empty_tree() : null_tree();
 }
 
 /* mask <path>: reading it gives nothing. Silent when absent. */
@@ -369,16 +375,14 @@ static int op_mask(struct launch *launch, struct op_call *call) {
   if (to < 0) return errno == ENOENT || errno == ENOTDIR ? 0 : op_fail(call, errno, "mask %s", path);
   struct stat info;
   if (fstat(to, &info) != 0 || !is_kernel_file(to, path)) return op_fail(call, EPERM, "mask %s", path);
-  int from = S_ISDIR(info.st_mode) ? empty_tree(launch) : null_tree(launch);
-  if (from < 0) return op_fail(call, errno, "mask %s", path);
-  int tree = sys_open_tree(from, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+  int tree = masking_tree(launch, S_ISDIR(info.st_mode));
   if (tree < 0 || sys_move_mount(tree, to) != 0) return op_fail(call, errno, "mask %s", path);
   struct stat wanted, seen;
   int check = open_in_root(launch->root, path, O_PATH, 0);
   if (check < 0 || fstat(check, &seen) != 0 || fstat(tree, &wanted) != 0 || seen.st_dev != wanted.st_dev || seen.st_ino != wanted.st_ino)
     return op_fail(call, EPERM, "mask %s", path);
   close(check);
-  close(tree);
+  if (tree != launch->empty_tree && tree != launch->null_tree) close(tree);
   close(to);
   return 0;
 }

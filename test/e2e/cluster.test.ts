@@ -7,7 +7,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { buildHelloImage } from "../../charts/hello/image/build.ts";
 import { naruPath, startCluster, type TestCluster } from "./cluster.ts";
 import { web } from "./manifests.ts";
-import { done, fetchText, importProbe, podsOf, readyStatusOf, until, untilReady } from "./questions.ts";
+import { done, fetchText, importProbe, isReady, podsOf, readyStatusOf, until, untilReady } from "./questions.ts";
 
 const chart = new URL("../../charts/hello/hello.yaml", import.meta.url).pathname;
 let cluster: TestCluster;
@@ -103,7 +103,7 @@ test("naru scale changes how many run", async () => {
 });
 
 test("naru logs prints what was written, and with -f what comes", async () => {
-  const pod = (await podsOf(cluster, "app=web"))[0];
+  const pod = (await podsOf(cluster, "app=web")).find(isReady);
   const name = pod?.metadata?.name ?? "";
   const follow = spawn(naruPath, ["logs", "-f", name], { env: { ...process.env, KUBECONFIG: cluster.kubeconfig } });
   try {
@@ -125,7 +125,7 @@ test("naru exec passes the exit code and what it is told", async () => {
 });
 
 test("naru describe shows a pod with its Events", async () => {
-  const name = (await podsOf(cluster, "app=web"))[0]?.metadata?.name ?? "";
+  const name = (await podsOf(cluster, "app=web")).find(isReady)?.metadata?.name ?? "";
   const text = await until("Events of the pod", async () => {
     const output = done(await cluster.naru(["describe", "pod", name]));
     return /Started/.test(output) && /Scheduled/.test(output) ? output : undefined;
