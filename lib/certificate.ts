@@ -35,8 +35,9 @@ export interface Subject {
 
 export interface CertificateOptions {
   readonly subject: Subject;
-  readonly usage: "server" | "client";
-  /** Host names and IP addresses of a server. */
+  /** A node's certificate is for both: it dials the server, and Prometheus dials it. */
+  readonly usages: readonly ("server" | "client")[];
+  /** Host names and IP addresses under which its owner is dialled. */
   readonly hosts: readonly string[];
   readonly notBeforeMs: number;
   readonly notAfterMs: number;
@@ -133,13 +134,15 @@ async function sign(authority: KeyPair, publicKey: webcrypto.CryptoKey, options:
 async function extensionsOf(
   issuer: X509Certificate,
   publicKey: webcrypto.CryptoKey,
-  { usage, hosts }: CertificateOptions,
+  { usages, hosts }: CertificateOptions,
 ): Promise<Extension[]> {
-  const extended = usage === "server" ? ExtendedKeyUsage.serverAuth : ExtendedKeyUsage.clientAuth;
+  const extended = usages.map((usage) =>
+    usage === "server" ? ExtendedKeyUsage.serverAuth : ExtendedKeyUsage.clientAuth,
+  );
   const extensions: Extension[] = [
     new BasicConstraintsExtension(false, undefined, true),
     new KeyUsagesExtension(KeyUsageFlags.digitalSignature, true),
-    new ExtendedKeyUsageExtension([extended]),
+    new ExtendedKeyUsageExtension(extended),
     await SubjectKeyIdentifierExtension.create(publicKey),
     await AuthorityKeyIdentifierExtension.create(issuer.publicKey),
   ];

@@ -51,13 +51,13 @@ export async function openIdentity(options: IdentityOptions, signal: AbortSignal
   }
 }
 
-/** A new certificate when less than a third of its life is left; undefined when there is time. */
+/** A new certificate when less than a third of its life is left or it cannot serve /metrics; undefined when there is time. */
 export async function renewIfDue(
   options: IdentityOptions,
   identity: NodeIdentity,
   signal: AbortSignal,
 ): Promise<NodeIdentity | undefined> {
-  if (lifeLeft(identity, options.clock.now()) > 1 / 3) return undefined;
+  if (lifeLeft(identity, options.clock.now()) > 1 / 3 && isForServing(identity)) return undefined;
   const { renewIdentity } = await import("../client/join.ts");
   const renewed = await renewIdentity(options.server, options.nodeName, identity, signal);
   await writeIdentity(options.dir, renewed);
@@ -85,6 +85,11 @@ async function writeIdentity(dir: string, identity: NodeIdentity): Promise<void>
 
 function isFor({ certificatePem }: NodeIdentity, nodeName: string): boolean {
   return new X509Certificate(certificatePem).subject.split("\n").includes(`CN=system:node:${nodeName}`);
+}
+
+// Certificates of earlier versions are for dialling the server only.
+function isForServing({ certificatePem }: NodeIdentity): boolean {
+  return new X509Certificate(certificatePem).subjectAltName !== undefined;
 }
 
 // Share of its life, from 1 to 0.

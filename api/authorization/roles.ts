@@ -64,7 +64,7 @@ export const roles: readonly Role[] = [
     rules: [
       { verbs: read, groups: [""], resources: ["nodes", "pods", "services", "namespaces"] },
       { verbs: read, groups: ["discovery.k8s.io"], resources: ["endpointslices"] },
-      { verbs: ["get"], paths: ["/metrics"] },
+      { verbs: ["get"], paths: ["/metrics", "/naru/v1/prometheus/targets"] },
     ],
   },
   {

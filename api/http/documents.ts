@@ -13,6 +13,7 @@ import { aggregated, coreVersions, groupDocument, groupList, resourceList } from
 import { type Door, type Exchange, header } from "./exchange.ts";
 import { handleImages } from "./images.ts";
 import { handleJoin, handleRenew, handleToken, type JoinDoor } from "./join.ts";
+import { sendTargets } from "./prometheus-targets.ts";
 import { noSuchResource, type PathRequest, servedResources } from "./request-info.ts";
 
 export interface DocumentsOptions {
@@ -188,6 +189,8 @@ async function naru(
   const { door, join } = options;
   if (version !== "v1") throw noSuchResource();
   if (what === "nodes" && rest.length === 2 && rest[1] === "images") return handleImages(door, exchange, rest[0] ?? "");
+  if (exchange.method === "GET" && what === "prometheus" && rest.join() === "targets")
+    return sendTargets(door, exchange);
   if (exchange.method !== "POST" || rest.length > 0) throw noSuchResource();
   switch (what) {
     case "join":

@@ -14,6 +14,8 @@ import { type Door, type Exchange, header } from "./exchange.ts";
 
 export interface JoinDoor {
   readonly authority: KeyPair;
+  /** Names and addresses of the server's certificate, which no node may have. */
+  readonly serverHosts: readonly string[];
   readonly limiter: FailureLimiter;
 }
 
@@ -54,7 +56,8 @@ export async function handleToken(door: Door, exchange: Exchange, { authority }:
   return 201;
 }
 
-async function sign(door: Door, exchange: Exchange, { authority }: JoinDoor, own: string | undefined): Promise<number> {
+async function sign(door: Door, exchange: Exchange, join: JoinDoor, own: string | undefined): Promise<number> {
+  const { authority, serverHosts } = join;
   const body = await readBody(exchange);
   const { node, request } = isObject(body) ? body : {};
   const name = own ?? node;
@@ -66,8 +69,8 @@ async function sign(door: Door, exchange: Exchange, { authority }: JoinDoor, own
     throw new ApiError("BadRequest", `node: Invalid value: ${JSON.stringify(name)}: ${complaint}`);
   const certificate = await signRequest(authority, request, {
     subject: { commonName: nodeUserPrefix + name, organizations: [nodesGroup] },
-    usage: "client",
-    hosts: [],
+    usages: ["client", "server"],
+    hosts: nodeHosts(name, exchange.request.socket.remoteAddress, serverHosts),
     ...validity(door.context.clock.now()),
   }).catch((cause: unknown) => {
     if (cause instanceof TypeError) throw new ApiError("BadRequest", `request: ${cause.message}`, { cause });
@@ -75,6 +78,23 @@ async function sign(door: Door, exchange: Exchange, { authority }: JoinDoor, own
   });
   await sendJson(exchange, { certificate, authority: authority.certificatePem }, 201);
   return 201;
+}
+
+/** A name that every node's certificate carries: whoever scrapes agents can verify them by it, wherever they are. */
+export const agentHost = "naru-agent";
+
+/**
+ * What an agent's own door is verified by: the common name, the node's name, and the address that the request came from, which is proven
+ * where one that the node claims would not be. Nothing under which the server itself is reached: a node must not pass for the server.
+ */
+export function nodeHosts(
+  node: string,
+  remoteAddress: string | undefined,
+  serverHosts: readonly string[],
+): readonly string[] {
+  const address = remoteAddress?.replace(/^::ffff:(?=\d+\.)/, "").replace(/%.*$/, "");
+  const wanted = [agentHost, node, ...(address === undefined ? [] : [address])];
+  return [...new Set(wanted)].filter((host) => !serverHosts.includes(host));
 }
 
 const failuresMax = 20;

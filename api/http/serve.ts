@@ -6,7 +6,7 @@ import type { Duplex } from "node:stream";
 import type { TLSSocket } from "node:tls";
 import { fastify } from "fastify";
 import type { Registry } from "prom-client";
-import type { KeyPair } from "../../lib/certificate.ts";
+import { describeCertificate, type KeyPair } from "../../lib/certificate.ts";
 import { userOf } from "../authentication/client-certificate.ts";
 import { kinds } from "../kinds/list.ts";
 import { apiMetrics } from "../metrics.ts";
@@ -94,7 +94,7 @@ function secrets(server: KeyPair, authority: KeyPair) {
 
 function handlerOptions(
   api: Api,
-  { registry, authority, version, broker }: HttpsOptions,
+  { registry, authority, server: own, version, broker }: HttpsOptions,
   { server, signal }: { readonly server: Http2SecureServer; readonly signal: AbortSignal },
 ): HandlerOptions {
   const { cache, clock } = api.context;
@@ -107,7 +107,11 @@ function handlerOptions(
     const { address, port } = server.address() as AddressInfo;
     return `${address}:${port}`;
   };
-  const join = { authority, limiter: new FailureLimiter(clock) };
+  const join = {
+    authority,
+    serverHosts: describeCertificate(own.certificatePem).hosts,
+    limiter: new FailureLimiter(clock),
+  };
   const isReady = () => !signal.aborted;
   return {
     door,

@@ -55,7 +55,7 @@ test("signRequest signs the key but not the subject that was asked for", () =>
     const { requestPem } = await makeRequest({ commonName: "root", organizations: ["system:masters"] });
     const options = {
       subject: { commonName: "system:node:a", organizations: ["system:nodes"] },
-      usage: "client",
+      usages: ["client"],
       hosts: [],
       ...validity(startMs),
     } as const;

@@ -107,7 +107,7 @@ function issue(
   usage: "server" | "client",
   hosts: readonly string[],
 ): Promise<KeyPair> {
-  return makeCertificate(authority, { subject, usage, hosts, ...validity(nowMs) });
+  return makeCertificate(authority, { subject, usages: [usage], hosts, ...validity(nowMs) });
 }
 
 async function keep(
