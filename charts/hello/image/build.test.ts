@@ -30,6 +30,7 @@ test("hello answers with pod, node and greeting, is healthy, and ends on SIGTERM
       [
         await get("/"),
         await get("/healthz"),
+        await get("/metrics"),
         await get("/", { method: "HEAD" }),
         await get("/", { method: "POST", body: "x" }),
         await get("/", { headers: { "x-long": "x".repeat(9000) } }).then(
@@ -40,6 +41,10 @@ test("hello answers with pod, node and greeting, is healthy, and ends on SIGTERM
       [
         [200, "Hello from pod p-1 on node n-1\nWelcome.\n"],
         [200, "ok\n"],
+        [
+          200,
+          "# HELP hello_greetings_total Greetings that were answered.\n# TYPE hello_greetings_total counter\nhello_greetings_total 1\n",
+        ],
         [200, ""],
         [405, "only GET and HEAD\n"],
         431,

@@ -1,4 +1,5 @@
-// The hello image's only program: answers HTTP with the pod's and the node's name, so that one sees who answers. /healthz says ok.
+// The hello image's only program: answers HTTP with the pod's and the node's name, so that one sees who answers. /healthz says ok, /metrics
+// counts the greetings for Prometheus.
 // Environment: PORT (8080), POD_NAME, NODE_NAME, GREETING (a second line), SALUTE ("Hello"). Ends at once on SIGTERM, also as pid 1.
 #define _GNU_SOURCE
 #include <errno.h>
@@ -23,6 +24,7 @@ struct connection {
 };
 
 static struct connection connections[connections_max];
+static unsigned long greetings;
 static unsigned long now;  // counts events, to find who has been silent longest
 static int poller;
 
@@ -95,6 +97,11 @@ static bool answer(struct connection *connection, const char *status, const char
   return size > 0 && (size_t)size < sizeof text && send(connection->fd, text, (size_t)size, MSG_NOSIGNAL) == size;
 }
 
+static bool asks(const char *path, const char *name) {
+  size_t size = strlen(name);
+  return strncmp(path, name, size) == 0 && (path[size] == ' ' || path[size] == '?');
+}
+
 static bool greet(struct connection *connection) {
   const char *request = connection->request;
   if (strncmp(request, "GET ", 4) != 0 && strncmp(request, "HEAD ", 5) != 0) {
@@ -102,8 +109,14 @@ static bool greet(struct connection *connection) {
     return false;
   }
   const char *path = strchr(request, ' ') + 1;
-  if (strncmp(path, "/healthz", 8) == 0 && (path[8] == ' ' || path[8] == '?')) return answer(connection, "200 OK", "ok\n");
+  if (asks(path, "/healthz")) return answer(connection, "200 OK", "ok\n");
   char body[answer_bytes_max];
+  if (asks(path, "/metrics")) {
+    snprintf(body, sizeof body, "# HELP hello_greetings_total Greetings that were answered.\n# TYPE hello_greetings_total counter\nhello_greetings_total %lu\n",
+             greetings);
+    return answer(connection, "200 OK", body);
+  }
+  greetings++;
   const char *greeting = setting("GREETING", "");
   snprintf(body, sizeof body, "%.200s from pod %.300s on node %.300s\n%.2000s%s", setting("SALUTE", "Hello"),
            setting("POD_NAME", "unknown"), setting("NODE_NAME", "unknown"), greeting, *greeting == 0 ? "" : "\n");
@@ -132,7 +145,15 @@ static bool serve(struct connection *connection) {
   return false;
 }
 
-int main(void) {
+int main(int argc, char **argv) {
+  if (argc > 1) {
+    bool help = strcmp(argv[1], "--help") == 0;
+    fputs("hello: answers HTTP with the names of its pod and node.\n"
+          "Paths: / greets, /healthz says ok, /metrics counts the greetings.\n"
+          "Environment: PORT (8080), POD_NAME, NODE_NAME, GREETING (a second line), SALUTE (Hello).\n",
+          help ? stdout : stderr);
+    return help ? 0 : 2;
+  }
   for (size_t i = 0; i < connections_max; i++) connections[i].fd = -1;
   sigset_t ends;
   sigemptyset(&ends);
