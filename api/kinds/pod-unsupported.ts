@@ -1,7 +1,6 @@
 // What a pod may ask for and Naru does not do yet, so that we say so instead of ignoring it.
 
 const fields = [
-  "activeDeadlineSeconds",
   "affinity.podAffinity",
   "affinity.podAntiAffinity",
   "ephemeralContainers",
@@ -12,7 +11,6 @@ const fields = [
   "resources",
   "runtimeClassName",
   "schedulingGroup",
-  "setHostnameAsFQDN",
   "shareProcessNamespace",
   "topologySpreadConstraints[].minDomains",
   "securityContext.appArmorProfile",
@@ -24,8 +22,6 @@ const fields = [
       "resizePolicy",
       "restartPolicyRules",
       "volumeDevices",
-      "livenessProbe.grpc",
-      "readinessProbe.grpc",
       "env[].valueFrom.fileKeyRef",
       "volumeMounts[].mountPropagation",
       "securityContext.appArmorProfile",

@@ -31,6 +31,7 @@ export async function openDiskStorage({ dataDir, runDir }: DiskStorageOptions): 
   if (!(await isTmpfs(memoryRoot))) await mountTmpfs(memoryRoot, { mode: "0700" });
   // The containers' users must be able to walk to what is mounted from below; names and modes there guard the rest.
   const hostResolvConf = await readFile("/etc/resolv.conf", "utf8").catch(() => "");
+  const hostHosts = await readFile("/etc/hosts", "utf8").catch(() => "");
 
   const savings = new Map<string, Promise<void>>();
   const podDir = (uid: string) => join(podsDir, checkName(uid));
@@ -87,11 +88,8 @@ export async function openDiskStorage({ dataDir, runDir }: DiskStorageOptions): 
       await mkdir(join(dir, "termination"), { recursive: true, mode: 0o700 });
       const ips = context.fields.podIps;
       await Promise.all([
-        writeFile(
-          join(dir, "hosts"),
-          hostsFile(pod, { hostname: context.hostname, domainName: context.domainName, ips }),
-        ),
-        writeFile(join(dir, "hostname"), `${context.hostname}\n`),
+        writeFile(join(dir, "hosts"), hostsFile(pod, { ...context.names, ips }, hostHosts)),
+        writeFile(join(dir, "hostname"), `${context.names.kernelName}\n`),
         writeFile(join(dir, "resolv.conf"), resolvConf(pod, context.resolvConf, hostResolvConf)),
       ]);
       const volumes = await Promise.all((pod.spec?.volumes ?? []).map((volume) => setUpVolume(pod, volume, context)));

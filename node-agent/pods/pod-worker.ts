@@ -6,7 +6,7 @@ import type { Timer } from "../../lib/clock.ts";
 import { containerId } from "./container-labels.ts";
 import { ContainerRuns, type Ground } from "./container-runs.ts";
 import type { FieldContext } from "./field-values.ts";
-import { podDomainName, podHostname } from "./hostname.ts";
+import { hostNames } from "./hostname.ts";
 import { deadlineOf, intentOf } from "./intent.ts";
 import { nextStep, type Step } from "./next-step.ts";
 import type { PodParts } from "./pod-parts.ts";
@@ -232,7 +232,7 @@ export class PodWorker {
       (pod.spec?.securityContext?.sysctls ?? []).map(({ name, value }) => [name, value]),
     );
     const sandbox = await runtime.createSandbox(this.uid, {
-      hostname: podHostname(pod, node.nodeName),
+      hostname: hostNames(pod, node).kernelName,
       hostNetwork,
       sysctls,
     });
@@ -345,12 +345,10 @@ export class PodWorker {
 
   #storageContext(fields: FieldContext): StorageContext {
     const { network, node, lookup } = this.#parts;
-    const hostname = podHostname(this.#pod, node.nodeName);
     return {
       fields,
       lookup,
-      hostname,
-      domainName: podDomainName(this.#pod, hostname, node.clusterDomain),
+      names: hostNames(this.#pod, node),
       resolvConf: network.resolvConf(this.#pod.metadata?.namespace ?? "default"),
     };
   }

@@ -7,7 +7,7 @@ import { ConfigError, containerEnv } from "./container-env.ts";
 import { containerId } from "./container-labels.ts";
 import { containerSpec } from "./container-spec.ts";
 import type { FieldContext } from "./field-values.ts";
-import { podHostname } from "./hostname.ts";
+import { hostNames } from "./hostname.ts";
 import { ensureImage } from "./image-policy.ts";
 import type { PodParts } from "./pod-parts.ts";
 import type { ContainerRole } from "./pod-state.ts";
@@ -89,7 +89,7 @@ async function makeSpec(
     rootfs,
     mounts,
     sandbox,
-    hostname: podHostname(pod, node.nodeName),
+    hostname: hostNames(pod, node).kernelName,
     logPath: storage.logPath(pod, container.name, attempt),
     memoryCapacityBytes: node.memoryCapacityBytes,
     seccompProfile: storage.seccompProfile,

@@ -3,12 +3,12 @@ import type { ConfigMap, Container, Node, Pod, Secret } from "../../api/kinds/ge
 import type { Mount } from "../runtime/runtime.ts";
 import type { ConfigLookup } from "./container-env.ts";
 import type { FieldContext } from "./field-values.ts";
+import type { HostNames } from "./hostname.ts";
 
 export interface StorageContext {
   readonly fields: FieldContext;
   readonly lookup: ConfigLookup;
-  readonly hostname: string;
-  readonly domainName: string | undefined;
+  readonly names: HostNames;
   /** Lines of resolv.conf as the network gives them. */
   readonly resolvConf: string;
 }

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { parseLabels, parseTaints } from "../agent-options.ts";
 import { expand } from "./expand.ts";
-import { hostsFile, podHostname, resolvConf } from "./hostname.ts";
+import { hostNames, hostsFile, podHostname, resolvConf } from "./hostname.ts";
 import { pullCredentials } from "./pull-secrets.ts";
 import { qosClass } from "./resource-limits.ts";
 import { nextBackoff, restartAtMs } from "./restart-backoff.ts";
@@ -38,7 +38,8 @@ test("podHostname takes the pod's name, cut to 63 characters", () => {
 
 test("hostsFile names the pod and its aliases", () => {
   const pod = { spec: { containers: [], hostAliases: [{ ip: "10.0.0.9", hostnames: ["db", "cache"] }] } };
-  const text = hostsFile(pod, { hostname: "web", domainName: "web.sub.shop.svc.cluster.local", ips: ["10.244.1.2"] });
+  const names = { hostname: "web", domainName: "web.sub.shop.svc.cluster.local", ips: ["10.244.1.2"] };
+  const text = hostsFile(pod, names, "");
   assert.deepEqual(text.split("\n").slice(-6), [
     "fe00::2\tip6-allrouters",
     "10.244.1.2\tweb.sub.shop.svc.cluster.local\tweb",
@@ -47,6 +48,32 @@ test("hostsFile names the pod and its aliases", () => {
     "10.0.0.9\tdb\tcache",
     "",
   ]);
+});
+
+test("hostsFile gives the node's own names to a pod in its network", () => {
+  const pod = { spec: { containers: [], hostNetwork: true } };
+  const text = hostsFile(
+    pod,
+    { hostname: "n1", domainName: undefined, ips: ["192.0.2.1"] },
+    "127.0.0.1 localhost n1\n",
+  );
+  assert.equal(text, "# Kubernetes-managed hosts file (host network).\n127.0.0.1 localhost n1\n");
+});
+
+const node = { nodeName: "n1", clusterDomain: "cluster.local" };
+
+test("hostNames spells the name out for setHostnameAsFQDN, and refuses what the kernel does not take", () => {
+  const named = (subdomain: string) =>
+    hostNames(
+      {
+        metadata: { name: "web", namespace: "shop" },
+        spec: { containers: [], hostname: "w", subdomain, setHostnameAsFQDN: true },
+      },
+      node,
+    );
+  const fqdn = "w.db.shop.svc.cluster.local";
+  assert.deepEqual(named("db"), { hostname: "w", domainName: fqdn, kernelName: fqdn });
+  assert.throws(() => named("d".repeat(60)), /setHostnameAsFQDN: .* has 85 characters, a hostname may have 64$/);
 });
 
 test("resolvConf adds what dnsConfig says to what the policy gives", () => {
