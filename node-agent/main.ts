@@ -70,10 +70,11 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
   const serverHost = serverUrl.hostname.replace(/^\[|\]$/g, "");
   const nodeIp = options.nodeIp ?? (await addressTowards(serverHost, Number(serverUrl.port || 443), signal));
 
+  const launcherPath = options.launcherPath ?? launcherPathDefault;
   const runtimeOptions = {
     runDir: join(runDir, "runtime"),
     stateDir: join(dataDir, "runtime"),
-    launcherPath: options.launcherPath ?? launcherPathDefault,
+    launcherPath,
     cgroupParent: options.cgroupParent,
     clock,
     log,
@@ -128,7 +129,7 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
       node: () => nodeObject(options.nodeName, labels, taints, status()),
       agentVersion: version,
       runningPodUids: () => agent?.runningPodUids() ?? [],
-      onStream: streamHandler({ agent: () => agent, runtime, images, storage }),
+      onStream: streamHandler({ agent: () => agent, runtime, images, storage, launcherPath }),
     },
     {
       clock,

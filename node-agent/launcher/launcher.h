@@ -82,6 +82,10 @@ struct op_family {
 /* netlink.c: the command "netlink". */
 int netlink_command(void);
 
+/* --- relay.c ------------------------------------------------------------------------------------------------------------ */
+
+int relay_command(const char *namespace, const char *port_text);
+
 /* Runs an op by name, inside the network namespace at netns_path unless that is "". 0 or -errno. */
 int run_op(struct field name, struct field netns_path, struct op_call *call);
 

@@ -1,56 +1,112 @@
-// Port-forward: one connection to a port of a pod, made from its node.
-import { connect, type Socket } from "node:net";
+// Port-forward: one connection to a port of a pod, made from its node to the pod's own loopback address, as its containers see it.
+import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
+import { connect } from "node:net";
+import type { Duplex, Readable, Writable } from "node:stream";
 import type { NodeStream, StreamEnd } from "../session-types.ts";
 
-const connectMsMax = 10_000;
+export interface ForwardTarget {
+  /** The pod's network namespace; undefined for one that uses the node's. */
+  readonly networkPath: string | undefined;
+  readonly port: number;
+}
 
-export async function forwardPort(
-  target: { readonly host: string; readonly port: number },
-  stream: NodeStream,
-): Promise<StreamEnd> {
-  const socket = await open(target, stream.signal);
-  const onAbort = () => socket.destroy();
+/** A connection that stands: bytes in, bytes out. */
+interface Connection {
+  readonly input: Writable;
+  readonly output: Readable;
+  /** Rejects when it could not be made. */
+  readonly ended: Promise<void>;
+  close(): void;
+}
+
+const connectMsMax = 10_000;
+const errorBytesMax = 1024;
+
+export async function forwardPort(target: ForwardTarget, launcherPath: string, stream: NodeStream): Promise<StreamEnd> {
+  const { port, networkPath } = target;
+  const connection =
+    networkPath === undefined ? await connectHere(port, stream.signal) : relay(launcherPath, networkPath, port);
+  const onAbort = () => connection.close();
   stream.signal.addEventListener("abort", onAbort, { once: true });
+  if (stream.signal.aborted) onAbort();
   try {
-    feed(socket, stream).catch(() => socket.destroy());
-    for await (const chunk of socket) await stream.send({ type: "stdout", data: chunk });
+    feed(connection.input, stream).catch(onAbort);
+    for await (const chunk of connection.output) await stream.send({ type: "stdout", data: chunk });
+    stream.signal.throwIfAborted();
+    await connection.ended;
     return { exitCode: 0, error: "" };
   } finally {
     stream.signal.removeEventListener("abort", onAbort);
-    socket.destroy();
+    connection.close();
   }
 }
 
-function open({ host, port }: { readonly host: string; readonly port: number }, signal: AbortSignal): Promise<Socket> {
-  return new Promise((resolve, reject) => {
-    const socket = connect({ host, port, allowHalfOpen: true });
+// A process of the launcher's program enters the namespace; the agent's own threads cannot.
+function relay(launcherPath: string, networkPath: string, port: number): Connection {
+  const child = spawn(launcherPath, ["netns-connect", networkPath, String(port)], { stdio: "pipe" });
+  child.stdin.on("error", () => {});
+  child.stdout.on("error", () => {});
+  return {
+    input: child.stdin,
+    output: child.stdout,
+    ended: exitOf(child, port),
+    close: () => {
+      child.stdin.destroy();
+      child.stdout.destroy();
+      child.kill("SIGKILL");
+    },
+  };
+}
+
+function exitOf(child: ChildProcessWithoutNullStreams, port: number): Promise<void> {
+  let complaint = "";
+  child.stderr.on("data", (bytes: Buffer) => {
+    if (complaint.length < errorBytesMax) complaint += bytes.toString();
+  });
+  const ended = new Promise<void>((resolve, reject) => {
+    child.once("error", (cause) => reject(new Error(`cannot connect to port ${port} of the pod`, { cause })));
+    child.once("close", (code) => {
+      if (code === 0) resolve();
+      else reject(new Error(`cannot connect to port ${port} of the pod: ${complaint.trim()}`));
+    });
+  });
+  // Nobody may wait for it any more when the client has gone.
+  ended.catch(() => {});
+  return ended;
+}
+
+async function connectHere(port: number, signal: AbortSignal): Promise<Connection> {
+  const socket: Duplex = await new Promise((resolve, reject) => {
+    const made = connect({ host: "127.0.0.1", port, allowHalfOpen: true });
     const fail = (why: string) => {
-      socket.destroy();
+      made.destroy();
       reject(new Error(`cannot connect to port ${port} of the pod: ${why}`));
     };
     const onAbort = () => fail("the client went away");
     const onError = (error: NodeJS.ErrnoException) =>
       fail(error.code === "ECONNREFUSED" ? "connection refused" : error.message);
-    socket.setTimeout(connectMsMax, () => fail(`no answer within ${connectMsMax / 1000} s`));
+    made.setTimeout(connectMsMax, () => fail(`no answer within ${connectMsMax / 1000} s`));
     signal.addEventListener("abort", onAbort, { once: true });
-    socket.once("error", onError);
-    socket.once("connect", () => {
-      socket.setTimeout(0);
+    made.once("error", onError);
+    made.once("connect", () => {
+      made.setTimeout(0);
       signal.removeEventListener("abort", onAbort);
-      socket.removeListener("error", onError);
-      resolve(socket);
+      made.removeListener("error", onError);
+      made.on("error", () => {});
+      resolve(made);
     });
   });
+  return { input: socket, output: socket, ended: Promise.resolve(), close: () => void socket.destroy() };
 }
 
-async function feed(socket: Socket, stream: NodeStream): Promise<void> {
+async function feed(output: Writable, stream: NodeStream): Promise<void> {
   for await (const input of stream.input) {
     if (input.type === "stdinEnd") break;
-    if (input.type !== "stdin" || socket.write(input.data)) continue;
+    if (input.type !== "stdin" || output.write(input.data)) continue;
     await new Promise<void>((resolve) => {
-      socket.once("drain", resolve);
-      socket.once("close", () => resolve());
+      output.once("drain", resolve);
+      output.once("close", () => resolve());
     });
   }
-  socket.end();
+  output.end();
 }

@@ -5,6 +5,8 @@ import type { NodeStream, StreamEnd } from "../session-types.ts";
 export interface Wanted {
   readonly stdout: boolean;
   readonly stderr: boolean;
+  /** The client's end of input is the process's too; else it goes on reading what others may type. */
+  readonly endsStdin: boolean;
 }
 
 /** Until the process and its outputs have ended, or the client has gone. */
@@ -12,7 +14,7 @@ export async function joinProcess(process: ProcessStreams, wanted: Wanted, strea
   const onAbort = () => process.kill();
   stream.signal.addEventListener("abort", onAbort, { once: true });
   if (stream.signal.aborted) onAbort();
-  feed(process, stream).catch(() => {});
+  feed(process, wanted, stream).catch(() => {});
   try {
     await Promise.all([
       pump(process.stdout, wanted.stdout ? "stdout" : undefined, stream),
@@ -26,7 +28,7 @@ export async function joinProcess(process: ProcessStreams, wanted: Wanted, strea
   }
 }
 
-async function feed(process: ProcessStreams, stream: NodeStream): Promise<void> {
+async function feed(process: ProcessStreams, { endsStdin }: Wanted, stream: NodeStream): Promise<void> {
   const { stdin } = process;
   // A process may end without reading all that is sent.
   stdin?.on("error", () => {});
@@ -36,14 +38,14 @@ async function feed(process: ProcessStreams, stream: NodeStream): Promise<void> 
         if (stdin?.write(input.data) === false) await drained(stdin, stream.signal);
         break;
       case "stdinEnd":
-        stdin?.end();
+        if (endsStdin) stdin?.end();
         break;
       case "resize":
         process.resize({ columns: input.columns, rows: input.rows });
         break;
     }
   }
-  stdin?.end();
+  if (endsStdin) stdin?.end();
 }
 
 function drained(stdin: NodeJS.WritableStream, signal: AbortSignal): Promise<void> {

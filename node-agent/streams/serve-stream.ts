@@ -1,7 +1,7 @@
 // Finds what a stream of the server is about and lets it be served.
 import type { Agent } from "../agent.ts";
 import type { Images } from "../images/images.ts";
-import type { ContainerRecord } from "../pods/pod-state.ts";
+import { type ContainerRecord, containersOf } from "../pods/pod-state.ts";
 import type { PodWorker } from "../pods/pod-worker.ts";
 import type { PodStorage } from "../pods/storage.ts";
 import type { Runtime } from "../runtime/runtime.ts";
@@ -17,6 +17,7 @@ export interface StreamParts {
   readonly runtime: Runtime;
   readonly images: Images;
   readonly storage: PodStorage;
+  readonly launcherPath: string;
 }
 
 export function streamHandler(parts: StreamParts): StreamHandler {
@@ -32,12 +33,14 @@ export function streamHandler(parts: StreamParts): StreamHandler {
         const { podUid, container, command, tty, stdin } = request.value;
         const id = runningId(findPod(parts, podUid), container);
         const process = await parts.runtime.exec(id, { args: command, terminal: tty, stdin }, stream.signal);
-        return joinProcess(process, request.value, stream);
+        return joinProcess(process, { ...request.value, endsStdin: true }, stream);
       }
       case "attach": {
         const { podUid, container } = request.value;
-        const process = await parts.runtime.attach(runningId(findPod(parts, podUid), container), stream.signal);
-        return joinProcess(process, request.value, stream);
+        const worker = findPod(parts, podUid);
+        const process = await parts.runtime.attach(runningId(worker, container), stream.signal);
+        const spec = containersOf(worker.pod).find((each) => each.container.name === container)?.container;
+        return joinProcess(process, { ...request.value, endsStdin: spec?.stdinOnce === true }, stream);
       }
       case "portForward":
         return portForward(parts, request.value, stream);
@@ -54,9 +57,10 @@ function portForward(
   { podUid, port }: { readonly podUid: string; readonly port: number },
   stream: NodeStream,
 ): Promise<StreamEnd> {
-  const [host] = findPod(parts, podUid).ips;
-  if (host === undefined) throw new Error("the pod has no address yet");
-  return forwardPort({ host, port }, stream);
+  const { ips, pod, sandboxNetworkPath } = findPod(parts, podUid);
+  if (ips.length === 0) throw new Error("the pod has no address yet");
+  const networkPath = pod.spec?.hostNetwork === true ? undefined : sandboxNetworkPath;
+  return forwardPort({ networkPath, port }, parts.launcherPath, stream);
 }
 
 function findPod({ agent }: StreamParts, uid: string): PodWorker {

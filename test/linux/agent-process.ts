@@ -81,7 +81,7 @@ async function main({ directory, launcherPath, cgroupParent, image }: AgentProce
       clusterDomain: "cluster.local",
     },
   });
-  const serve = streamHandler({ agent: () => agent, runtime, images, storage });
+  const serve = streamHandler({ agent: () => agent, runtime, images, storage, launcherPath });
   const stream = async (request: NodeStream["request"]) => {
     let text = "";
     const end = await serve({
