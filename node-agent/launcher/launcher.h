@@ -109,6 +109,13 @@ _Noreturn void monitor_run(int containers, const struct launch_request *request)
 
 enum { STREAM_IN = 1, STREAM_OUT = 2, STREAM_ERR = 4 };
 
+#define HELD_MAX 64
+
+struct held {
+  int tree;
+  const char *destination;
+};
+
 /* What launch ops find out for the monitor and for each other. */
 struct launch {
   int containers;
@@ -128,6 +135,9 @@ struct launch {
   struct field log_path;
   uint64_t log_bytes_max, log_files_max;
   struct field oom_path, oom_key;
+  /* Trees that `hold` opened and `place` has mounted. */
+  struct held held[HELD_MAX];
+  int held_count, placed;
   bool cloned;
   bool hold_output;
 };
@@ -141,8 +151,8 @@ struct launch_op {
   int (*run)(struct launch *launch, struct op_call *call);
 };
 
-extern const struct launch_op mount_launch_ops[], process_launch_ops[], monitor_launch_ops[];
-extern const int mount_launch_op_count, process_launch_op_count, monitor_launch_op_count;
+extern const struct launch_op mount_launch_ops[], bind_launch_ops[], process_launch_ops[], monitor_launch_ops[];
+extern const int mount_launch_op_count, bind_launch_op_count, process_launch_op_count, monitor_launch_op_count;
 
 /* Performs ops in the monitor up to and with clone. 0 once the child exists; the child never returns. On failure -errno, *index
    says which op, and call what. */
@@ -153,6 +163,20 @@ int plan_prepare(const struct field *ops, int count, int *index, struct op_call 
 uint64_t namespace_flags(struct field words);
 /* Opens a directory or file inside the root for mounting on it, made when absent. An O_PATH fd or -1. */
 int make_in_root(int root, const char *path, bool directory, mode_t mode);
+
+/* --- plan-binds.c ----------------------------------------------------------------------------------------------------------- */
+
+/* Attributes of a mount: of the mount itself, of it and all below, and what it shares with the place that it came from. */
+struct mount_words {
+  uint64_t set, set_all, propagation;
+  bool recursive;
+};
+
+/* Reads "ro nosuid recursive rro slave". False for a word it does not know. */
+bool mount_words(struct field text, struct mount_words *words);
+int bind_on(struct op_call *call, int to, const char *path, const struct mount_words *words);
+/* make_in_root, but nothing of the kernel's /proc by another name; with `plain` through no link at all. */
+int open_mount_point(int root, const char *path, bool directory, bool plain);
 
 /* --- log.c: a container's log file in the CRI format -------------------------------------------------------------------- */
 

@@ -115,36 +115,6 @@ int make_in_root(int root, const char *wanted, bool directory, mode_t mode) {
   return -1;
 }
 
-static uint64_t attribute_of(const char *word, size_t size) {
-  static const struct {
-    const char *word;
-    uint64_t attribute;
-  } known[] = {{"ro", MOUNT_ATTR_RDONLY},   {"nosuid", MOUNT_ATTR_NOSUID},   {"nodev", MOUNT_ATTR_NODEV},
-               {"noexec", MOUNT_ATTR_NOEXEC}, {"noatime", MOUNT_ATTR_NOATIME}, {"strictatime", MOUNT_ATTR_STRICTATIME}};
-  for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
-    if (strlen(known[i].word) == size && memcmp(known[i].word, word, size) == 0) return known[i].attribute;
-  return 0;
-}
-
-/* Words such as "ro nosuid recursive". False for one it does not know. */
-static bool attributes(struct field words, uint64_t *set, bool *recursive) {
-  *set = 0;
-  *recursive = false;
-  for (size_t at = 0; at < words.size;) {
-    size_t end = at;
-    while (end < words.size && words.data[end] != ' ') end++;
-    if (end - at == 9 && memcmp(words.data + at, "recursive", 9) == 0) {
-      *recursive = true;
-    } else {
-      uint64_t attribute = attribute_of(words.data + at, end - at);
-      if (attribute == 0) return false;
-      *set |= attribute;
-    }
-    at = end + 1;
-  }
-  return true;
-}
-
 /* The mount namespace's root becomes this process's. It is another one when the agent runs in a chroot, and a container's root has
    to take the namespace's place: else entering the namespace (exec) would lead outside, and so would enough of "..". */
 static int enter_namespace_root(void) {
@@ -211,36 +181,24 @@ static int mount_on(struct op_call *call, int to, const char *type, const char *
   return 0;
 }
 
-static int bind_on(struct op_call *call, int to, const char *source, uint64_t set, bool recursive) {
-  unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (recursive ? AT_RECURSIVE : 0);
-  int tree = sys_open_tree(AT_FDCWD, source, flags);
-  if (tree < 0) return op_fail(call, errno, "bind %s", source);
-  int result = 0;
-  if (sys_mount_setattr(tree, recursive ? AT_RECURSIVE : 0, set, 0, MS_PRIVATE) != 0 || sys_move_mount(tree, to) != 0)
-    result = op_fail(call, errno, "bind %s", source);
-  close(tree);
-  return result;
-}
-
 /* rootfs <target on the host> <type> <source> <attributes> <data> */
 static int op_rootfs(struct launch *launch, struct op_call *call) {
   for (int i = 0; i < 5; i++)
     if (!is_text(call->args[i])) return op_fail(call, EINVAL, "rootfs");
   const char *target = call->args[0].data, *type = call->args[1].data, *source = call->args[2].data;
-  uint64_t set;
-  bool recursive;
-  if (!attributes(call->args[3], &set, &recursive)) return op_fail(call, EINVAL, "rootfs: attributes");
+  struct mount_words words;
+  if (!mount_words(call->args[3], &words)) return op_fail(call, EINVAL, "rootfs: attributes");
   int on = open(target, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
   if (on < 0) return op_fail(call, errno, "open %s", target);
   int result;
   if (strcmp(type, "bind") == 0) {
-    result = bind_on(call, on, source, set, recursive);
+    result = bind_on(call, on, source, &words);
   } else if (strcmp(type, "overlay") == 0 && call->args[4].size > 4000) {
-    int tree = mount_overlay(call, call->args[4], set);
+    int tree = mount_overlay(call, call->args[4], words.set);
     result = tree < 0 ? tree : sys_move_mount(tree, on) != 0 ? op_fail(call, errno, "mount overlay") : 0;
     if (tree >= 0) close(tree);
   } else {
-    result = mount_on(call, on, type, source, set, call->args[4].data);
+    result = mount_on(call, on, type, source, words.set, call->args[4].data);
   }
   close(on);
   if (result < 0) return result;
@@ -252,31 +210,15 @@ static int op_rootfs(struct launch *launch, struct op_call *call) {
 static int op_mount(struct launch *launch, struct op_call *call) {
   for (int i = 0; i < 5; i++)
     if (!is_text(call->args[i])) return op_fail(call, EINVAL, "mount");
-  uint64_t set;
-  bool recursive;
-  if (!need_root(launch) || !attributes(call->args[3], &set, &recursive)) return op_fail(call, EINVAL, "mount: attributes");
-  int to = make_in_root(launch->root, call->args[2].data, true, 0755);
-  if (to < 0) return op_fail(call, errno, "make mount point %s", call->args[2].data);
-  int result = mount_on(call, to, call->args[0].data, call->args[1].data, set, call->args[4].data);
-  if (result < 0) op_fail(call, -result, "mount %.60s at %.300s", call->args[0].data, call->args[2].data);
-  close(to);
-  return result;
-}
-
-/* bind <source> <destination> <attributes> */
-static int op_bind(struct launch *launch, struct op_call *call) {
-  for (int i = 0; i < 3; i++)
-    if (!is_text(call->args[i])) return op_fail(call, EINVAL, "bind");
-  const char *source = call->args[0].data, *destination = call->args[1].data;
-  uint64_t set;
-  bool recursive;
-  if (!need_root(launch) || !attributes(call->args[2], &set, &recursive)) return op_fail(call, EINVAL, "bind: attributes");
-  struct stat info;
-  if (stat(source, &info) != 0) return op_fail(call, errno, "bind %s", source);
-  int to = make_in_root(launch->root, destination, S_ISDIR(info.st_mode), 0755);
+  const char *type = call->args[0].data, *destination = call->args[2].data;
+  struct mount_words words;
+  if (!need_root(launch) || !mount_words(call->args[3], &words)) return op_fail(call, EINVAL, "mount: attributes");
+  /* Masks are named by paths below /proc and /sys: no link of an image may make them another place (CVE-2019-19921). */
+  bool kernel = strcmp(type, "proc") == 0 || strcmp(type, "sysfs") == 0;
+  int to = open_mount_point(launch->root, destination, true, kernel);
   if (to < 0) return op_fail(call, errno, "make mount point %s", destination);
-  int result = bind_on(call, to, source, set, recursive);
-  if (result < 0) op_fail(call, -result, "bind %.200s at %.200s", source, destination);
+  int result = mount_on(call, to, type, call->args[1].data, words.set, call->args[4].data);
+  if (result < 0) op_fail(call, -result, "mount %.60s at %.300s", type, destination);
   close(to);
   return result;
 }
@@ -460,7 +402,6 @@ const struct launch_op mount_launch_ops[] = {
     {"private-mounts", 0, 0, false, true, op_private_mounts},
     {"rootfs", 5, 5, false, true, op_rootfs},
     {"mount", 5, 5, false, true, op_mount},
-    {"bind", 3, 3, false, true, op_bind},
     {"device", 5, 5, false, true, op_device},
     {"symlink", 2, 2, false, true, op_symlink},
     {"directory", 1, 1, false, true, op_directory},

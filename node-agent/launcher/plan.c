@@ -21,6 +21,7 @@ static const struct launch_op *find_in(const struct launch_op *ops, int count, s
 static const struct launch_op *find(struct field name) {
   const struct launch_op *op = find_in(monitor_launch_ops, monitor_launch_op_count, name);
   if (op == NULL) op = find_in(mount_launch_ops, mount_launch_op_count, name);
+  if (op == NULL) op = find_in(bind_launch_ops, bind_launch_op_count, name);
   if (op == NULL) op = find_in(process_launch_ops, process_launch_op_count, name);
   return op;
 }

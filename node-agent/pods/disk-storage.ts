@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { chmod, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join, resolve, sep } from "node:path";
 import type { Pod, Volume } from "../../api/kinds/generated/types.ts";
+import { readMountinfo } from "../runtime/cgroup-files.ts";
 import type { Mount } from "../runtime/runtime.ts";
 import { volumeTypeOf, volumeTypes } from "../volumes/list.ts";
 import { isTmpfs, mountTmpfs, unmountBelow } from "../volumes/mounts.ts";
@@ -26,8 +27,6 @@ export async function openDiskStorage({ dataDir, runDir }: DiskStorageOptions): 
   const memoryRoot = join(runDir, "volumes");
   const logsDir = join(dataDir, "logs");
   for (const dir of [podsDir, memoryRoot, logsDir]) await mkdir(dir, { recursive: true, mode: 0o700 });
-  // Binds of an agent that was killed while it started a container.
-  await unmountBelow(podsDir);
   if (!(await isTmpfs(memoryRoot))) await mountTmpfs(memoryRoot, { mode: "0700" });
   // The containers' users must be able to walk to what is mounted from below; names and modes there guard the rest.
   const hostResolvConf = await readFile("/etc/resolv.conf", "utf8").catch(() => "");
@@ -109,8 +108,8 @@ export async function openDiskStorage({ dataDir, runDir }: DiskStorageOptions): 
       await writeFile(termination, "", { flag: "a" });
       // A container that runs as some other user may write why it ended.
       await chmod(termination, 0o666);
-      const holdDir = join(dir, "held", `${checkName(container.name)}.${attempt}`);
-      const volumes = await volumeMounts(container, made.get(uidOf(pod)) ?? new Map(), { env, holdDir });
+      const volumes = made.get(uidOf(pod)) ?? new Map();
+      const mounts = volumeMounts(container, { volumes, env, mountinfo: readMountinfo });
       const mounted = new Set((container.volumeMounts ?? []).map(({ mountPath }) => mountPath));
       const files: readonly Mount[] = [
         bind(join(dir, "hosts"), "/etc/hosts"),
@@ -118,7 +117,7 @@ export async function openDiskStorage({ dataDir, runDir }: DiskStorageOptions): 
         bind(join(dir, "hostname"), "/etc/hostname"),
         bind(termination, container.terminationMessagePath ?? "/dev/termination-log"),
       ].filter(({ destination }) => !mounted.has(destination));
-      return { mounts: [...files, ...volumes.mounts], release: volumes.release };
+      return [...files, ...mounts];
     },
 
     terminationMessage: (pod, container, { attempt, failed }) =>

@@ -12,7 +12,7 @@ export function openMemoryStorage(
   return {
     setUp: async (pod, context) => checkVolumes(pod, context),
     refresh: async () => {},
-    containerMounts: async () => ({ mounts: [], release: async () => {} }),
+    containerMounts: async () => [],
     terminationMessage: async () => "",
     logPath: (pod, name, attempt) => `/simulated/${pod.metadata?.uid ?? ""}/${name}/${attempt}.log`,
     removeRunsBefore: async () => {},

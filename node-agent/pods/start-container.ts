@@ -31,11 +31,8 @@ export async function startContainer(request: StartRequest, parts: PodParts, sig
   const event = (type: "Normal" | "Warning", reason: string, message: string) =>
     events.pod(pod, { type, reason, message, container: container.name });
   const image = await ensureImage(pod, container, parts, signal);
-  let release = async () => {};
   try {
-    const spec = await makeSpec(request, image, parts, (made) => {
-      release = made;
-    });
+    const spec = await makeSpec(request, image, parts);
     signal.throwIfAborted();
     await runtime.create(spec);
     event("Normal", "Created", `Container created: ${container.name}`);
@@ -46,9 +43,7 @@ export async function startContainer(request: StartRequest, parts: PodParts, sig
   } catch (error) {
     await discard(id, parts);
     signal.throwIfAborted();
-    throw explain(error, event);
-  } finally {
-    await release();
+    throw explain(error, container, event);
   }
 }
 
@@ -56,7 +51,6 @@ async function makeSpec(
   { pod, container, role, attempt, sandbox, fields }: StartRequest,
   image: Image,
   parts: PodParts,
-  onMounts: (release: () => Promise<void>) => void,
 ) {
   const { images, storage, node } = parts;
   const id = containerId(pod.metadata?.uid ?? "", container.name, attempt);
@@ -72,12 +66,10 @@ async function makeSpec(
     const layer = await images.prepareLayer(id, image);
     return { rootfs: layer.rootfs, imageUser: await layer.resolveUser(image.config.user) };
   };
-  const prepareMounts = async () => {
-    const { mounts, release } = await storage.containerMounts(pod, container, { attempt, env });
-    onMounts(release);
-    return mounts;
-  };
-  const [{ rootfs, imageUser }, mounts] = await allSettled(prepareRoot(), prepareMounts());
+  const [{ rootfs, imageUser }, mounts] = await allSettled(
+    prepareRoot(),
+    storage.containerMounts(pod, container, { attempt, env }),
+  );
   return containerSpec({
     pod,
     container,
@@ -96,13 +88,23 @@ async function makeSpec(
   });
 }
 
-// Both have ended when this does: what one made can be released although the other failed.
+// Both have ended when this does: what one made can be removed although the other failed.
 async function allSettled<A, B>(a: Promise<A>, b: Promise<B>): Promise<readonly [A, B]> {
   await Promise.allSettled([a, b]);
   return [await a, await b];
 }
 
-function explain(error: unknown, event: (type: "Warning", reason: string, message: string) => void): Error {
+function explain(
+  error: unknown,
+  container: Container,
+  event: (type: "Warning", reason: string, message: string) => void,
+): Error {
+  if (error instanceof LaunchError && error.subPathOf !== undefined) {
+    const mount = container.volumeMounts?.find(({ mountPath }) => mountPath === error.subPathOf);
+    const what = `failed to prepare subPath for volumeMount "${mount?.name}" of container "${container.name}"`;
+    event("Warning", "Failed", `Error: ${what}: ${error.message}`);
+    return new StartProblem("CreateContainerConfigError", `${what}: ${error.message}`, { cause: error });
+  }
   if (error instanceof LaunchError) {
     event("Warning", "Failed", `Error: ${error.message}`);
     return error;

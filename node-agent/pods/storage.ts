@@ -17,24 +17,17 @@ export type SavedResource = "configmaps" | "secrets" | "nodes";
 
 export type SavedObject = ConfigMap | Secret | Node;
 
-export interface ContainerMounts {
-  /** Outermost first. */
-  readonly mounts: readonly Mount[];
-  /** Once the container has started, or failed to. */
-  release(): Promise<void>;
-}
-
 export interface PodStorage {
   /** Volumes and files; finds them made when they are. Rejects with VolumeError. */
   setUp(pod: Pod, context: StorageContext): Promise<void>;
   /** Brings files of volumes up to their ConfigMaps, Secrets and fields. */
   refresh(pod: Pod, context: StorageContext): Promise<void>;
-  /** What one run of a container mounts. Rejects with VolumeError. */
+  /** What one run of a container mounts, outermost first. Rejects with VolumeError. */
   containerMounts(
     pod: Pod,
     container: Container,
     run: { readonly attempt: number; readonly env: ReadonlyMap<string, string> },
-  ): Promise<ContainerMounts>;
+  ): Promise<readonly Mount[]>;
   /** What it wrote to its terminationMessagePath, or with FallbackToLogsOnError the end of its log after a failure. */
   terminationMessage(
     pod: Pod,

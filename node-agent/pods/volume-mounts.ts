@@ -1,63 +1,51 @@
-// The volumeMounts of a container as the runtime mounts them. A subPath is opened safely and bound to a place that nobody else can
-// change, until the container has started.
-import { mkdir, rm, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+// The volumeMounts of a container as the runtime mounts them. Pure.
 import type { Container, VolumeMount } from "../../api/kinds/generated/types.ts";
 import type { Mount } from "../runtime/runtime.ts";
-import { bindDescriptor, unmountBelow } from "../volumes/mounts.ts";
-import { openSubPath } from "../volumes/sub-path.ts";
+import { propagationProblem } from "../volumes/propagation.ts";
 import { type MadeVolume, VolumeError } from "../volumes/volume-type.ts";
 import { expand } from "./expand.ts";
-import type { ContainerMounts } from "./storage.ts";
 
-/** Outermost mount point first. Throws VolumeError for a volume or subPath that cannot be had. */
-export async function volumeMounts(
-  container: Container,
-  volumes: ReadonlyMap<string, MadeVolume>,
-  { env, holdDir }: { readonly env: ReadonlyMap<string, string>; readonly holdDir: string },
-): Promise<ContainerMounts> {
-  let held = 0;
-  const release = async () => {
-    if (held === 0) return;
-    await unmountBelow(holdDir);
-    await rm(holdDir, { recursive: true, force: true });
-  };
-  const mounts: Mount[] = [];
-  try {
-    for (const mount of container.volumeMounts ?? []) {
-      const volume = volumes.get(mount.name);
-      if (volume === undefined)
-        throw new VolumeError(`volume "${mount.name}" of mount ${mount.mountPath} is not there`);
-      const subPath = subPathOf(mount, env);
-      let source = volume.path;
-      if (subPath !== "") {
-        source = join(holdDir, String(held++));
-        await hold(volume.path, subPath, source);
-      }
-      const readOnly = mount.readOnly === true || volume.readOnly;
-      mounts.push({
-        destination: mount.mountPath,
-        type: "bind",
-        source,
-        options: ["rbind", propagation(mount.mountPropagation), readOnly ? "ro" : "rw"],
-      });
-    }
-  } catch (error) {
-    await release();
-    throw error;
-  }
-  return { mounts: mounts.sort((a, b) => depth(a) - depth(b)), release };
+export interface MountContext {
+  readonly volumes: ReadonlyMap<string, MadeVolume>;
+  readonly env: ReadonlyMap<string, string>;
+  /** The node's /proc/self/mountinfo, read when a mount shares what is mounted later. */
+  readonly mountinfo: () => string;
 }
 
-async function hold(root: string, subPath: string, target: string): Promise<void> {
-  await using place = await openSubPath(root, subPath);
-  await mkdir(join(target, ".."), { recursive: true, mode: 0o700 });
-  if (place.isDirectory) await mkdir(target, { recursive: true });
-  else await writeFile(target, "");
-  await bindDescriptor(place.path, target);
+/** Outermost mount point first. Throws VolumeError for a volume or subPath that cannot be had. */
+export function volumeMounts(container: Container, context: MountContext): readonly Mount[] {
+  return (container.volumeMounts ?? []).map((mount) => mountOf(mount, context)).sort((a, b) => depth(a) - depth(b));
+}
+
+function mountOf(mount: VolumeMount, { volumes, env, mountinfo }: MountContext): Mount {
+  const volume = volumes.get(mount.name);
+  if (volume === undefined) throw new VolumeError(`volume "${mount.name}" of mount ${mount.mountPath} is not there`);
+  const propagation = propagationOf(mount.mountPropagation);
+  if (propagation !== "rprivate") {
+    const problem = propagationProblem(mountinfo(), volume.path, propagation);
+    if (problem !== undefined) throw new VolumeError(problem);
+  }
+  const subPath = subPathOf(mount, env);
+  const recursive = mount.recursiveReadOnly === "Enabled" || mount.recursiveReadOnly === "IfPossible";
+  const readOnly = mount.readOnly === true || volume.readOnly;
+  return {
+    destination: mount.mountPath,
+    type: "bind",
+    source: volume.path,
+    ...(subPath === "" ? {} : { subPath }),
+    options: ["rbind", propagation, readOnly ? (recursive ? "rro" : "ro") : "rw"],
+  };
 }
 
 function subPathOf(mount: VolumeMount, env: ReadonlyMap<string, string>): string {
+  const subPath = expanded(mount, env);
+  if (subPath.startsWith("/") || subPath.split("/").includes("..") || subPath.includes("\0")) {
+    throw new VolumeError(`subPath ${JSON.stringify(subPath)} must be relative and must not contain ".."`);
+  }
+  return subPath;
+}
+
+function expanded(mount: VolumeMount, env: ReadonlyMap<string, string>): string {
   if (mount.subPathExpr === undefined || mount.subPathExpr === "") return mount.subPath ?? "";
   return expand(mount.subPathExpr, (name) => {
     const value = env.get(name);
@@ -66,7 +54,7 @@ function subPathOf(mount: VolumeMount, env: ReadonlyMap<string, string>): string
   });
 }
 
-function propagation(mode: string | undefined): string {
+function propagationOf(mode: string | undefined): "rshared" | "rslave" | "rprivate" {
   return mode === "Bidirectional" ? "rshared" : mode === "HostToContainer" ? "rslave" : "rprivate";
 }
 

@@ -523,8 +523,9 @@ function checkCgroupPath(path: string): void {
 
 function asLaunchError(error: unknown, ops: readonly LaunchOp[]): unknown {
   if (!(error instanceof LauncherError)) return error;
-  const op = error.opIndex === undefined ? undefined : ops[error.opIndex]?.[0];
-  return new LaunchError(error.message, op === "exec" ? execExitCode(error.errno) : 128, { cause: error });
+  const [name, ...args] = (error.opIndex === undefined ? undefined : ops[error.opIndex]) ?? [];
+  const subPathOf = (name === "bind" || name === "hold") && args[1] !== "" ? String(args[2]) : undefined;
+  return new LaunchError(error.message, name === "exec" ? execExitCode(error.errno) : 128, { cause: error, subPathOf });
 }
 
 function execExitCode(errno: number): number {

@@ -2,33 +2,48 @@
 import type { Mount } from "./runtime.ts";
 
 export interface MountOptions {
-  /** Words that the launcher knows: ro, nosuid, nodev, noexec, noatime, strictatime. */
+  /** Words that the launcher knows: ro, nosuid, nodev, noexec, noatime, strictatime; with an "r" before for all mounts below too. */
   readonly attributes: readonly string[];
   /** For the file system itself, comma-separated. */
   readonly data: string;
   readonly bind: "plain" | "recursive" | undefined;
+  /** What is mounted later on one side is seen on the other: on both, or here what the host mounts. */
+  readonly propagation: "private" | "slave" | "shared";
 }
 
 const attributes = ["ro", "nosuid", "nodev", "noexec", "noatime", "strictatime"];
+const recursiveAttributes = ["rro", "rnosuid", "rnodev", "rnoexec"];
 /** What holds anyway. */
-const defaults = ["rw", "suid", "dev", "exec", "atime", "relatime", "private", "rprivate"];
+const defaults = ["rw", "suid", "dev", "exec", "atime", "relatime"];
 /** Opposites: the later one wins. */
 const opposites: Readonly<Record<string, string>> = { rw: "ro", suid: "nosuid", dev: "nodev", exec: "noexec" };
-const unsupported = ["shared", "rshared", "slave", "rslave", "unbindable", "runbindable"];
+const propagations: Readonly<Record<string, MountOptions["propagation"]>> = {
+  private: "private",
+  rprivate: "private",
+  slave: "slave",
+  rslave: "slave",
+  shared: "shared",
+  rshared: "shared",
+};
+const unsupported = ["unbindable", "runbindable"];
 
 /** A text says why not. */
 export function parseMountOptions(mount: Mount): MountOptions | string {
   const kept = new Set<string>();
   const data: string[] = [];
   let bind: MountOptions["bind"] = mount.type === "bind" ? "plain" : undefined;
+  let propagation: MountOptions["propagation"] = "private";
   for (const option of mount.options) {
     const opposite = opposites[option];
     if (option === "bind" || option === "rbind") bind = option === "rbind" ? "recursive" : "plain";
-    else if (attributes.includes(option)) kept.add(option);
+    else if (attributes.includes(option) || recursiveAttributes.includes(option)) kept.add(option);
     else if (opposite !== undefined) kept.delete(opposite);
+    else if (propagations[option] !== undefined) propagation = propagations[option];
     else if (unsupported.includes(option)) return `mount propagation ${option} is not supported`;
     else if (!defaults.includes(option)) data.push(option);
   }
   if (bind !== undefined && data.length > 0) return `a bind mount takes no option ${data.join(",")}`;
-  return { attributes: [...kept], data: data.join(","), bind };
+  if (bind === undefined && propagation !== "private") return `only a bind mount can be ${propagation}`;
+  if (bind === undefined && mount.subPath !== undefined) return "only a bind mount can have a subPath";
+  return { attributes: [...kept], data: data.join(","), bind, propagation };
 }

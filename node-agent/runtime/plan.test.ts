@@ -27,6 +27,9 @@ const spec: ContainerSpec = {
   mounts: [
     { destination: "/data/deep", type: "bind", source: "/volumes/a", options: ["rbind", "ro", "nosuid"] },
     { destination: "/dev/shm", type: "tmpfs", source: "shm", options: ["size=1m"] },
+    { destination: "/sub", type: "bind", source: "/volumes/a", subPath: "x/y", options: ["bind", "rro"] },
+    { destination: "/host", type: "bind", source: "/mnt", options: ["rbind", "rslave"] },
+    { destination: "/proc/meminfo", type: "bind", source: "/lxcfs/meminfo", options: ["bind"] },
   ],
   namespaces: [
     { type: "pid" },
@@ -78,6 +81,10 @@ test("settings of the node are refused planLaunch", () => {
   assert.throws(plan({ sysctls: { "kernel.shmmax": "1" } }), /needs a ipc namespace, the container uses the node's/);
   assert.throws(plan({ sysctls: { "net/../kernel/panic": "1" } }), /not a setting of a container's namespaces/);
   assert.throws(plan({ namespaces: [{ type: "user" }] }), /user namespaces are not supported/);
-  const shared = { destination: "/x", type: "bind", source: "/y", options: ["rbind", "rshared"] };
-  assert.throws(plan({ mounts: [shared] }), /mount \/x: mount propagation rshared is not supported/);
+  const mounted = (change: object) =>
+    plan({ mounts: [{ destination: "/x", type: "bind", source: "/y", options: [], ...change }] });
+  assert.throws(mounted({ options: ["unbindable"] }), /mount \/x: mount propagation unbindable is not supported/);
+  assert.throws(mounted({ type: "tmpfs", options: ["rshared"] }), /mount \/x: only a bind mount can be shared/);
+  assert.throws(mounted({ type: "tmpfs", subPath: "a" }), /mount \/x: only a bind mount can have a subPath/);
+  assert.throws(mounted({ destination: "//proc/./self" }), /nothing may be mounted inside of \/proc/);
 });

@@ -65,6 +65,7 @@ export function planLaunch(spec: ContainerSpec, context: LaunchContext): readonl
     ...(spec.resources.oomScoreAdj === undefined
       ? []
       : [["try-write", "/proc/self/oom_score_adj", spec.resources.oomScoreAdj] satisfies LaunchOp]),
+    ...planHolds(spec),
     ["private-mounts"],
     ...planFiles(spec, context),
     ["pivot"],
@@ -188,6 +189,15 @@ export function sysctlScope(name: string): "network" | "ipc" | "uts" | undefined
   return dotted === "kernel.domainname" ? "uts" : undefined;
 }
 
+/** Sources that go on sharing mounts with the host are taken before everything else becomes the container's own. */
+function planHolds(spec: ContainerSpec): readonly LaunchOp[] {
+  return allMounts(spec).flatMap((mount): readonly LaunchOp[] => {
+    const parsed = options(mount);
+    if (parsed.propagation === "private") return [];
+    return [["hold", mount.source, mount.subPath ?? "", mount.destination, words(parsed)]];
+  });
+}
+
 function planFiles(spec: ContainerSpec, context: LaunchContext): readonly LaunchOp[] {
   const mounts = allMounts(spec);
   const dev = mounts.find(({ destination }) => destination === "/dev");
@@ -222,26 +232,44 @@ function allMounts(spec: ContainerSpec): readonly Mount[] {
 }
 
 function planRootfs(rootfs: Mount, target: string): LaunchOp {
-  const { attributes, data, bind } = options(rootfs);
-  return ["rootfs", target, bind === undefined ? rootfs.type : "bind", rootfs.source, words(attributes, bind), data];
+  const parsed = options(rootfs);
+  const type = parsed.bind === undefined ? rootfs.type : "bind";
+  return ["rootfs", target, type, rootfs.source, words(parsed), parsed.data];
 }
 
 function planMount(mount: Mount): LaunchOp {
-  const { attributes, data, bind } = options(mount);
-  if (bind !== undefined) return ["bind", mount.source, mount.destination, words(attributes, bind)];
-  return ["mount", mount.type, mount.source, mount.destination, words(attributes, bind), data];
+  const parsed = options(mount);
+  if (parsed.propagation !== "private") return ["place"];
+  if (parsed.bind !== undefined) return ["bind", mount.source, mount.subPath ?? "", mount.destination, words(parsed)];
+  return ["mount", mount.type, mount.source, mount.destination, words(parsed), parsed.data];
 }
+
+/** Programs such as lxcfs make these files say what a container has. Source: runc, libcontainer/rootfs_linux.go, checkProcMount. */
+const coverable = [
+  ...["cpuinfo", "diskstats", "loadavg", "meminfo", "slabinfo", "stat", "swaps", "uptime"],
+  ...["sys/kernel/ns_last_pid", "sys/crypto/fips_enabled"],
+].map((name) => `/proc/${name}`);
 
 function options(mount: Mount): MountOptions {
   const parsed = parseMountOptions(mount);
-  if (typeof parsed === "string") throw new LaunchError(`mount ${mount.destination}: ${parsed}`, 128);
-  if (!mount.destination.startsWith("/"))
-    throw new LaunchError(`mount ${mount.destination}: the destination is not an absolute path`, 128);
+  const { destination } = mount;
+  const refuse = (why: string) => new LaunchError(`mount ${destination}: ${why}`, 128);
+  if (typeof parsed === "string") throw refuse(parsed);
+  if (!destination.startsWith("/")) throw refuse("the destination is not an absolute path");
+  const plain = `/${destination
+    .split("/")
+    .filter((name) => name !== "" && name !== ".")
+    .join("/")}`;
+  if (plain.startsWith("/proc/") && !coverable.includes(plain)) throw refuse("nothing may be mounted inside of /proc");
   return parsed;
 }
 
-function words(attributes: readonly string[], bind: MountOptions["bind"]): string {
-  return [...attributes, ...(bind === "recursive" ? ["recursive"] : [])].join(" ");
+function words({ attributes, bind, propagation }: MountOptions): string {
+  return [
+    ...attributes,
+    ...(bind === "recursive" ? ["recursive"] : []),
+    ...(propagation === "private" ? [] : [propagation]),
+  ].join(" ");
 }
 
 function planProcess(spec: ContainerSpec, filter: Buffer | undefined): readonly LaunchOp[] {

@@ -7,6 +7,8 @@ export interface Mount {
   /** "bind", "overlay", "proc", "tmpfs", … */
   readonly type: string;
   readonly source: string;
+  /** Of a bind mount: what lies there below `source` is mounted; made when missing, refused when a link leads out of `source`. */
+  readonly subPath?: string;
   readonly options: readonly string[];
 }
 
@@ -94,11 +96,14 @@ export interface Container {
 export class LaunchError extends Error {
   /** As runc and Docker report: 127 not found, 126 cannot be executed, 128 everything else. */
   readonly exitCode: number;
+  /** The mount's destination when it was a subPath that could not be had. */
+  readonly subPathOf: string | undefined;
 
-  constructor(message: string, exitCode: number, options?: ErrorOptions) {
+  constructor(message: string, exitCode: number, options?: ErrorOptions & { readonly subPathOf?: string | undefined }) {
     super(message, options);
     this.name = "LaunchError";
     this.exitCode = exitCode;
+    this.subPathOf = options?.subPathOf;
   }
 }
 

@@ -133,6 +133,56 @@ static int copy_stdin(void) {
   return 0;
 }
 
+static void look_at(const char *path) {
+  struct stat info;
+  if (lstat(path, &info) != 0) {
+    printf("stat %s: %s\n", path, strerror(errno));
+    return;
+  }
+  const char *type = S_ISDIR(info.st_mode) ? "directory" : S_ISREG(info.st_mode) ? "file" : S_ISLNK(info.st_mode) ? "link"
+                     : S_ISSOCK(info.st_mode) ? "socket" : S_ISCHR(info.st_mode) ? "c" : S_ISBLK(info.st_mode) ? "b" : "other";
+  printf("stat %s: %s %04o %d:%d\n", path, type, info.st_mode & 07777, info.st_uid, info.st_gid);
+}
+
+static void list(const char *path) {
+  struct dirent **entries;
+  int count = scandir(path, &entries, NULL, alphasort);
+  if (count < 0) {
+    printf("list %s: %s\n", path, strerror(errno));
+    return;
+  }
+  printf("list %s:", path);
+  for (int i = 0; i < count; i++)
+    if (strcmp(entries[i]->d_name, ".") != 0 && strcmp(entries[i]->d_name, "..") != 0) printf(" %s", entries[i]->d_name);
+  printf("\n");
+}
+
+static void put(const char *path) {
+  int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0644);
+  printf("write %s: %s\n", path, fd < 0 ? strerror(errno) : write(fd, "written\n", 8) == 8 ? "allowed" : strerror(errno));
+  if (fd >= 0) close(fd);
+}
+
+/* Words in turns: an action and a path. What each gave is a line of its own. */
+static int files(char **words) {
+  for (; words[0] != NULL && words[1] != NULL; words += 2) {
+    const char *what = words[0], *path = words[1];
+    char label[4200];
+    snprintf(label, sizeof label, "read %s", path);
+    if (strcmp(what, "read") == 0) print_file(label, path);
+    else if (strcmp(what, "stat") == 0) look_at(path);
+    else if (strcmp(what, "list") == 0) list(path);
+    else if (strcmp(what, "write") == 0) put(path);
+    else if (strcmp(what, "mkdir") == 0) printf("mkdir %s: %s\n", path, outcome(mkdir(path, 0755)));
+    else if (strcmp(what, "tmpfs") == 0) printf("tmpfs %s: %s\n", path, outcome(mount("tmpfs", path, "tmpfs", 0, NULL)));
+    else if (strcmp(what, "chown") == 0) printf("chown %s: %s\n", path, outcome(chown(path, 1234, 1234)));
+    else if (strcmp(what, "id") == 0) printf("id: %d:%d\n", getuid(), getgid());
+    else if (strcmp(what, "wait") == 0) for (struct stat info; stat(path, &info) != 0;) usleep(10000);
+    else return 2;
+  }
+  return 0;
+}
+
 static int terminal(void) {
   struct winsize size = {0};
   ioctl(0, TIOCGWINSZ, &size);
@@ -166,6 +216,7 @@ int main(int argc, char **argv) {
   if (strcmp(what, "fork") == 0) return fork_many(atoi(with));
   if (strcmp(what, "cat") == 0) return copy_stdin();
   if (strcmp(what, "terminal") == 0) return terminal();
+  if (strcmp(what, "files") == 0) return files(argv + 2);
   if (strcmp(what, "flood") == 0) {
     char line[1024];
     memset(line, 'x', sizeof line);

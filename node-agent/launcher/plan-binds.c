@@ -1,0 +1,204 @@
+/* Launch ops that show places of the host inside a container. A source is opened once, what lies below it without ever leaving it, and
+   mounted by what was opened: a path that is swapped meanwhile leads nowhere else. */
+#include "kernel.h"
+#include "launcher.h"
+
+#include <errno.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+
+static const struct {
+  const char *word;
+  uint64_t attribute;
+} known[] = {{"ro", MOUNT_ATTR_RDONLY},     {"nosuid", MOUNT_ATTR_NOSUID},   {"nodev", MOUNT_ATTR_NODEV},
+             {"noexec", MOUNT_ATTR_NOEXEC}, {"noatime", MOUNT_ATTR_NOATIME}, {"strictatime", MOUNT_ATTR_STRICTATIME}};
+
+static bool is_word(const char *at, size_t size, const char *word) { return strlen(word) == size && memcmp(at, word, size) == 0; }
+
+static bool mount_word(const char *at, size_t size, struct mount_words *words) {
+  uint64_t set = 0, set_all = 0;
+  if (is_word(at, size, "recursive")) words->recursive = true;
+  else if (is_word(at, size, "shared")) words->propagation = MS_SHARED;
+  else if (is_word(at, size, "slave")) words->propagation = MS_SLAVE;
+  else {
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+      if (is_word(at, size, known[i].word)) set = known[i].attribute;
+      if (at[0] == 'r' && is_word(at + 1, size - 1, known[i].word)) set_all = known[i].attribute;
+    }
+    if (set == 0 && set_all == 0) return false;
+  }
+  words->set |= set;
+  words->set_all |= set_all;
+  return true;
+}
+
+bool mount_words(struct field text, struct mount_words *words) {
+  *words = (struct mount_words){.propagation = MS_PRIVATE};
+  for (size_t at = 0; at < text.size;) {
+    size_t end = at;
+    while (end < text.size && text.data[end] != ' ') end++;
+    if (!mount_word(text.data + at, end - at, words)) return false;
+    at = end + 1;
+  }
+  return true;
+}
+
+static int open_beneath(int root, const char *path) {
+  struct open_how how = {.flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS};
+  return (int)syscall(SYS_openat2, root, path, &how, sizeof how);
+}
+
+/* Opens what `path` leads to below root; folders that are missing are made like the one above them. Links are followed as long as
+   they stay below; EXDEV for one that does not. */
+static int open_or_make_beneath(int root, const char *wanted) {
+  char path[4096];
+  size_t size = strlen(wanted);
+  if (size >= sizeof path) {
+    errno = ENAMETOOLONG;
+    return -1;
+  }
+  memcpy(path, wanted, size + 1);
+  int found = open_beneath(root, path);
+  if (found >= 0 || errno != ENOENT) return found;
+  int parent = fcntl(root, F_DUPFD_CLOEXEC, 0);
+  for (char *name = path; parent >= 0;) {
+    name += strspn(name, "/");
+    if (*name == 0) return parent;
+    char *end = name + strcspn(name, "/");
+    char saved = *end;
+    *end = 0;
+    struct stat above;
+    int next = open_beneath(root, path);
+    if (next < 0 && errno == ENOENT && fstat(parent, &above) == 0) {
+      mode_t mask = umask(0);
+      int made = mkdirat(parent, name, above.st_mode & 07777);
+      umask(mask);
+      if (made == 0 || errno == EEXIST) next = open_beneath(root, path);
+    }
+    int error = errno;
+    close(parent);
+    errno = error;
+    *end = saved;
+    parent = next;
+    name = end;
+  }
+  return -1;
+}
+
+/* What `below` leads to inside of source, or source itself when that is "". */
+static int open_source(struct op_call *call, const char *source, const char *below) {
+  int root = open(source, O_PATH | O_CLOEXEC);
+  if (root < 0) return op_fail(call, errno, "open %s", source);
+  if (below[0] == 0) return root;
+  int fd = open_or_make_beneath(root, below);
+  int error = errno;
+  close(root);
+  const char *out = error == EXDEV ? ", which it leads out of" : "";
+  return fd < 0 ? op_fail(call, error, "open %.200s below %.200s%s", below, source, out) : fd;
+}
+
+static int tree_of(int source, const struct mount_words *words) {
+  unsigned recursive = words->recursive ? AT_RECURSIVE : 0;
+  int tree = sys_open_tree(source, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | recursive);
+  if (tree < 0) return -1;
+  if (sys_mount_setattr(tree, recursive, words->set_all, 0, words->propagation) == 0 &&
+      (words->set == 0 || sys_mount_setattr(tree, 0, words->set, 0, 0) == 0))
+    return tree;
+  int error = errno;
+  close(tree);
+  errno = error;
+  return -1;
+}
+
+int bind_on(struct op_call *call, int to, const char *path, const struct mount_words *words) {
+  int source = open_source(call, path, "");
+  if (source < 0) return source;
+  int tree = tree_of(source, words);
+  int result = tree < 0 || sys_move_mount(tree, to) != 0 ? op_fail(call, errno, "bind %s", path) : 0;
+  if (tree >= 0) close(tree);
+  close(source);
+  return result;
+}
+
+int open_mount_point(int root, const char *path, bool directory, bool plain) {
+  int to = make_in_root(root, path, directory, 0755);
+  if (to < 0) return -1;
+  struct statfs info;
+  struct stat there, seen;
+  int error = 0;
+  /* Only the kernel's own files may be what they seem there: a link of an image must not put others in their place. */
+  if (strncmp(path, "/proc/", 6) != 0 && (fstatfs(to, &info) != 0 || info.f_type == PROC_SUPER_MAGIC)) error = EPERM;
+  if (plain && error == 0) {
+    struct open_how how = {.flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS};
+    int direct = (int)syscall(SYS_openat2, root, path, &how, sizeof how);
+    if (direct < 0 || fstat(direct, &there) != 0 || fstat(to, &seen) != 0) error = errno;
+    else if (there.st_dev != seen.st_dev || there.st_ino != seen.st_ino) error = ELOOP;
+    if (direct >= 0) close(direct);
+  }
+  if (error == 0) return to;
+  close(to);
+  errno = error;
+  return -1;
+}
+
+static int place(struct launch *launch, struct op_call *call, int tree, const char *destination) {
+  struct stat info;
+  if (fstat(tree, &info) != 0) return op_fail(call, errno, "bind at %s", destination);
+  int to = open_mount_point(launch->root, destination, S_ISDIR(info.st_mode), false);
+  if (to < 0) return op_fail(call, errno, "make mount point %s", destination);
+  int result = sys_move_mount(tree, to) != 0 ? op_fail(call, errno, "bind at %s", destination) : 0;
+  close(to);
+  return result;
+}
+
+/* The mount that bind and hold ask for, not attached anywhere yet; its destination is args[2]. */
+static int tree_asked(struct op_call *call) {
+  for (int i = 0; i < 4; i++)
+    if (!is_text(call->args[i])) return op_fail(call, EINVAL, "bind");
+  struct mount_words words;
+  if (!mount_words(call->args[3], &words)) return op_fail(call, EINVAL, "bind: attributes");
+  int source = open_source(call, call->args[0].data, call->args[1].data);
+  if (source < 0) return source;
+  int tree = tree_of(source, &words);
+  int error = errno;
+  close(source);
+  return tree < 0 ? op_fail(call, error, "bind %.200s at %.200s", call->args[0].data, call->args[2].data) : tree;
+}
+
+/* bind <source> <path below it or ""> <destination> <attributes> */
+static int op_bind(struct launch *launch, struct op_call *call) {
+  int tree = launch->root < 0 ? op_fail(call, EINVAL, "bind") : tree_asked(call);
+  if (tree < 0) return tree;
+  int result = place(launch, call, tree, call->args[2].data);
+  close(tree);
+  return result;
+}
+
+/* hold: bind's arguments. Comes before private-mounts, so that what is mounted there later is seen on the other side. */
+static int op_hold(struct launch *launch, struct op_call *call) {
+  if (launch->held_count >= HELD_MAX) return op_fail(call, EINVAL, "hold: more than %d", HELD_MAX);
+  int tree = tree_asked(call);
+  if (tree < 0) return tree;
+  launch->held[launch->held_count++] = (struct held){.tree = tree, .destination = call->args[2].data};
+  return 0;
+}
+
+/* place: what was held first and is not placed yet goes to its destination. */
+static int op_place(struct launch *launch, struct op_call *call) {
+  if (launch->root < 0 || launch->placed >= launch->held_count) return op_fail(call, EINVAL, "place");
+  struct held held = launch->held[launch->placed++];
+  int result = place(launch, call, held.tree, held.destination);
+  close(held.tree);
+  return result;
+}
+
+const struct launch_op bind_launch_ops[] = {
+    {"bind", 4, 4, false, true, op_bind},
+    {"hold", 4, 4, false, true, op_hold},
+    {"place", 0, 0, false, true, op_place},
+};
+const int bind_launch_op_count = sizeof bind_launch_ops / sizeof bind_launch_ops[0];
