@@ -157,8 +157,6 @@ extern const int mount_launch_op_count, bind_launch_op_count, process_launch_op_
 /* Performs ops in the monitor up to and with clone. 0 once the child exists; the child never returns. On failure -errno, *index
    says which op, and call what. */
 int plan_run(struct launch *launch, const struct field *ops, int count, int *index, struct op_call *call);
-/* Performs ops that need no container, in the launcher itself: directories, writes. Otherwise as plan_run. */
-int plan_prepare(const struct field *ops, int count, int *index, struct op_call *call);
 /* Flags of "mount pid net …"; 0 for words it does not know. */
 uint64_t namespace_flags(struct field words);
 /* Opens a directory or file inside the root for mounting on it, made when absent. An O_PATH fd or -1. */

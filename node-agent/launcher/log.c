@@ -1,5 +1,6 @@
 /* A container's log file in the CRI format: "<RFC 3339 time> <stream> F|P <text>". Rotates by size; keeps path, path.1, …
-   Needs no memory between calls: text without its newline yet is written at once as a part (P). */
+   Needs no memory between calls: text without its newline yet is written at once as a part (P). The file comes with the first text:
+   a container that says nothing costs the disk nothing. */
 #include "launcher.h"
 
 #include <errno.h>
@@ -12,8 +13,10 @@
 
 void log_open(struct log *log, const char *path, uint64_t bytes_max, unsigned files_max) {
   *log = (struct log){.fd = -1, .path = path, .bytes_max = bytes_max, .files_max = files_max};
-  if (path == NULL) return;
-  log->fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0640);
+}
+
+static void open_file(struct log *log) {
+  log->fd = open(log->path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0640);
   struct stat info;
   if (log->fd >= 0 && fstat(log->fd, &info) == 0) log->size = (uint64_t)info.st_size;
 }
@@ -30,7 +33,8 @@ static void rotate(struct log *log) {
   }
   if (log->files_max <= 1) unlink(log->path);
   close(log->fd);
-  log_open(log, log->path, log->bytes_max, log->files_max);
+  log->size = 0;
+  open_file(log);
 }
 
 /* A full disk costs lines, never the container; and a line is there whole or not at all. */
@@ -46,8 +50,10 @@ static void append(struct log *log, const char *data, size_t size) {
 }
 
 void log_write(struct log *log, const char *stream, const char *data, size_t size) {
-  if (log->fd < 0 || size == 0) return;
-  if (log->size >= log->bytes_max) rotate(log);
+  if (log->path == NULL || size == 0) return;
+  if (log->fd < 0) open_file(log);
+  if (log->fd >= 0 && log->size >= log->bytes_max) rotate(log);
+  if (log->fd < 0) return;
   struct timespec now;
   struct tm utc;
   clock_gettime(CLOCK_REALTIME, &now);

@@ -10,6 +10,8 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#define DIRECTORY_TRIES_MAX 100
+
 static struct field op_fields[FIELDS_MAX];
 
 static const struct launch_op *find_in(const struct launch_op *ops, int count, struct field name) {
@@ -73,23 +75,6 @@ int plan_run(struct launch *launch, const struct field *ops, int count, int *ind
     _exit(1);
   }
   return op_fail(call, EINVAL, "the plan ends without clone");
-}
-
-int plan_prepare(const struct field *ops, int count, int *index, struct op_call *call) {
-  static const char *const allowed[] = {"make-directory", "write", "try-write", "device-filter"};
-  struct launch none = {.report = -1};
-  for (int i = 0; i < count; i++) {
-    *index = i;
-    struct reader reader = {.at = ops[i].data, .end = ops[i].data + ops[i].size};
-    struct field name;
-    bool fine = false;
-    if (read_field(&reader, &name) == 1)
-      for (size_t j = 0; j < sizeof allowed / sizeof allowed[0]; j++) fine = fine || field_is(name, allowed[j]);
-    if (!fine) return op_fail(call, EINVAL, "prepare: op %d only makes sense in a launch", i);
-    int result = run_one(&none, ops[i], call);
-    if (result < 0) return result;
-  }
-  return 0;
 }
 
 static const struct {
@@ -206,6 +191,8 @@ static int op_oom_counter(struct launch *launch, struct op_call *call) {
   return 0;
 }
 
+static bool make_directory(const char *path) { return mkdir(path, 0755) == 0 || errno == EEXIST; }
+
 /* make-directory <path>: with every parent that is absent. */
 static int op_make_directory(struct launch *launch, struct op_call *call) {
   (void)launch;
@@ -213,14 +200,15 @@ static int op_make_directory(struct launch *launch, struct op_call *call) {
   struct field to = call->args[0];
   if (!is_text(to) || to.size == 0 || to.size >= sizeof path || to.data[0] != '/') return op_fail(call, EINVAL, "make-directory");
   memcpy(path, to.data, to.size + 1);
-  if (mkdir(path, 0755) == 0 || errno == EEXIST) return 0;
-  if (errno != ENOENT) return op_fail(call, errno, "make directory %s", path);
-  for (char *slash = strchr(path + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
-    *slash = 0;
-    if (mkdir(path, 0755) != 0 && errno != EEXIST) return op_fail(call, errno, "make directory %s", path);
-    *slash = '/';
+  /* A neighbour that goes takes the empty directory above away, maybe in between. */
+  for (int tries = 0; !make_directory(path); tries++) {
+    if (errno != ENOENT || tries == DIRECTORY_TRIES_MAX) return op_fail(call, errno, "make directory %s", path);
+    for (char *slash = strchr(path + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
+      *slash = 0;
+      if (!make_directory(path) && errno != ENOENT) return op_fail(call, errno, "make directory %s", path);
+      *slash = '/';
+    }
   }
-  if (mkdir(path, 0755) != 0 && errno != EEXIST) return op_fail(call, errno, "make directory %s", path);
   return 0;
 }
 

@@ -331,8 +331,6 @@ static bool perform(struct peer *client, struct reader reader) {
       client->subscribed = true;
     else if (field_is(name, "stop"))
       stopping = true;
-    else if (field_is(name, "prepare"))
-      result = plan_prepare(fields + 3, count - 3, &(int){0}, &call);
     else
       result = run_op(name, fields[2], &call);
     if (result < 0)

@@ -38,7 +38,7 @@ import { encodeFields, type FrameField } from "./frames.ts";
 import { hostDevices } from "./host-devices.ts";
 import { LauncherError, LauncherGoneError, type RequestOptions } from "./launcher-client.ts";
 import { LauncherProcess } from "./launcher-process.ts";
-import { type LaunchOp, planExec, planLaunch, planPrepare } from "./plan.ts";
+import { type LaunchOp, planExec, planLaunch } from "./plan.ts";
 import {
   type Container,
   type ContainerSpec,
@@ -148,31 +148,7 @@ export class LinuxRuntime implements Runtime {
     checkCgroupPath(spec.cgroupPath);
     writeSpec(this.#directory(spec.id), spec);
     if (spec.logPath !== undefined) mkdirSync(dirname(spec.logPath), { recursive: true, mode: 0o750 });
-    await this.#prepare(spec).catch((error: unknown) => {
-      rmSync(this.#directory(spec.id), { recursive: true, force: true });
-      throw error;
-    });
     this.#containers.set(spec.id, newEntry(spec));
-  }
-
-  /** Its cgroup; the same again does no harm. */
-  async #prepare(spec: ContainerSpec): Promise<void> {
-    const cgroup = this.#planCgroup(spec);
-    if (cgroup === undefined) return;
-    const deviceFilter = cgroup.deviceFilter
-      ? compileDeviceFilter([...allowedDevices, ...(spec.devices ?? [])])
-      : undefined;
-    const args = planPrepare(cgroup, deviceFilter).map((op) => encodeFields(op));
-    try {
-      await this.request("prepare", args).catch((error: unknown) => {
-        // A neighbour's removal may have taken the directory above away in between.
-        if (error instanceof LauncherError && error.errno !== enoent) throw error;
-        return this.request("prepare", args);
-      });
-    } catch (error) {
-      if (error instanceof LauncherError) throw new LaunchError(error.message, 128, { cause: error });
-      throw error;
-    }
   }
 
   async start(id: string, options: { readonly holdOutput?: boolean } = {}): Promise<{ readonly pid: number }> {
@@ -193,11 +169,12 @@ export class LinuxRuntime implements Runtime {
     entry.state = { status: "created" };
     entry.process = undefined;
     const cgroup = this.#planCgroup(entry.spec);
-    // A restart of the machine takes cgroups away.
-    if (!(cgroup?.directories.every((path) => existsSync(path)) ?? true)) await this.#prepare(entry.spec);
     const ops = planLaunch(entry.spec, {
       rootfsPath: this.#rootfsDir,
       cgroup,
+      deviceFilter: cgroup?.deviceFilter
+        ? compileDeviceFilter([...allowedDevices, ...(entry.spec.devices ?? [])])
+        : undefined,
       seccompFilter: this.#seccompFilter(entry.spec),
       logFileBytesMax,
       logFilesMax,

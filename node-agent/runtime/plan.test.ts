@@ -4,7 +4,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
 import { planCgroup } from "./cgroups.ts";
 import { defaultCapabilities, defaultMaskedPaths, defaultReadonlyPaths } from "./defaults.ts";
-import { type LaunchOp, planExec, planLaunch, planPrepare } from "./plan.ts";
+import { type LaunchOp, planExec, planLaunch } from "./plan.ts";
 import type { ContainerSpec } from "./runtime.ts";
 
 const spec: ContainerSpec = {
@@ -54,6 +54,7 @@ const layout = { version: 1, mounts: { memory: "/cg/memory", pids: "/cg/pids" } 
 const context = {
   rootfsPath: "/state/web-0/rootfs",
   cgroup: planCgroup(layout, { parent: "/naru", path: spec.cgroupPath, resources: spec.resources, allDevices: false }),
+  deviceFilter: undefined,
   seccompFilter: Buffer.from("filter"),
   logFileBytesMax: 1000,
   logFilesMax: 2,
@@ -68,7 +69,7 @@ function golden(name: string, ops: readonly LaunchOp[]): void {
 }
 
 test("every step of a container in a sandbox planLaunch", () => {
-  golden("launch.txt", [...planPrepare(context.cgroup, undefined), ...planLaunch(spec, context)]);
+  golden("launch.txt", planLaunch(spec, context));
 });
 
 test("every step of another process in it planExec", () => {

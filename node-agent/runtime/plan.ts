@@ -13,6 +13,8 @@ export interface LaunchContext {
   /** An empty directory of the host on which the root is mounted, in the container's mount namespace only. */
   readonly rootfsPath: string;
   readonly cgroup: CgroupPlan | undefined;
+  /** Where the cgroup plan asks for one. */
+  readonly deviceFilter: Buffer | undefined;
   /** Absent: no filter. */
   readonly seccompFilter: Buffer | undefined;
   readonly logFileBytesMax: number;
@@ -49,9 +51,10 @@ const rlimits = [
   "RLIMIT_RTTIME",
 ];
 
-/** Needs what planPrepare prepares. Throws LaunchError for what a spec asks and cannot have. */
+/** Throws LaunchError for what a spec asks and cannot have. */
 export function planLaunch(spec: ContainerSpec, context: LaunchContext): readonly LaunchOp[] {
   return [
+    ...planCgroupMake(context),
     ...planStdio(spec),
     ...(context.holdOutput === true ? [["hold-output"] satisfies LaunchOp] : []),
     ...(spec.logPath === undefined
@@ -71,19 +74,6 @@ export function planLaunch(spec: ContainerSpec, context: LaunchContext): readonl
     ["pivot"],
     ...planProcess(spec, context.seccompFilter),
     ["exec", spec.args.length, ...spec.args, ...spec.env],
-  ];
-}
-
-/** What can be done long before the start: the container's cgroup, with its limits. */
-export function planPrepare(cgroup: CgroupPlan | undefined, deviceFilter: Buffer | undefined): readonly LaunchOp[] {
-  if (cgroup === undefined) return [];
-  const [directory] = cgroup.directories;
-  return [
-    ...cgroup.directories.map((path): LaunchOp => ["make-directory", path]),
-    ...cgroup.writes.map(({ path, value, optional }): LaunchOp => [optional ? "try-write" : "write", path, value]),
-    ...(cgroup.deviceFilter && deviceFilter !== undefined && directory !== undefined
-      ? [["device-filter", directory, deviceFilter] satisfies LaunchOp]
-      : []),
   ];
 }
 
@@ -123,6 +113,19 @@ function execSpec(spec: ContainerSpec, request: ExecRequest): ContainerSpec {
 function planStdio(spec: ContainerSpec): readonly LaunchOp[] {
   // Pipes also without a log: someone may attach.
   return [["stdio", spec.terminal ? "terminal" : "pipe", spec.stdin ? "1" : "0"]];
+}
+
+/** Nothing of it does harm when it is there already. */
+function planCgroupMake({ cgroup, deviceFilter }: LaunchContext): readonly LaunchOp[] {
+  if (cgroup === undefined) return [];
+  const [directory] = cgroup.directories;
+  return [
+    ...cgroup.directories.map((path): LaunchOp => ["make-directory", path]),
+    ...cgroup.writes.map(({ path, value, optional }): LaunchOp => [optional ? "try-write" : "write", path, value]),
+    ...(cgroup.deviceFilter && deviceFilter !== undefined && directory !== undefined
+      ? [["device-filter", directory, deviceFilter] satisfies LaunchOp]
+      : []),
+  ];
 }
 
 function planCgroupUse({ cgroup }: LaunchContext): readonly LaunchOp[] {

@@ -141,7 +141,7 @@ export interface ContainerStats {
 }
 
 export interface Runtime {
-  /** Prepares directories and cgroup; nothing runs yet. */
+  /** Writes down what is wanted; nothing runs yet. */
   create(spec: ContainerSpec): Promise<void>;
   /**
    * Resolves with the pid once exec has succeeded; rejects with LaunchError. With `holdOutput` nothing of its output is read before

@@ -120,3 +120,20 @@ test("streamLog follows through a rotation until the container has ended", async
   await streamLog(request, { path: place.path, live: () => live }, reader.stream);
   assert.equal(reader.text(), "six\nseven\neight\nnine\n");
 });
+
+test("of a run that has written nothing there is nothing yet, and what it writes then streamLog", async () => {
+  await using place = await openPlace();
+  assert.equal(await place.read({}), "");
+  let live = true;
+  const reader = openReader(() => {
+    live = false;
+  });
+  const following = streamLog(
+    create(LogRequestSchema, { follow: true }),
+    { path: place.path, live: () => live },
+    reader.stream,
+  );
+  await appendFile(place.path, record(1, "first"));
+  await following;
+  assert.equal(reader.text(), "first\n");
+});

@@ -20,7 +20,7 @@ const newline = 0x0a;
 
 export async function streamLog(request: LogRequest, source: LogSource, stream: NodeStream): Promise<StreamEnd> {
   const sender = openSender(request, stream);
-  const files = await logFiles(source.path);
+  const files = await filesOf(source, request.follow);
   const { tailLines } = request;
   const from =
     tailLines === undefined || tailLines < 0 ? { file: 0, offset: 0 } : await findTail(files, Number(tailLines));
@@ -37,6 +37,15 @@ export async function streamLog(request: LogRequest, source: LogSource, stream: 
   }
   await sender.flush();
   return { exitCode: 0, error: "" };
+}
+
+// The file comes with the first text. To follow it before that, there has to be one.
+async function filesOf({ path, live }: LogSource, follow: boolean): Promise<readonly string[]> {
+  const files = await logFiles(path);
+  if (files.length > 0 || !follow || !live()) return files;
+  const file = await open(path, "a", 0o640);
+  await file.close();
+  return [path];
 }
 
 // Drains, and looks again when the folder changes, until the container writes no more.

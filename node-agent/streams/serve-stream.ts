@@ -83,7 +83,7 @@ function runningId(worker: PodWorker, name: string): string {
   return now.id;
 }
 
-/** The run whose log is meant: the current one, the last one that wrote, or the one before. */
+/** The run whose log is meant: the current one, the last one that wrote, or the one before. A run that wrote nothing has no file. */
 async function logSource(
   { storage }: StreamParts,
   worker: PodWorker,
@@ -92,16 +92,24 @@ async function logSource(
   const record = findContainer(worker, container);
   const podName = worker.pod.metadata?.name ?? "";
   const newest = record.attempt - (previous ? 1 : 0);
+  const sourceOf = (attempt: number): LogSource => ({
+    path: storage.logPath(worker.pod, container, attempt),
+    live: () => mayWrite(worker, container, attempt),
+  });
+  if (!previous && hasRun(record.now)) return sourceOf(newest);
   for (let attempt = newest; attempt >= 0 && attempt >= newest - 1; attempt--) {
-    const path = storage.logPath(worker.pod, container, attempt);
-    if ((await logFiles(path)).length === 0) {
-      if (previous) break;
-      continue;
-    }
-    return { path, live: () => mayWrite(worker, container, attempt) };
+    const source = sourceOf(attempt);
+    if ((await logFiles(source.path)).length > 0) return source;
+    if (previous) break;
   }
+  if (record.last !== undefined) return sourceOf(newest);
   if (previous) throw new Error(`previous terminated container "${container}" in pod "${podName}" not found`);
   throw new Error(`container "${container}" in pod "${podName}" is waiting to start: ${describe(record.now)}`);
+}
+
+/** Also when it wrote nothing yet. */
+function hasRun(now: ContainerRecord["now"]): boolean {
+  return now.phase === "Running" || now.phase === "Stopping";
 }
 
 function mayWrite(worker: PodWorker, name: string, attempt: number): boolean {

@@ -19,6 +19,8 @@ async function run(rig: Rig, id: string, args: readonly string[], more: Partial<
 }
 
 function logLines(path: string): readonly string[] {
+  // Of what said nothing there is no file.
+  if (!existsSync(path)) return [];
   return readFileSync(path, "utf8")
     .split("\n")
     .filter((line) => line !== "")
