@@ -1,4 +1,5 @@
-// What Naru needs of a machine; shared by `naru doctor` and by `naru up` before it starts anything.
+// What Naru needs of a machine; shared by `naru doctor` and by what starts nodes.
+import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { delimiter, join } from "node:path";
 
@@ -19,7 +20,8 @@ export const machineChecks: readonly MachineCheck[] = [
   },
   {
     name: "overlayfs",
-    check: () => fileHas("/proc/filesystems", /\boverlay$/m, "the kernel has no overlayfs: modprobe overlay"),
+    check: () =>
+      overlayIsThere() || (loadModule("overlay") && overlayIsThere()) ? undefined : "the kernel has no overlayfs",
   },
   {
     name: "namespaces",
@@ -39,6 +41,24 @@ export const machineChecks: readonly MachineCheck[] = [
   { name: "container launcher", check: () => built("node-agent/launcher/build/naru-launcher") },
   { name: "layer unpacker", check: () => built("node-agent/images/build/naru-unpack") },
 ];
+
+/** Throws what the machine lacks, in words that tell the way out. */
+export function requireMachine(): void {
+  const problems = machineChecks.flatMap(({ name, check }) => {
+    const problem = check();
+    return problem === undefined ? [] : [`\n  ${name}: ${problem}`];
+  });
+  if (problems.length > 0) throw new Error(`this machine cannot run containers:${problems.join("")}`);
+}
+
+function overlayIsThere(): boolean {
+  return /\boverlay$/m.test(readFileSync("/proc/filesystems", "utf8"));
+}
+
+// A distribution's kernel has most things as modules, which are not there before something asked for them.
+function loadModule(name: string): boolean {
+  return spawnSync("modprobe", [name], { env: { PATH: searchPath() } }).status === 0;
+}
 
 function checkKernel(): string | undefined {
   if (process.platform !== "linux")
@@ -71,8 +91,14 @@ function missingOf(paths: readonly string[], problem: string): string | undefine
 }
 
 function program(name: string, packageName: string): string | undefined {
-  const folders = `${process.env["PATH"] ?? ""}${delimiter}/usr/sbin${delimiter}/sbin`.split(delimiter);
-  return folders.some((folder) => existsSync(join(folder, name))) ? undefined : `apt-get install ${packageName}`;
+  const found = searchPath()
+    .split(delimiter)
+    .some((folder) => existsSync(join(folder, name)));
+  return found ? undefined : `apt-get install ${packageName}`;
+}
+
+function searchPath(): string {
+  return [process.env["PATH"] ?? "", "/usr/sbin", "/sbin"].join(delimiter);
 }
 
 function built(path: string): string | undefined {

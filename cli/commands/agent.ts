@@ -1,6 +1,7 @@
 // naru agent: this machine becomes a node.
 import { hostname } from "node:os";
 import { type Command, numberOption, UsageError } from "../command.ts";
+import { requireMachine } from "../machine-checks.ts";
 
 export const agent: Command = {
   name: "agent",
@@ -35,6 +36,7 @@ export const agent: Command = {
   run: async (invocation) => {
     const server = invocation.text("server");
     if (server === undefined) throw new UsageError("name the cluster: --server https://HOST:6443");
+    requireMachine();
     const { runAgent } = await import("../../node-agent/main.ts");
     const text = (name: string) => invocation.text(name) ?? "";
     const optional = <K extends string>(key: K, value: string | undefined) =>

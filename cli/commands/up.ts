@@ -1,6 +1,6 @@
 // naru up: a whole cluster on this machine, until it is signalled.
 import { type Command, numberOption, UsageError } from "../command.ts";
-import { machineChecks } from "../machine-checks.ts";
+import { requireMachine } from "../machine-checks.ts";
 import { bold, dim } from "../terminal.ts";
 import { runCluster } from "../up/cluster.ts";
 
@@ -41,13 +41,7 @@ export const up: Command = {
     const name = invocation.text("name") ?? "naru";
     if (!/^[a-z][a-z0-9-]{0,30}$/.test(name))
       throw new UsageError(`--name takes small letters, digits and "-", got ${JSON.stringify(name)}`);
-    const problems = machineChecks
-      .map(({ name: what, check }) => ({ what, problem: check() }))
-      .filter(({ problem }) => problem !== undefined);
-    if (problems.length > 0)
-      throw new Error(
-        `this machine cannot run containers:\n${problems.map(({ what, problem }) => `  ${what}: ${problem}`).join("\n")}`,
-      );
+    requireMachine();
     const optional = <K extends string>(key: K, value: string | undefined) =>
       value === undefined ? {} : ({ [key]: value } as Record<K, string>);
     await runCluster(

@@ -1,7 +1,7 @@
 // The unpacked layers of a node: layers/<hex of diff id>, each once for all images. A layer is unpacked aside and gets its name
 // when it is whole. Overlay mounts name layers through short links, since the kernel reads one page of options.
 import { mkdirSync, renameSync, symlinkSync, unlinkSync } from "node:fs";
-import { mkdir, readdir } from "node:fs/promises";
+import { mkdir, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { nameSuffix, type Random } from "../../lib/random.ts";
 import { runHelper } from "./helper.ts";
@@ -57,7 +57,8 @@ export class Layers {
   /** Takes up the layers that images name; all others, which no image was finished for, go. */
   async open(layerBytes: Readonly<Record<string, number>>): Promise<void> {
     await mkdir(this.#path(""), { recursive: true });
-    this.#trash.take(this.#links);
+    // Not to the trash, which may be on another file system than these few symlinks.
+    await rm(this.#links, { recursive: true, force: true });
     await mkdir(this.#links, { recursive: true });
     // What a scratch image without layers stands on.
     await mkdir(join(this.#directory, "empty"), { recursive: true });
