@@ -1,9 +1,7 @@
 // The agent's composition: makes the real runtime, images, network, storage and session, and lets the agent work over them.
-import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { flushCompileCache } from "node:module";
-import { createServer } from "node:net";
 import { join, resolve } from "node:path";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
@@ -13,6 +11,7 @@ import { realRandom } from "../lib/random.ts";
 import packageJson from "../package.json" with { type: "json" };
 import { type Agent, openAgent } from "./agent.ts";
 import { type AgentOptions, addressTowards, parseLabels, parseTaints } from "./agent-options.ts";
+import { lockDirectory } from "./directory-lock.ts";
 import { openIdentity, renewIfDue } from "./identity.ts";
 import { openImages } from "./images/open-images.ts";
 import { isLogLevel, jsonLogger } from "./json-log.ts";
@@ -51,7 +50,7 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
   const runDir = resolve(options.runDir);
   for (const dir of [dataDir, runDir]) await mkdir(dir, { recursive: true, mode: 0o700 });
   await using stack = new AsyncDisposableStack();
-  stack.use(await lock(dataDir));
+  stack.use(lockDirectory(dataDir));
   const labels = parseLabels(options.labels);
   const taints = parseTaints(options.taints);
   const machine = await readMachine({ ...options, version });
@@ -274,17 +273,4 @@ function every(clock: Clock, periodMs: number, run: () => Promise<void>, log: Lo
 
 function aborted(signal: AbortSignal): Promise<void> {
   return sleep(realClock, 2 ** 31 - 1, signal).catch(() => {});
-}
-
-// An abstract socket is a lock that ends with its process, however that ends.
-async function lock(dataDir: string): Promise<AsyncDisposable> {
-  const name = `\0naru-agent-${createHash("sha256").update(dataDir).digest("hex").slice(0, 32)}`;
-  const server = createServer((socket) => socket.destroy());
-  await new Promise<void>((done, reject) => {
-    server.once("error", (error: NodeJS.ErrnoException) => {
-      reject(error.code === "EADDRINUSE" ? new Error(`another agent works in ${dataDir} already`) : error);
-    });
-    server.listen(name, done);
-  });
-  return { [Symbol.asyncDispose]: () => new Promise((done) => void server.close(() => done())) };
 }

@@ -88,7 +88,7 @@ static inline int sys_pidfd_send_signal(int pidfd, int signal) {
 }
 /* Resolves path as if root were "/", symbolic links and ".." among them; follows no link of /proc that leads elsewhere. */
 static inline int open_in_root(int root, const char *path, int flags, mode_t mode) {
-  struct open_how how = {.flags = (uint64_t)(flags | O_CLOEXEC),
+  struct open_how how = {.flags = (uint64_t)(unsigned)(flags | O_CLOEXEC),
                          .mode = (flags & O_CREAT) ? mode : 0,
                          .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
   return (int)syscall(SYS_openat2, root, path, &how, sizeof how);

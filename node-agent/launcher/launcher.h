@@ -157,6 +157,8 @@ extern const int mount_launch_op_count, bind_launch_op_count, process_launch_op_
 /* Performs ops in the monitor up to and with clone. 0 once the child exists; the child never returns. On failure -errno, *index
    says which op, and call what. */
 int plan_run(struct launch *launch, const struct field *ops, int count, int *index, struct op_call *call);
+/* Closes every file but 0, 1, 2 and those of `keep` that are not -1. Sorts keep. */
+void close_all_but(int *keep, int count);
 /* Flags of "mount pid net …"; 0 for words it does not know. */
 uint64_t namespace_flags(struct field words);
 /* Opens a directory or file inside the root for mounting on it, made when absent. An O_PATH fd or -1. */

@@ -409,24 +409,6 @@ static void fill_standard_files(void) {
   if (null > 2) close(null);
 }
 
-static void close_others(const struct launch_request *request, int containers) {
-  int keep[] = {request->control, request->stream, containers};
-  for (int i = 0; i < 3; i++)
-    for (int j = i + 1; j < 3; j++)
-      if (keep[j] < keep[i]) {
-        int other = keep[i];
-        keep[i] = keep[j];
-        keep[j] = other;
-      }
-  unsigned from = 3;
-  for (int i = 0; i < 3; i++) {
-    if (keep[i] < 0) continue;
-    if ((unsigned)keep[i] > from) sys_close_range(from, (unsigned)keep[i] - 1, 0);
-    from = (unsigned)keep[i] + 1;
-  }
-  sys_close_range(from, ~0u, 0);
-}
-
 static void make_nonblocking(int fd) {
   if (fd >= 0) fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
 }
@@ -517,7 +499,8 @@ _Noreturn void monitor_run(int containers, const struct launch_request *request)
   control = request->control;
   for (int i = 0; i < CLIENTS_MAX; i++) clients[i].fd = -1;
   fill_standard_files();
-  close_others(request, containers);
+  int keep[] = {request->control, request->stream, containers};
+  close_all_but(keep, 3);
   setsid();
   signal(SIGCHLD, SIG_DFL);
   signal(SIGPIPE, SIG_IGN);

@@ -167,7 +167,7 @@ static int append_answer(struct batch *b, const struct step *step, const struct 
     struct nlattr attribute;
     memcpy(&attribute, at, sizeof attribute);
     if (attribute.nla_len < sizeof attribute || attribute.nla_len > end - at) break;
-    uint32_t type = attribute.nla_type & NLA_TYPE_MASK, size = NLA_ALIGN(attribute.nla_len);
+    uint32_t type = attribute.nla_type & (uint32_t)NLA_TYPE_MASK, size = NLA_ALIGN(attribute.nla_len);
     if (size > end - at) size = (uint32_t)(end - at);
     if (type < 32 && (step->keep >> type & 1) != 0) full = append(b, at, size);
     at += size;
@@ -187,8 +187,15 @@ static int collect(struct batch *b, const struct step *step, int fd, int *error)
       continue;
     if (got < 0)
       return -errno;
-    int left = (int)got;
-    for (struct nlmsghdr *h = (struct nlmsghdr *)buffer; NLMSG_OK(h, (unsigned)left); h = NLMSG_NEXT(h, left)) {
+    size_t step_bytes;
+    for (size_t at = 0; (size_t)got - at >= sizeof(struct nlmsghdr); at += step_bytes) {
+      struct nlmsghdr *h = (struct nlmsghdr *)(buffer + at);
+      size_t left = (size_t)got - at;
+      if (h->nlmsg_len < sizeof *h || h->nlmsg_len > left)
+        break;
+      step_bytes = NLMSG_ALIGN((size_t)h->nlmsg_len);
+      if (step_bytes > left)
+        step_bytes = left;
       if (h->nlmsg_seq != b->sequence)
         continue;
       if (h->nlmsg_type == NLMSG_ERROR) {

@@ -237,10 +237,16 @@ static int op_device(struct launch *launch, struct op_call *call) {
   int parent = make_in_root(launch->root, folder, true, 0755);
   if (parent < 0) return op_fail(call, errno, "make device %s", path);
   mode_t type = field_is(call->args[1], "b") ? S_IFBLK : S_IFCHR;
-  int made = mknodat(parent, slash + 1, type | (mode_t)mode, makedev((unsigned)major_number, (unsigned)minor_number));
+  dev_t number = makedev((unsigned)major_number, (unsigned)minor_number);
+  int made = mknodat(parent, slash + 1, type | (mode_t)mode, number);
   int error = errno;
+  /* What an image has there may be that device already, and nothing else. */
+  struct stat info;
+  if (made != 0 && error == EEXIST && fstatat(parent, slash + 1, &info, AT_SYMLINK_NOFOLLOW) == 0 &&
+      (info.st_mode & S_IFMT) == type && info.st_rdev == number)
+    made = 0;
   close(parent);
-  return made != 0 && error != EEXIST ? op_fail(call, error, "make device %s", path) : 0;
+  return made != 0 ? op_fail(call, error, "make device %s", path) : 0;
 }
 
 /* symlink <target> <destination>, whose directory exists */
@@ -373,8 +379,15 @@ static int op_terminal(struct launch *launch, struct op_call *call) {
   struct winsize size = {.ws_col = (unsigned short)launch->columns, .ws_row = (unsigned short)launch->rows};
   if (launch->columns > 0) ioctl(master, TIOCSWINSZ, &size);
   if (field_is(call->args[0], "1")) {
-    int to = make_in_root(launch->root, "/dev/console", false, 0600);
-    if (to < 0) return op_fail(call, errno, "make /dev/console");
+    /* Never through a link: what is mounted there would cover a file that was meant to be masked (CVE-2025-52565). */
+    int dev = make_in_root(launch->root, "/dev", true, 0755);
+    int made = dev < 0 ? -1 : openat(dev, "console", O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (made >= 0) close(made);
+    int to = dev < 0 ? -1 : openat(dev, "console", O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    struct stat seen;
+    if (to < 0 || fstat(to, &seen) != 0) return op_fail(call, errno, "make /dev/console");
+    if (S_ISLNK(seen.st_mode)) return op_fail(call, ELOOP, "make /dev/console");
+    close(dev);
     int tree = sys_open_tree(slave, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
     if (tree < 0 || sys_move_mount(tree, to) != 0) return op_fail(call, errno, "mount /dev/console");
     close(tree);

@@ -6,6 +6,7 @@
 #include <grp.h>
 #include <linux/capability.h>
 #include <linux/filter.h>
+#include <linux/keyctl.h>
 #include <linux/seccomp.h>
 #include <poll.h>
 #include <sched.h>
@@ -65,7 +66,8 @@ static int op_rlimit(struct launch *launch, struct op_call *call) {
 
 /* cwd <path>. A directory outside the root has no path that starts with "/" (CVE-2024-21626). */
 static int op_cwd(struct launch *launch, struct op_call *call) {
-  (void)launch;
+  if (launch->root >= 0) close(launch->root);
+  launch->root = -1;
   char seen[4096];
   if (!is_text(call->args[0]) || call->args[0].data[0] != '/') return op_fail(call, EINVAL, "cwd: not an absolute path");
   if (chdir(call->args[0].data) != 0) return op_fail(call, errno, "change directory to %s", call->args[0].data);
@@ -132,6 +134,13 @@ static int op_capabilities(struct launch *launch, struct op_call *call) {
                                            {.effective = (uint32_t)(mask >> 32), .permitted = (uint32_t)(mask >> 32)}};
   prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
   if (syscall(SYS_capset, &head, data) != 0 || prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0) != 0) return op_fail(call, errno, "set capabilities");
+  return 0;
+}
+
+/* keyring: a new session keyring, so that no key of the launcher's or of another container's is in reach. */
+static int op_keyring(struct launch *launch, struct op_call *call) {
+  (void)launch;
+  if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL) < 0 && errno != ENOSYS) return op_fail(call, errno, "make session keyring");
   return 0;
 }
 
@@ -216,7 +225,12 @@ static int op_exec(struct launch *launch, struct op_call *call) {
   if (send(launch->report, text, sizeof text - 1, MSG_NOSIGNAL) < 0) _exit(1);
   for (int i = 0; i < 3; i++)
     if (dup2(launch->child_stdio[i], i) < 0) return op_fail(call, errno, "set up stdio");
-  if (sys_close_range(3, ~0u, CLOSE_RANGE_CLOEXEC) != 0) return op_fail(call, errno, "close files");
+  /* Closed here, not by exec: the program's path may lead through /proc/self/fd. The report alone stays until then. */
+  if (launch->report != 3) {
+    if (dup3(launch->report, 3, O_CLOEXEC) < 0) return op_fail(call, errno, "close files");
+    launch->report = 3;
+  }
+  if (sys_close_range(4, ~0u, 0) != 0) return op_fail(call, errno, "close files");
   return op_fail(call, exec_search(args, environment), "exec %s", args[0]);
 }
 
@@ -230,6 +244,7 @@ const struct launch_op process_launch_ops[] = {
     {"bounding", 1, 1, false, true, op_bounding},
     {"user", 2, 2 + GROUPS_MAX, false, true, op_user},
     {"capabilities", 1, 1, false, true, op_capabilities},
+    {"keyring", 0, 0, false, true, op_keyring},
     {"no-new-privileges", 0, 0, false, true, op_no_new_privileges},
     {"seccomp", 1, 1, false, true, op_seccomp},
     {"die-with-monitor", 0, 0, false, true, op_die_with_monitor},

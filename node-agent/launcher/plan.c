@@ -99,6 +99,22 @@ uint64_t namespace_flags(struct field words) {
   return flags;
 }
 
+void close_all_but(int *keep, int count) {
+  for (int i = 1; i < count; i++)
+    for (int j = i; j > 0 && keep[j] < keep[j - 1]; j--) {
+      int other = keep[j];
+      keep[j] = keep[j - 1];
+      keep[j - 1] = other;
+    }
+  unsigned from = 3;
+  for (int i = 0; i < count; i++) {
+    if (keep[i] < (int)from) continue;
+    if ((unsigned)keep[i] > from) sys_close_range(from, (unsigned)keep[i] - 1, 0);
+    from = (unsigned)keep[i] + 1;
+  }
+  sys_close_range(from, ~0u, 0);
+}
+
 /* clone <namespaces>: from here on the plan goes on in the child. */
 static int op_clone(struct launch *launch, struct op_call *call) {
   uint64_t flags = call->args[0].size > 0 ? namespace_flags(call->args[0]) : 0;
@@ -120,8 +136,11 @@ static int op_clone(struct launch *launch, struct op_call *call) {
   }
   launch->cloned = true;
   launch->report = pid == 0 ? report[1] : report[0];
-  close(pid == 0 ? report[0] : report[1]);
+  if (pid != 0) close(report[1]);
   if (pid == 0) {
+    /* Nothing of the host that is open here may be reached through /proc/self/fd of a root that is a stranger's. */
+    int keep[] = {launch->report, launch->child_stdio[0], launch->child_stdio[1], launch->child_stdio[2], launch->target};
+    close_all_but(keep, sizeof keep / sizeof keep[0]);
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);

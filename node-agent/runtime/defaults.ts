@@ -93,7 +93,7 @@ export const defaultMounts: readonly Mount[] = [
     destination: "/dev",
     type: "tmpfs",
     source: "tmpfs",
-    options: ["nosuid", "strictatime", "mode=755", "size=65536k"],
+    options: ["nosuid", "strictatime", "mode=755", "size=65536k", "nr_inodes=16k"],
   },
   {
     destination: "/dev/pts",
@@ -107,7 +107,7 @@ export const defaultMounts: readonly Mount[] = [
     destination: "/dev/shm",
     type: "tmpfs",
     source: "shm",
-    options: ["nosuid", "noexec", "nodev", "mode=1777", "size=65536k"],
+    options: ["nosuid", "noexec", "nodev", "mode=1777", "size=65536k", "nr_inodes=64k"],
   },
 ];
 

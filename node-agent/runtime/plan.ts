@@ -280,6 +280,7 @@ function planProcess(spec: ContainerSpec, filter: Buffer | undefined): readonly 
   const mask = capabilityMask(spec.privileged ? capabilityNames : spec.capabilities);
   return [
     ["session"],
+    ["keyring"],
     ...spec.rlimits.map(planRlimit),
     ["cwd", spec.cwd === "" ? "/" : spec.cwd],
     ["bounding", mask],

@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import type { Container, Pod, PodStatus } from "../../api/kinds/generated/types.ts";
 import type { AgentProcessOptions, FromAgent, ToAgent } from "./agent-process.ts";
-import { buildLauncher, buildProbe } from "./rig.ts";
+import { buildLauncher, buildProgram } from "./rig.ts";
 
 const program = new URL("./agent-process.ts", import.meta.url).pathname;
 const waitMsMax = 30_000;
@@ -111,7 +111,7 @@ class Node_ implements AsyncDisposable {
 function probeImage(directory: string): string {
   const [root, saved] = [join(directory, "root"), join(directory, "saved")];
   for (const path of [join(root, "etc"), saved]) mkdirSync(path, { recursive: true });
-  copyFileSync(buildProbe(), join(root, "probe"));
+  copyFileSync(buildProgram("probe"), join(root, "probe"));
   writeFileSync(join(root, "etc/passwd"), "root:x:0:0::/:/\n");
   const layer = join(saved, "layer.tar");
   execFileSync("tar", ["--create", "--file", layer, "--directory", root, "."]);

@@ -28,7 +28,7 @@ export async function openRig(more: Partial<LinuxRuntimeOptions> = {}): Promise<
   const directory = mkdtempSync(join(tmpdir(), `naru-runtime-${process.pid}-`));
   const image = join(directory, "image");
   mkdirSync(join(image, "etc"), { recursive: true });
-  copyFileSync(buildProbe(), join(image, "probe"));
+  copyFileSync(buildProgram("probe"), join(image, "probe"));
   writeFileSync(join(image, "etc", "not-executable"), "text\n", { mode: 0o644 });
   const options: LinuxRuntimeOptions = {
     runDir: join(directory, "run"),
@@ -60,14 +60,17 @@ export async function openRig(more: Partial<LinuxRuntimeOptions> = {}): Promise<
   };
 }
 
+/** `NARU_TEST_LAUNCHER` names another variant of build.sh, such as "sanitized". */
 export function buildLauncher(): string {
-  execFileSync("sh", [join(launcherFolder, "build.sh")]);
-  return join(launcherFolder, "build", "naru-launcher");
+  const variant = process.env["NARU_TEST_LAUNCHER"] ?? "plain";
+  execFileSync("sh", [join(launcherFolder, "build.sh"), variant]);
+  return join(launcherFolder, "build", variant === "plain" ? "naru-launcher" : `naru-launcher-${variant}`);
 }
 
-export function buildProbe(): string {
-  const source = join(here, "probe.c");
-  const program = join(cache, "probe");
+/** The path of a static program made from the C file of this name beside this one. */
+export function buildProgram(name: string): string {
+  const source = join(here, `${name}.c`);
+  const program = join(cache, name);
   if (existsSync(program) && statSync(program).mtimeMs > statSync(source).mtimeMs) return program;
   mkdirSync(cache, { recursive: true });
   execFileSync("musl-gcc", [
