@@ -180,7 +180,7 @@ test("a failing step is named start", async () => {
     [{ sysctls: { "kernel.panic": "1" } }, "sysctl kernel.panic: not a setting of a container's namespaces", 128],
     [
       { mounts: [{ destination: "/data", type: "bind", source: "/nonexistent/x", options: ["rbind"] }] },
-      "bind /nonexistent/x: no such file or directory",
+      "open /nonexistent/x: no such file or directory",
       128,
     ],
     [
