@@ -146,7 +146,7 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
     identity,
     metrics: async () => {
       const { openMetrics } = await import("./metrics.ts");
-      return openMetrics({ agent: () => agent, runtime, machine, version });
+      return openMetrics({ agent: () => agent, runtime, machine, version, readLoad: () => readLoad(dataDir) });
     },
   }).catch((error) => {
     log.warn({ error: messageOf(error) }, "no metrics: their port cannot be opened");

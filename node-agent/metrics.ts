@@ -3,7 +3,7 @@
 import { readdirSync } from "node:fs";
 import { Counter, Gauge, Registry } from "prom-client";
 import type { Agent } from "./agent.ts";
-import type { NodeMachine } from "./node-status.ts";
+import type { NodeLoad, NodeMachine } from "./node-status.ts";
 import type { ContainerStats, Runtime } from "./runtime/runtime.ts";
 
 export interface MetricsParts {
@@ -11,6 +11,7 @@ export interface MetricsParts {
   readonly runtime: Runtime;
   readonly machine: NodeMachine;
   readonly version: string;
+  readonly readLoad: () => Promise<NodeLoad>;
 }
 
 export interface AgentMetrics {
@@ -56,16 +57,17 @@ export function openMetrics(parts: MetricsParts): AgentMetrics {
     "When the container started, in seconds since the epoch.",
     perContainer,
   );
-  const restarts = gauge(
-    "naru_agent_container_restarts",
-    "Restarts of the pod's container on this node.",
-    perContainer,
-  );
   const pods = gauge("kubelet_running_pods", "Pods with a running sandbox.");
   const containers = gauge("kubelet_running_containers", "Containers by state.", ["container_state"]);
   gauge("machine_cpu_cores", "CPUs that the node offers.").set(parts.machine.cpuMilli / 1000);
   gauge("machine_memory_bytes", "Memory that the node offers.").set(parts.machine.memoryBytes);
   gauge("naru_agent_info", "The agent's version.", ["version"]).set({ version: parts.version }, 1);
+  const disk = gauge("naru_agent_disk_bytes", "Size of the disk that holds images and containers.");
+  const diskAvailable = gauge("naru_agent_disk_available_bytes", "Room on the disk that holds images and containers.");
+  const memoryAvailable = gauge(
+    "naru_agent_memory_available_bytes",
+    "Memory of the machine that is free or can be freed.",
+  );
   const processCpu = counter("process_cpu_seconds_total", "CPU time that the agent used, in seconds.");
   const processMemory = gauge("process_resident_memory_bytes", "Memory of the agent that is in RAM.");
   const processFiles = gauge("process_open_fds", "Files that the agent has open.");
@@ -80,17 +82,20 @@ export function openMetrics(parts: MetricsParts): AgentMetrics {
     processMemory.set(process.memoryUsage.rss());
     processFiles.set(readdirSync("/proc/self/fd").length);
   };
+  const measureMachine = async () => {
+    const load = await parts.readLoad();
+    disk.set(load.diskBytes);
+    diskAvailable.set(load.diskAvailableBytes);
+    memoryAvailable.set(load.memoryAvailableBytes);
+  };
   const countPods = () => {
     const workers = parts.agent()?.workers ?? [];
     pods.set(workers.filter(({ state }) => state.phase === "Up").length);
     const states = { running: 0, waiting: 0, exited: 0 };
-    restarts.reset();
     for (const worker of workers) {
       for (const record of worker.containers) {
         const { phase } = record.now;
         states[phase === "Running" || phase === "Stopping" ? "running" : phase === "Exited" ? "exited" : "waiting"]++;
-        const { namespace = "default", name = "" } = worker.pod.metadata ?? {};
-        restarts.set({ namespace, pod: name, container: record.name }, record.attempt);
       }
     }
     for (const [state, count] of Object.entries(states)) containers.set({ container_state: state }, count);
@@ -111,6 +116,7 @@ export function openMetrics(parts: MetricsParts): AgentMetrics {
     scrape: async () => {
       measureAgent();
       countPods();
+      await measureMachine();
       await measureContainers();
       return { text: (await registry?.metrics()) ?? "", contentType: Registry.PROMETHEUS_CONTENT_TYPE };
     },

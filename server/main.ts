@@ -23,6 +23,7 @@ import { createSchedulerMetrics } from "../scheduler/metrics.ts";
 import { defaultProfile } from "../scheduler/profile.ts";
 import { startScheduler } from "../scheduler/scheduler.ts";
 import { runAsLeader } from "./leader.ts";
+import { measuredStore } from "./measured-store.ts";
 import { controllerMetrics, processMetrics } from "./metrics.ts";
 import { version } from "./version.ts";
 
@@ -61,11 +62,11 @@ export async function runServer(options: ServerOptions, signal: AbortSignal): Pr
   };
   const pki = await openPki(pkiOptions);
   await using stack = new AsyncDisposableStack();
-  const store = stack.use(await openStore(options.storeUrl, base));
+  const registry = new Registry();
+  processMetrics(registry, options.dataDir);
+  const store = stack.use(measuredStore(await openStore(options.storeUrl, base), registry, clock));
   const sharedStore = options.storeUrl.startsWith("etcd:");
   const api = stack.use(await openApi({ ...base, store, sharedStore }));
-  const registry = new Registry();
-  processMetrics(registry);
   const as = (name: string) => inProcessClient({ verbs: api.verbs, user: componentUser(name) });
   const sessions = stack.use(
     await openSessions({

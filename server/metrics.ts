@@ -1,11 +1,21 @@
 // What Prometheus learns of the server's process and of its controllers.
-import { Counter, collectDefaultMetrics, Histogram, type Registry } from "prom-client";
+import { statfs } from "node:fs/promises";
+import { Counter, collectDefaultMetrics, Gauge, Histogram, type Registry } from "prom-client";
 
 // Gauges that Node's default metrics name like counters, against Prometheus' own rules.
 const misnamed = ["nodejs_active_handles_total", "nodejs_active_requests_total", "nodejs_active_resources_total"];
 
-export function processMetrics(register: Registry): void {
+export function processMetrics(register: Registry, dataDir: string): void {
   collectDefaultMetrics({ register });
+  new Gauge({
+    name: "naru_server_disk_available_bytes",
+    help: "Room on the disk of the data folder, where the embedded store is.",
+    registers: [register],
+    async collect() {
+      const { bavail, bsize } = await statfs(dataDir);
+      this.set(bavail * bsize);
+    },
+  });
   for (const name of misnamed) register.removeSingleMetric(name);
 }
 

@@ -6,6 +6,7 @@ import { encodeOpenapiV2, openapiV2ProtoContentType, openapiV2ProtoTypes } from 
 import { isObject } from "../kinds/schema/schema.ts";
 import { ApiError } from "../kinds/status.ts";
 import type { ApiMetrics } from "../metrics.ts";
+import { printObjectMetrics } from "../object-metrics/object-metrics.ts";
 import { type View, viewOf } from "./accept.ts";
 import { asApiError, sendBytes, sendJson } from "./answer.ts";
 import { readBody } from "./body.ts";
@@ -52,7 +53,7 @@ export function documents(options: DocumentsOptions): Documents {
       case "readyz":
         return health(exchange, root === "livez" || options.isReady());
       case "metrics":
-        return metricsText(exchange, options.metrics);
+        return metricsText(exchange, options);
       case "naru":
         return naru(options, exchange, rest);
       case undefined:
@@ -174,8 +175,9 @@ async function health(exchange: Exchange, well: boolean): Promise<number> {
   return code;
 }
 
-async function metricsText(exchange: Exchange, { registry }: ApiMetrics): Promise<number> {
-  await sendBytes(exchange, { body: Buffer.from(await registry.metrics()), type: registry.contentType });
+async function metricsText(exchange: Exchange, { metrics: { registry }, door }: DocumentsOptions): Promise<number> {
+  const text = (await registry.metrics()) + printObjectMetrics(door.context.cache);
+  await sendBytes(exchange, { body: Buffer.from(text), type: registry.contentType });
   return 200;
 }
 

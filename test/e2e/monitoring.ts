@@ -1,6 +1,8 @@
 // charts/monitoring made ready as its README says, and real programs that scrape with it.
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { get } from "node:https";
 import { join } from "node:path";
+import { parse } from "yaml";
 import { type Output, runProgram } from "./cluster.ts";
 
 export const chart = new URL("../../charts/monitoring/", import.meta.url).pathname;
@@ -47,4 +49,70 @@ export async function query(base: string, expression: string): Promise<readonly 
   const answer = await fetch(`${base}/api/v1/query?${new URLSearchParams({ query: expression })}`);
   const { data } = (await answer.json()) as { data?: { result: readonly UpSample[] } };
   return data?.result;
+}
+
+export interface MetricsDoor {
+  readonly host: string;
+  readonly port: number;
+  readonly serverName: string;
+}
+
+/** What /metrics of a server or an agent says to Prometheus' certificate, its own certificate verified. */
+export function scrape(folder: string, { host, port, serverName }: MetricsDoor): Promise<string> {
+  const pem = (name: string) => readFileSync(join(folder, name));
+  const tls = {
+    ca: pem("ca.pem"),
+    cert: pem("prometheus.pem"),
+    key: pem("prometheus-key.pem"),
+    servername: serverName,
+  };
+  return new Promise((resolve, reject) => {
+    const request = get({ host, port, path: "/metrics", agent: false, ...tls }, async (answer) => {
+      const text = Buffer.concat(await answer.toArray()).toString();
+      if (answer.statusCode === 200) resolve(text);
+      else reject(new Error(`${host}:${port} answers ${answer.statusCode}: ${text}`));
+    });
+    request.on("error", reject);
+  });
+}
+
+/** All expressions of the alerts and of the dashboard. */
+export function expressions(): readonly string[] {
+  const dashboard = JSON.parse(readFileSync(join(chart, "dashboard.json"), "utf8")) as Dashboard;
+  return [
+    ...rules().map(({ expr }) => expr),
+    ...dashboard.panels.flatMap(({ targets }) => targets.map(({ expr }) => expr)),
+  ];
+}
+
+export interface Rule {
+  readonly alert?: string;
+  readonly record?: string;
+  readonly expr: string;
+}
+
+export function rules(): readonly Rule[] {
+  const { groups } = parse(readFileSync(join(chart, "rules.yaml"), "utf8")) as { groups: { rules: Rule[] }[] };
+  return groups.flatMap(({ rules }) => rules);
+}
+
+interface Dashboard {
+  readonly panels: readonly { readonly targets: readonly { readonly expr: string }[] }[];
+}
+
+/** The metrics that an expression reads: its words without texts, labels, durations, functions and operators. */
+export function metricsOf(expression: string): readonly string[] {
+  const bare = expression
+    .replaceAll(/\{[^}]*\}|"[^"]*"|\[[^\]]*\]/g, " ")
+    .replaceAll(/\b(by|without|on|ignoring|group_left|group_right)\s*\([^)]*\)/g, " ");
+  return [...bare.matchAll(/(?<![\w:.])[a-zA-Z_:][\w:]*(?![\w:]|\s*\()/g)]
+    .map(([name]) => name)
+    .filter((name) => !["and", "or", "unless", "bool", "offset", "group_left", "group_right"].includes(name))
+    .map((name) => name.replace(/_bucket$/, ""));
+}
+
+/** What the answers of /metrics and the recorded series offer. */
+export function namesOf(exposed: readonly string[]): ReadonlySet<string> {
+  const declared = exposed.flatMap((text) => [...text.matchAll(/^# TYPE (\S+)/gm)].map(([, name = ""]) => name));
+  return new Set(["up", ...declared, ...rules().flatMap(({ record }) => record ?? [])]);
 }

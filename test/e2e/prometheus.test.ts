@@ -8,7 +8,7 @@ import { buildHelloImage } from "../../charts/hello/image/build.ts";
 import { debianProgram } from "../tools.ts";
 import { naruPath, runProgram } from "./cluster.ts";
 import { openMachines } from "./machines.ts";
-import { prepareMonitoring, query } from "./monitoring.ts";
+import { expressions, metricsOf, namesOf, prepareMonitoring, query, scrape } from "./monitoring.ts";
 import { done, until } from "./questions.ts";
 
 const hello = `
@@ -100,5 +100,23 @@ test("Prometheus finds machines joined by hand, a later one too, and what runs t
   assert.deepEqual(
     greeted?.map(({ value }) => value[1]),
     ["0"],
+  );
+
+  const exposed = await Promise.all([
+    scrape(folder, { host: one.address, port: 6443, serverName: "kubernetes" }),
+    scrape(folder, { host: two.address, port: 10250, serverName: "naru-agent" }),
+  ]);
+  for (const text of exposed) {
+    assert.deepEqual(await runProgram(promtool, ["check", "metrics"], { input: text }), {
+      code: 0,
+      stdout: "",
+      stderr: "",
+    });
+  }
+  assert.deepEqual(
+    expressions()
+      .flatMap(metricsOf)
+      .filter((name) => !namesOf(exposed).has(name)),
+    [],
   );
 });
