@@ -350,10 +350,14 @@ static int op_readonly(struct launch *launch, struct op_call *call) {
   return 0;
 }
 
-/* readonly-root */
-static int op_readonly_root(struct launch *launch, struct op_call *call) {
-  if (!need_root(launch)) return op_fail(call, EINVAL, "readonly-root");
-  return sys_mount_setattr(launch->root, 0, MOUNT_ATTR_RDONLY, 0, 0) != 0 ? op_fail(call, errno, "make / read-only") : 0;
+/* readonly-mount <mount point>: that mount alone. */
+static int op_readonly_mount(struct launch *launch, struct op_call *call) {
+  if (!need_root(launch) || !is_text(call->args[0])) return op_fail(call, EINVAL, "readonly-mount");
+  int on = open_in_root(launch->root, call->args[0].data, O_PATH, 0);
+  if (on < 0 || sys_mount_setattr(on, 0, MOUNT_ATTR_RDONLY, 0, 0) != 0)
+    return op_fail(call, errno, "make %s read-only", call->args[0].data);
+  close(on);
+  return 0;
 }
 
 /* pivot: the root becomes "/", and nothing of the host's files is left. */
@@ -421,7 +425,7 @@ const struct launch_op mount_launch_ops[] = {
     {"terminal", 1, 1, false, true, op_terminal},
     {"mask", 1, 1, false, true, op_mask},
     {"readonly", 1, 1, false, true, op_readonly},
-    {"readonly-root", 0, 0, false, true, op_readonly_root},
+    {"readonly-mount", 1, 1, false, true, op_readonly_mount},
     {"pivot", 0, 0, false, true, op_pivot},
 };
 const int mount_launch_op_count = sizeof mount_launch_ops / sizeof mount_launch_ops[0];

@@ -6,7 +6,7 @@ import { ConfigError } from "./container-env.ts";
 import { containerId, writeLabels } from "./container-labels.ts";
 import { expand } from "./expand.ts";
 import type { ContainerRole } from "./pod-state.ts";
-import { containerResources } from "./resource-limits.ts";
+import { containerResources, podResources } from "./resource-limits.ts";
 import { confinement, containerUser, type UnixUser } from "./security.ts";
 import { specialMounts } from "./special-mounts.ts";
 
@@ -63,6 +63,7 @@ export function containerSpec(input: ContainerSpecInput): ContainerSpec {
     namespaces: namespaces(pod, input.sandbox),
     cgroupPath: `pod${uid}/${id}`,
     resources: containerResources(container, pod, input.memoryCapacityBytes),
+    resourcesAbove: podResources(pod),
     // The sandbox sets the pod's sysctls: they belong to its namespaces.
     sysctls: {},
     // The agent's own: raising them needs a privilege that it may not have.

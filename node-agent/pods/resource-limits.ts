@@ -30,18 +30,76 @@ export function qosClass(pod: Pod): QosClass {
 
 export function containerResources(container: Container, pod: Pod, memoryCapacityBytes: number): Resources {
   const { limits, requests } = container.resources ?? {};
-  const cpuLimitMilli = amount("cpu", limits?.["cpu"]);
   const cpuRequestMilli = amount("cpu", requests?.["cpu"] ?? limits?.["cpu"]);
   const memoryBytesMax = amount("memory", limits?.["memory"]);
   return {
-    cpuShares: Math.min(cpuSharesMax, Math.max(cpuSharesMin, Math.floor((cpuRequestMilli * 1024) / 1000))),
-    ...(cpuLimitMilli === 0
-      ? {}
-      : { cpuQuotaUs: Math.max(cpuQuotaUsMin, Math.floor((cpuLimitMilli * cpuPeriodUs) / 1000)), cpuPeriodUs }),
+    cpuShares: sharesOf(cpuRequestMilli),
+    ...quotaOf(amount("cpu", limits?.["cpu"])),
     ...(memoryBytesMax === 0 ? {} : { memoryBytesMax }),
+    ...hugepages(limits),
     pidsMax: pidsMaxDefault,
     oomScoreAdj: oomScoreAdj(container, pod, memoryCapacityBytes),
   };
+}
+
+/**
+ * Of the cgroup that a pod's containers share: what they ask for together, and a limit when each has one. Init containers
+ * run before the others, so the largest of them counts. A pod's own `resources` and `overhead` go over that.
+ */
+export function podResources(pod: Pod): Resources {
+  const { resources, overhead = {} } = pod.spec ?? {};
+  const over = (name: Counted) => amount(name, overhead[name]);
+  const own = (kind: "requests" | "limits", name: Counted) => amount(name, resources?.[kind]?.[name]);
+  const cpuRequestMilli = own("requests", "cpu") || own("limits", "cpu") || together(pod, "requests", "cpu");
+  const cpuLimitMilli = own("limits", "cpu") || together(pod, "limits", "cpu");
+  const memoryLimit = own("limits", "memory") || together(pod, "limits", "memory");
+  return {
+    cpuShares: sharesOf(cpuRequestMilli + over("cpu")),
+    ...(cpuLimitMilli === 0 ? {} : quotaOf(cpuLimitMilli + over("cpu"))),
+    ...(memoryLimit === 0 ? {} : { memoryBytesMax: memoryLimit + over("memory") }),
+  };
+}
+
+type Counted = "cpu" | "memory";
+
+/** 0 when a limit is missing somewhere: then there is none together. */
+function together(pod: Pod, kind: "requests" | "limits", name: Counted): number {
+  const of = ({ resources }: Container) =>
+    amount(name, resources?.[kind]?.[name] ?? (kind === "requests" ? resources?.limits?.[name] : undefined));
+  const init = pod.spec?.initContainers ?? [];
+  const whole = [...init, ...(pod.spec?.containers ?? [])];
+  if (kind === "limits" && whole.some((container) => of(container) === 0)) return 0;
+  let sidecars = 0;
+  let largest = 0;
+  for (const container of init) {
+    if (container.restartPolicy === "Always") sidecars += of(container);
+    largest = Math.max(largest, container.restartPolicy === "Always" ? sidecars : sidecars + of(container));
+  }
+  return Math.max(largest, sidecars + (pod.spec?.containers ?? []).reduce((sum, container) => sum + of(container), 0));
+}
+
+function sharesOf(cpuMilli: number): number {
+  return Math.min(cpuSharesMax, Math.max(cpuSharesMin, Math.floor((cpuMilli * 1024) / 1000)));
+}
+
+function quotaOf(cpuMilli: number): Pick<Resources, "cpuQuotaUs" | "cpuPeriodUs"> {
+  if (cpuMilli === 0) return {};
+  return { cpuQuotaUs: Math.max(cpuQuotaUsMin, Math.floor((cpuMilli * cpuPeriodUs) / 1000)), cpuPeriodUs };
+}
+
+function hugepages(limits: Readonly<Record<string, string | number>> | undefined): Pick<Resources, "hugepages"> {
+  const list = Object.entries(limits ?? {}).flatMap(([name, quantity]) => {
+    const size = name.startsWith("hugepages-") ? bytes(name.slice("hugepages-".length)) : 0;
+    return size === 0 ? [] : [{ pageSize: pageSizeName(size), bytesMax: bytes(quantity) }];
+  });
+  return list.length === 0 ? {} : { hugepages: list };
+}
+
+/** As the kernel names it: "64KB", "2MB", "1GB". */
+function pageSizeName(sizeBytes: number): string {
+  const units = ["B", "KB", "MB", "GB"];
+  const unit = Math.min(units.length - 1, Math.floor(Math.log2(sizeBytes) / 10));
+  return `${sizeBytes / 2 ** (10 * unit)}${units[unit]}`;
 }
 
 // Burstable: the more of the node's memory it asked for, the later it goes.
@@ -60,7 +118,7 @@ function oomScoreAdj(container: Container, pod: Pod, memoryCapacityBytes: number
   }
 }
 
-function amount(name: "cpu" | "memory", quantity: string | number | undefined): number {
+function amount(name: Counted, quantity: string | number | undefined): number {
   if (quantity === undefined) return 0;
   return name === "cpu" ? cpuMilli(quantity) : bytes(quantity);
 }

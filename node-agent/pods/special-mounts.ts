@@ -7,8 +7,16 @@ export function specialMounts(options: {
   readonly hostNetwork: boolean;
 }): readonly Mount[] {
   const mode = options.privileged ? "rw" : "ro";
-  const flags = ["nosuid", "noexec", "nodev", mode];
+  const flags = ["nosuid", "noexec", "nodev"];
   // A new sysfs belongs to the network namespace of its mounter; the host's own may only be bound.
-  if (options.hostNetwork) return [{ destination: "/sys", type: "bind", source: "/sys", options: ["rbind", ...flags] }];
-  return options.privileged ? [{ destination: "/sys", type: "sysfs", source: "sysfs", options: flags }] : [];
+  if (options.hostNetwork)
+    return [
+      {
+        destination: "/sys",
+        type: "bind",
+        source: "/sys",
+        options: ["rbind", ...flags.map((flag) => `r${flag}`), mode === "rw" ? "rw" : "rro"],
+      },
+    ];
+  return options.privileged ? [{ destination: "/sys", type: "sysfs", source: "sysfs", options: [...flags, mode] }] : [];
 }

@@ -86,9 +86,14 @@ export function applyWrites(writes: readonly CgroupWrite[]): void {
 
 /** Removes a container's cgroup with all processes in it, and what became empty above it, up to and without the parent. */
 export async function removeCgroup(layout: CgroupLayout, parent: string, path: string, clock: Clock): Promise<void> {
-  for (let tries = 0; !removeOnce(layout, join(parent, path)); tries++) {
-    if (tries >= busyTriesMax) throw new Error(`remove cgroup ${join(parent, path)}: processes in it do not end`);
-    killAll(layout, join(parent, path), 9);
+  const whole = join(parent, path);
+  for (let tries = 0; !removeOnce(layout, whole); tries++) {
+    if (tries >= busyTriesMax) throw new Error(`remove cgroup ${whole}: processes in it do not end`);
+    // A privileged container makes cgroups of its own in its own.
+    const below = cgroupsBelow(layout, whole);
+    for (const inner of [...below, whole]) killAll(layout, inner, 9);
+    const left = below.filter((inner) => !removeOnce(layout, inner));
+    if (left.length < below.length && removeOnce(layout, whole)) break;
     await sleep(clock, busyWaitMs);
   }
   const names = path.split("/").filter((name) => name !== "");
@@ -97,13 +102,17 @@ export async function removeCgroup(layout: CgroupLayout, parent: string, path: s
 
 /** The node's own cgroup with everything below it. Processes in it must have ended. */
 export async function removeTree(layout: CgroupLayout, parent: string, clock: Clock): Promise<void> {
-  const below = new Set<string>();
-  for (const directory of cgroupDirectories(layout, parent)) collect(directory, "", below);
-  // Deepest first.
-  for (const path of [...below].toSorted((a, b) => b.length - a.length))
-    await removeCgroup(layout, parent, path, clock);
+  for (const path of cgroupsBelow(layout, parent))
+    await removeCgroup(layout, parent, path.slice(parent.length + 1), clock);
   const names = parent.split("/").filter((name) => name !== "");
   for (let length = names.length; length > 0; length--) removeOnce(layout, `/${names.slice(0, length).join("/")}`);
+}
+
+/** Every cgroup below one, in all trees, deepest first. */
+function cgroupsBelow(layout: CgroupLayout, parent: string): readonly string[] {
+  const below = new Set<string>();
+  for (const directory of cgroupDirectories(layout, parent)) collect(directory, "", below);
+  return [...below].toSorted((a, b) => b.length - a.length).map((path) => join(parent, path));
 }
 
 function collect(directory: string, path: string, into: Set<string>): void {

@@ -1,7 +1,8 @@
 // Where cgroups are found, and what limits become in their files.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type CgroupLayout, detectCgroups, planCgroup, weightOfShares } from "./cgroups.ts";
+import { weightOfShares } from "./cgroup-limits.ts";
+import { type CgroupLayout, detectCgroups, planCgroup, planUpdate } from "./cgroups.ts";
 
 const v1Mountinfo = `31 23 0:28 / /sys/fs/cgroup rw,relatime - tmpfs tmpfs rw,mode=755
 32 31 0:29 / /sys/fs/cgroup/cpu,cpuacct rw,relatime shared:3 - cgroup cgroup rw,cpu,cpuacct
@@ -60,7 +61,54 @@ test("limits of version 1 planCgroup", () => {
     },
     oom: { path: "/sys/fs/cgroup/memory/naru/n1/pod1/c1/memory.oom_control", key: "oom_kill" },
     deviceFilter: false,
+    seen: [
+      { name: "cpu,cpuacct", links: ["cpu", "cpuacct"], directory: "/sys/fs/cgroup/cpu,cpuacct/naru/n1/pod1/c1" },
+      { name: "memory", links: [], directory: "/sys/fs/cgroup/memory/naru/n1/pod1/c1" },
+      { name: "pids", links: [], directory: "/sys/fs/cgroup/pids/naru/n1/pod1/c1" },
+    ],
   });
+});
+
+test("limits of the cgroup above come first planCgroup, planUpdate", () => {
+  const limits = { resources: { memoryBytesMax: 5 }, above: { cpuShares: 2, memoryBytesMax: -1 } };
+  const lines = (writes: readonly { readonly path: string; readonly value: string }[]) =>
+    writes.map(({ path, value }) => `${path} ${value}`);
+  const shown = (layout: CgroupLayout) => {
+    const planned = lines(planCgroup(layout, { ...request, ...limits }).writes);
+    const spec = { cgroupPath: request.path, resources: limits.resources, resourcesAbove: limits.above };
+    const updated = lines(planUpdate(layout, request.parent, spec).writes);
+    assert.deepEqual(
+      planned.filter((line) => updated.includes(line)),
+      updated,
+    );
+    return updated;
+  };
+  assert.deepEqual(shown({ version: 1, mounts: { cpu: "/c", memory: "/m" } }), [
+    "/c/naru/n1/pod1/cpu.shares 2",
+    "/m/naru/n1/pod1/memory.limit_in_bytes -1",
+    "/m/naru/n1/pod1/memory.memsw.limit_in_bytes -1",
+    "/m/naru/n1/pod1/c1/memory.limit_in_bytes 5",
+    "/m/naru/n1/pod1/c1/memory.memsw.limit_in_bytes 5",
+  ]);
+  assert.deepEqual(shown({ version: 2, mount: "/cg" }), [
+    "/cg/naru/n1/pod1/cpu.weight 1",
+    "/cg/naru/n1/pod1/memory.max max",
+    "/cg/naru/n1/pod1/memory.swap.max max",
+    "/cg/naru/n1/pod1/c1/memory.max 5",
+    "/cg/naru/n1/pod1/c1/memory.swap.max 0",
+  ]);
+});
+
+test("pages of each size have a limit of their own planCgroup", () => {
+  const hugepages = [{ pageSize: "2MB", bytesMax: 4 << 20 }];
+  const paths = (layout: CgroupLayout) =>
+    planCgroup(layout, { ...request, resources: { hugepages } })
+      .writes.filter(({ path }) => path.includes("hugetlb."))
+      .map(({ path, value }) => `${path} ${value}`);
+  assert.deepEqual(
+    [paths({ version: 1, mounts: { hugetlb: "/h" } }), paths({ version: 2, mount: "/cg" })],
+    [["/h/naru/n1/pod1/c1/hugetlb.2MB.limit_in_bytes 4194304"], ["/cg/naru/n1/pod1/c1/hugetlb.2MB.max 4194304"]],
+  );
 });
 
 test("limits of version 2 planCgroup", () => {
@@ -76,6 +124,7 @@ test("limits of version 2 planCgroup", () => {
         { path: "/cg/naru/n1/pod1/c1/memory.max", value: "1048576", optional: false },
         { path: "/cg/naru/n1/pod1/c1/memory.swap.max", value: "0", optional: true },
         { path: "/cg/naru/n1/pod1/c1/pids.max", value: "9", optional: false },
+        { path: "/cg/naru/n1/pod1/c1/memory.oom.group", value: "1", optional: true },
       ],
       passed: [
         "/cg/cgroup.subtree_control",

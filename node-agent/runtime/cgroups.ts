@@ -1,6 +1,7 @@
 // What a container's limits mean in cgroup files, on version 1 (one tree per controller) and version 2. Pure: the launcher writes.
+import { limitsV1, limitsV2 } from "./cgroup-limits.ts";
 import { allowedDevices } from "./defaults.ts";
-import type { AllowedDevice, Resources } from "./runtime.ts";
+import type { AllowedDevice, ContainerSpec, Resources } from "./runtime.ts";
 
 /** Where this machine has its cgroup trees. */
 export type CgroupLayout =
@@ -25,6 +26,8 @@ export interface CgroupPlan {
   readonly oom: { readonly path: string; readonly key: string } | undefined;
   /** v2 has no files for this: a program attached to the cgroup decides. */
   readonly deviceFilter: boolean;
+  /** What a container finds below /sys/fs/cgroup: its own directory of each tree, "" for the place itself; links to it. */
+  readonly seen: readonly { readonly name: string; readonly links: readonly string[]; readonly directory: string }[];
 }
 
 export interface CgroupRequest {
@@ -33,12 +36,14 @@ export interface CgroupRequest {
   /** Below the parent. */
   readonly path: string;
   readonly resources: Resources;
+  /** Of the cgroup above `path`. */
+  readonly above?: Resources;
   readonly allDevices: boolean;
   readonly devices?: readonly AllowedDevice[];
 }
 
-const controllersWanted = ["cpu", "cpuacct", "memory", "pids", "devices", "freezer"] as const;
-const controllersV2 = ["cpu", "memory", "pids"] as const;
+const controllersWanted = ["cpu", "cpuacct", "memory", "pids", "devices", "freezer", "hugetlb"] as const;
+const controllersV2 = ["cpu", "memory", "pids", "hugetlb"] as const;
 
 /** Reads /proc/self/mountinfo (proc(5)). Undefined when there are no cgroups. */
 export function detectCgroups(mountinfo: string): CgroupLayout | undefined {
@@ -70,84 +75,93 @@ export function planCgroup(layout: CgroupLayout, request: CgroupRequest): Cgroup
   return layout.version === 1 ? planV1(layout.mounts, request) : planV2(layout.mount, request);
 }
 
+/** Limits changed while processes live under them. */
+export function planUpdate(
+  layout: CgroupLayout,
+  parent: string,
+  spec: Pick<ContainerSpec, "cgroupPath" | "resources" | "resourcesAbove">,
+): Pick<CgroupPlan, "directories" | "writes"> {
+  const path = join(parent, spec.cgroupPath);
+  const limits = (of: string, resources: Resources) =>
+    layout.version === 1 ? limitsV1(layout.mounts, of, resources) : limitsV2(join(layout.mount, of), resources);
+  const above = spec.resourcesAbove === undefined ? [] : limits(dirname(path), spec.resourcesAbove);
+  return {
+    directories: cgroupDirectories(layout, path),
+    // No limit may lie above the one over it: growing works in this order, shrinking at the second try.
+    writes: [...above, ...limits(path, spec.resources)],
+  };
+}
+
 function planV1(mounts: Readonly<Record<string, string>>, request: CgroupRequest): CgroupPlan {
   const path = join(request.parent, request.path);
   const directories = cgroupDirectories({ version: 1, mounts }, path);
-  const file = (controller: string, name: string) =>
-    mounts[controller] === undefined ? undefined : join(mounts[controller], path, name);
-  const writes: CgroupWrite[] = [];
-  const write = (controller: string, name: string, value: number | string, optional = "needed") => {
-    const to = file(controller, name);
-    if (to !== undefined) writes.push({ path: to, value: String(value), optional: optional === "optional" });
-  };
-  const { cpuShares, cpuQuotaUs, cpuPeriodUs, memoryBytesMax, memorySwapBytesMax, memoryReservationBytes, pidsMax } =
-    request.resources;
-  if (cpuShares !== undefined) write("cpu", "cpu.shares", clamp(cpuShares, 2, 262_144));
-  if (cpuPeriodUs !== undefined) write("cpu", "cpu.cfs_period_us", cpuPeriodUs);
-  if (cpuQuotaUs !== undefined) write("cpu", "cpu.cfs_quota_us", cpuQuotaUs);
-  if (memoryBytesMax !== undefined) {
-    write("memory", "memory.limit_in_bytes", memoryBytesMax);
-    // Memory with swap: the same limit, so no swap. Absent when the kernel does not count swap.
-    write("memory", "memory.memsw.limit_in_bytes", memorySwapBytesMax ?? memoryBytesMax, "optional");
-  }
-  if (memoryReservationBytes !== undefined)
-    write("memory", "memory.soft_limit_in_bytes", memoryReservationBytes, "optional");
-  if (pidsMax !== undefined) write("pids", "pids.max", pidsMax);
-  if (!request.allDevices) {
-    write("devices", "devices.deny", "a");
-    for (const { type, major, minor, access } of [...allowedDevices, ...(request.devices ?? [])])
-      write("devices", "devices.allow", `${type} ${major ?? "*"}:${minor ?? "*"} ${access}`);
-  }
-  const oom = file("memory", "memory.oom_control");
+  const { devices } = mounts;
+  const deviceWrite = (name: string, value: string): CgroupWrite[] =>
+    devices === undefined ? [] : [{ path: join(devices, path, name), value, optional: false }];
+  const allowed = [...allowedDevices, ...(request.devices ?? [])];
   return {
     directories,
-    writes,
+    writes: [
+      ...(request.above === undefined ? [] : limitsV1(mounts, dirname(path), request.above)),
+      ...limitsV1(mounts, path, request.resources),
+      ...(request.allDevices
+        ? []
+        : [
+            ...deviceWrite("devices.deny", "a"),
+            ...allowed.flatMap(({ type, major, minor, access }) =>
+              deviceWrite("devices.allow", `${type} ${major ?? "*"}:${minor ?? "*"} ${access}`),
+            ),
+          ]),
+    ],
     // "tasks", not "cgroup.procs": a process that moves itself alone need not wait until no other one forks.
     join: { type: "tasks", files: directories.map((directory) => join(directory, "tasks")) },
-    oom: oom === undefined ? undefined : { path: oom, key: "oom_kill" },
+    oom:
+      mounts["memory"] === undefined
+        ? undefined
+        : { path: join(mounts["memory"], path, "memory.oom_control"), key: "oom_kill" },
     deviceFilter: false,
+    seen: seenV1(mounts, path),
   };
+}
+
+/** What programs read to learn their limits. */
+const controllersSeen = ["cpu", "cpuacct", "memory", "pids"];
+
+/** Trees by the names that programs look for; one tree may hold several controllers. */
+function seenV1(mounts: Readonly<Record<string, string>>, path: string): CgroupPlan["seen"] {
+  const trees = new Map<string, string[]>();
+  for (const [controller, mount] of Object.entries(mounts)) {
+    if (!controllersSeen.includes(controller)) continue;
+    const name = mount.slice(mount.lastIndexOf("/") + 1);
+    trees.set(mount, [...(trees.get(mount) ?? [name]), ...(controller === name ? [] : [controller])]);
+  }
+  return [...trees].map(([mount, [name = "", ...links]]) => ({ name, links, directory: join(mount, path) }));
 }
 
 function planV2(mount: string, request: CgroupRequest): CgroupPlan {
   const path = join(request.parent, request.path);
   const directory = join(mount, path);
-  const writes: CgroupWrite[] = [];
   const names = path.split("/").filter((name) => name !== "");
-  // Every cgroup above must pass the controllers on.
-  for (const i of names.keys())
-    for (const controller of controllersV2)
-      writes.push({
-        path: join(mount, ...names.slice(0, i), "cgroup.subtree_control"),
-        value: `+${controller}`,
-        optional: true,
-      });
-  const write = (name: string, value: number | string, optional = "needed") =>
-    writes.push({ path: join(directory, name), value: String(value), optional: optional === "optional" });
-  const { cpuShares, cpuQuotaUs, cpuPeriodUs, memoryBytesMax, memorySwapBytesMax, memoryReservationBytes, pidsMax } =
-    request.resources;
-  if (cpuShares !== undefined) write("cpu.weight", weightOfShares(cpuShares));
-  if (cpuQuotaUs !== undefined || cpuPeriodUs !== undefined)
-    write("cpu.max", `${cpuQuotaUs === undefined || cpuQuotaUs < 0 ? "max" : cpuQuotaUs} ${cpuPeriodUs ?? 100_000}`);
-  if (memoryBytesMax !== undefined) {
-    write("memory.max", memoryBytesMax);
-    write("memory.swap.max", swapOnly(memoryBytesMax, memorySwapBytesMax), "optional");
-  }
-  if (memoryReservationBytes !== undefined) write("memory.low", memoryReservationBytes, "optional");
-  if (pidsMax !== undefined) write("pids.max", pidsMax);
   return {
     directories: [directory],
-    writes,
+    writes: [
+      // Every cgroup above must pass the controllers on.
+      ...[...names.keys()].flatMap((i) =>
+        controllersV2.map((controller) => ({
+          path: join(mount, ...names.slice(0, i), "cgroup.subtree_control"),
+          value: `+${controller}`,
+          optional: true,
+        })),
+      ),
+      ...(request.above === undefined ? [] : limitsV2(dirname(directory), request.above)),
+      ...limitsV2(directory, request.resources),
+      { path: join(directory, "memory.oom.group"), value: "1", optional: true },
+    ],
     join: { type: "into", directory },
     oom: { path: join(directory, "memory.events"), key: "oom_kill" },
     deviceFilter: !request.allDevices,
+    seen: [{ name: "", links: [], directory }],
   };
-}
-
-/** Version 2 counts swap by itself. */
-function swapOnly(memoryBytes: number, withSwapBytes: number | undefined): number | string {
-  if (withSwapBytes === undefined) return 0;
-  return withSwapBytes < 0 ? "max" : Math.max(0, withSwapBytes - memoryBytes);
 }
 
 /** What freezes or thaws everything in a container, and how it says that it has happened. Undefined where the kernel cannot. */
@@ -172,13 +186,8 @@ export interface FreezePlan {
   readonly done: { readonly path: string; readonly line: string };
 }
 
-/** v1's shares, 2 to 262144, on v2's scale, 1 to 10000; the OCI runtimes' long-standing line between them. */
-export function weightOfShares(shares: number): number {
-  return 1 + Math.floor(((clamp(shares, 2, 262_144) - 2) * 9999) / 262_142);
-}
-
-function clamp(value: number, least: number, most: number): number {
-  return Math.min(most, Math.max(least, value));
+function dirname(path: string): string {
+  return path.slice(0, path.lastIndexOf("/"));
 }
 
 function join(...parts: readonly string[]): string {

@@ -15,7 +15,14 @@ import {
   removeCgroup,
   removeTree,
 } from "./cgroup-files.ts";
-import { type CgroupLayout, type CgroupPlan, cgroupDirectories, detectCgroups, planCgroup } from "./cgroups.ts";
+import {
+  type CgroupLayout,
+  type CgroupPlan,
+  cgroupDirectories,
+  detectCgroups,
+  planCgroup,
+  planUpdate,
+} from "./cgroups.ts";
 import {
   forgetRun,
   isAlive,
@@ -304,13 +311,11 @@ export class LinuxRuntime implements Runtime {
     await freeze(this.#cgroups, this.#cgroupOf(spec), wanted, this.#options.clock);
   }
 
-  async update(id: string, resources: Resources): Promise<void> {
+  async update(id: string, resources: Resources, above?: Resources): Promise<void> {
     const entry = this.#entry(id);
-    const spec = { ...entry.spec, resources };
+    const spec = { ...entry.spec, resources, ...(above === undefined ? {} : { resourcesAbove: above }) };
     if (this.#cgroups !== undefined) {
-      const { cgroupPath: path } = spec;
-      const request = { parent: this.#options.cgroupParent, path, resources, allDevices: true };
-      const { directories, writes } = planCgroup(this.#cgroups, request);
+      const { directories, writes } = planUpdate(this.#cgroups, this.#options.cgroupParent, spec);
       if (directories.every((directory) => existsSync(directory))) applyWrites(writes);
     }
     replaceSpec(this.#directory(id), spec);
@@ -431,9 +436,15 @@ export class LinuxRuntime implements Runtime {
 
   #planCgroup(spec: ContainerSpec): CgroupPlan | undefined {
     if (this.#cgroups === undefined) return undefined;
-    const { cgroupPath, resources, privileged, devices = [] } = spec;
-    const parent = this.#options.cgroupParent;
-    return planCgroup(this.#cgroups, { parent, path: cgroupPath, resources, allDevices: privileged, devices });
+    const { cgroupPath, resources, resourcesAbove: above, privileged, devices = [] } = spec;
+    return planCgroup(this.#cgroups, {
+      parent: this.#options.cgroupParent,
+      path: cgroupPath,
+      resources,
+      ...(above === undefined ? {} : { above }),
+      allDevices: privileged,
+      devices,
+    });
   }
 
   #seccompFilter(spec: ContainerSpec): Buffer | undefined {

@@ -68,7 +68,7 @@ export function planLaunch(spec: ContainerSpec, context: LaunchContext): readonl
     ...(spec.resources.oomScoreAdj === undefined
       ? []
       : [["try-write", "/proc/self/oom_score_adj", spec.resources.oomScoreAdj] satisfies LaunchOp]),
-    ...planHolds(spec),
+    ...planHolds(spec, context),
     ["private-mounts"],
     ...planFiles(spec, context),
     ["pivot"],
@@ -193,8 +193,8 @@ export function sysctlScope(name: string): "network" | "ipc" | "uts" | undefined
 }
 
 /** Sources that go on sharing mounts with the host are taken before everything else becomes the container's own. */
-function planHolds(spec: ContainerSpec): readonly LaunchOp[] {
-  return allMounts(spec).flatMap((mount): readonly LaunchOp[] => {
+function planHolds(spec: ContainerSpec, context: LaunchContext): readonly LaunchOp[] {
+  return allMounts(spec, context).flatMap((mount): readonly LaunchOp[] => {
     const parsed = options(mount);
     if (parsed.propagation === "private") return [];
     return [["hold", mount.source, mount.subPath ?? "", mount.destination, words(parsed)]];
@@ -202,7 +202,7 @@ function planHolds(spec: ContainerSpec): readonly LaunchOp[] {
 }
 
 function planFiles(spec: ContainerSpec, context: LaunchContext): readonly LaunchOp[] {
-  const mounts = allMounts(spec);
+  const mounts = allMounts(spec, context);
   const dev = mounts.find(({ destination }) => destination === "/dev");
   const ownDevices = dev?.type === "tmpfs";
   const devices = [...defaultDevices, ...(spec.privileged ? context.hostDevices : []), ...(spec.devices ?? [])];
@@ -213,15 +213,16 @@ function planFiles(spec: ContainerSpec, context: LaunchContext): readonly Launch
       ? devices.map(({ path, type, major, minor, mode }): LaunchOp => ["device", path, type, major, minor, mode])
       : []),
     ...(ownDevices ? defaultLinks.map(([target, path]): LaunchOp => ["symlink", target, path]) : []),
+    ...(ownCgroups(spec) ? planCgroupLinks(spec, context) : []),
     ...(spec.terminal ? [["terminal", "1"] satisfies LaunchOp] : []),
     ...(spec.cwd === "" ? [] : [["directory", spec.cwd] satisfies LaunchOp]),
     ...(spec.privileged ? [] : spec.maskedPaths.map((path): LaunchOp => ["mask", path])),
     ...(spec.privileged ? [] : spec.readonlyPaths.map((path): LaunchOp => ["readonly", path])),
-    ...(spec.readonlyRootfs ? [["readonly-root"] satisfies LaunchOp] : []),
+    ...(spec.readonlyRootfs ? [["readonly-mount", "/"] satisfies LaunchOp] : []),
   ];
 }
 
-function allMounts(spec: ContainerSpec): readonly Mount[] {
+function allMounts(spec: ContainerSpec, context: LaunchContext): readonly Mount[] {
   const taken = new Set(spec.mounts.map(({ destination }) => destination.replace(/(?<=.)\/+$/, "")));
   const defaults = defaultMounts.filter(({ destination }) => !taken.has(destination));
   const fitting = defaults.map((mount) =>
@@ -231,7 +232,41 @@ function allMounts(spec: ContainerSpec): readonly Mount[] {
   );
   // What lies deeper comes later, so that nothing gets covered: a volume at / of /proc's kind cannot hide /proc either.
   const depth = ({ destination }: Mount) => destination.split("/").filter((name) => name !== "").length;
-  return [...fitting, ...spec.mounts].toSorted((a, b) => depth(a) - depth(b));
+  const cgroups = ownCgroups(spec) ? cgroupMounts(spec, context.cgroup) : [];
+  return [...fitting, ...cgroups, ...spec.mounts].toSorted((a, b) => depth(a) - depth(b));
+}
+
+const cgroupsPath = "/sys/fs/cgroup";
+
+/** A spec may bring others. */
+function ownCgroups(spec: ContainerSpec): boolean {
+  return !spec.mounts.some(({ destination }) => destination === cgroupsPath);
+}
+
+/** A container's own cgroups, so that programs find their limits where they look; nothing of the node's. */
+function cgroupMounts(spec: ContainerSpec, cgroup: CgroupPlan | undefined): readonly Mount[] {
+  const flags = ["nosuid", "noexec", "nodev"];
+  const seen = cgroup?.seen ?? [];
+  const binds = seen.map(({ name, directory }) => ({
+    destination: name === "" ? cgroupsPath : `${cgroupsPath}/${name}`,
+    type: "bind",
+    source: directory,
+    options: ["bind", ...flags, ...(spec.privileged ? [] : ["ro"])],
+  }));
+  if (seen.every(({ name }) => name === "")) return binds;
+  // Version 1 has a tree for each controller.
+  return [
+    { destination: cgroupsPath, type: "tmpfs", source: "tmpfs", options: [...flags, "mode=755", "size=64k"] },
+    ...binds,
+  ];
+}
+
+function planCgroupLinks(spec: ContainerSpec, { cgroup }: LaunchContext): readonly LaunchOp[] {
+  const seen = (cgroup?.seen ?? []).filter(({ name }) => name !== "");
+  return [
+    ...seen.flatMap(({ name, links }) => links.map((link): LaunchOp => ["symlink", name, `${cgroupsPath}/${link}`])),
+    ...(seen.length === 0 || spec.privileged ? [] : [["readonly-mount", cgroupsPath] satisfies LaunchOp]),
+  ];
 }
 
 function planRootfs(rootfs: Mount, target: string): LaunchOp {

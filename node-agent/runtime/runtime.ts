@@ -29,6 +29,8 @@ export interface Resources {
   /** What it keeps when the machine's memory is short. */
   readonly memoryReservationBytes?: number;
   readonly pidsMax?: number;
+  /** Bytes of pages of each size, which the kernel writes as "2MB", "1GB". */
+  readonly hugepages?: readonly { readonly pageSize: string; readonly bytesMax: number }[];
   readonly oomScoreAdj?: number;
 }
 
@@ -53,6 +55,8 @@ export interface ContainerSpec {
   /** Below the node's own cgroup, such as "pod<uid>/<id>". */
   readonly cgroupPath: string;
   readonly resources: Resources;
+  /** Of the cgroup above its own, which it shares with others. */
+  readonly resourcesAbove?: Resources;
   /** "CAP_CHOWN", … the whole set, bounding, effective and permitted alike. */
   readonly capabilities: readonly string[];
   readonly noNewPrivileges: boolean;
@@ -160,8 +164,8 @@ export interface Runtime {
   /** Freezes all its processes; again does no harm. */
   pause(id: string): Promise<void>;
   resume(id: string): Promise<void>;
-  /** Changes the limits, of a running one at once. */
-  update(id: string, resources: Resources): Promise<void>;
+  /** Changes the limits, of a running one at once; those of the cgroup above it too when they are given. */
+  update(id: string, resources: Resources, above?: Resources): Promise<void>;
   /** Kills what still runs and removes everything it had; can be called again. */
   remove(id: string): Promise<void>;
   /** All that exist, those from before a restart of the agent too. */

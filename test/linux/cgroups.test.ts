@@ -1,0 +1,65 @@
+// Limits as a container finds them where programs look, and as the kernel holds them. Needs root; cgroup v1 or v2.
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { readMountinfo } from "../../node-agent/runtime/cgroup-files.ts";
+import { detectCgroups } from "../../node-agent/runtime/cgroups.ts";
+import { look } from "./look.ts";
+import { openRig } from "./rig.ts";
+
+const layout = detectCgroups(readMountinfo());
+const v1 = layout?.version === 1;
+const [memoryFile, pidsFile] = v1 ? ["memory/memory.limit_in_bytes", "pids/pids.max"] : ["memory.max", "pids.max"];
+const resources = { memoryBytesMax: 32 << 20, pidsMax: 7 };
+
+test("a container finds its own limits below /sys/fs/cgroup and cannot change them start", async () => {
+  await using rig = await openRig();
+  const place = (name: string) => `/sys/fs/cgroup/${name}`;
+  const words = [place(memoryFile), place(pidsFile)].flatMap((path) => ["read", path, "write", path]);
+  const seen = await look(rig, [...words, "mkdir", place("own"), "mkdir", place(v1 ? "memory/own" : "own2")], {
+    resources,
+  });
+  const no = "Read-only file system";
+  assert.deepEqual(seen, [
+    `read ${place(memoryFile)}: ${32 << 20}`,
+    `write ${place(memoryFile)}: ${no}`,
+    `read ${place(pidsFile)}: 7`,
+    `write ${place(pidsFile)}: ${no}`,
+    `mkdir ${place("own")}: ${no}`,
+    `mkdir ${place(v1 ? "memory/own" : "own2")}: ${no}`,
+  ]);
+});
+
+test("a privileged container may make cgroups of its own start", async () => {
+  await using rig = await openRig();
+  const path = v1 ? "/sys/fs/cgroup/memory/own" : "/sys/fs/cgroup/own";
+  assert.deepEqual(await look(rig, ["mkdir", path], { privileged: true }), [`mkdir ${path}: allowed`]);
+});
+
+test("the cgroup above holds what containers share, before and after a change create, update", async () => {
+  await using rig = await openRig();
+  const file = (path: string) => {
+    const mount = layout?.version === 1 ? (layout.mounts["memory"] ?? "") : (layout?.mount ?? "");
+    return readFileSync(
+      join(mount, rig.options.cgroupParent, path, v1 ? "memory.limit_in_bytes" : "memory.max"),
+      "utf8",
+    );
+  };
+  const both = () => [file("pod-a/a"), file("pod-a")].map((text) => Number(text) >> 20);
+  const limits = (own: number, above: number) =>
+    [{ memoryBytesMax: own << 20 }, { memoryBytesMax: above << 20 }] as const;
+  const [first, firstAbove] = limits(32, 64);
+  await rig.runtime.create(rig.spec("a", ["sleep"], { resources: first, resourcesAbove: firstAbove }));
+  await rig.runtime.start("a");
+  const seen = [both()];
+  for (const [own, above] of [limits(128, 128), limits(16, 24)]) {
+    await rig.runtime.update("a", own, above);
+    seen.push(both());
+  }
+  assert.deepEqual(seen, [
+    [32, 64],
+    [128, 128],
+    [16, 24],
+  ]);
+});
