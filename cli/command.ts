@@ -30,6 +30,8 @@ export interface Command {
   readonly usage: string;
   readonly examples: readonly string[];
   readonly options: Options;
+  /** A signal is its end, not its interruption; that nobody reads any more what it prints is none. */
+  readonly runsUntilSignalled?: true;
   /** Resolves with the exit code; undefined is 0. */
   readonly run: (invocation: Invocation) => Promise<number | undefined>;
 }

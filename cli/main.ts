@@ -32,8 +32,9 @@ async function main(): Promise<number> {
   }
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
     process.on(signal, () => stop.abort(new Error(signal)));
-  // `naru get | head` is no failure.
-  process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));
+  // `naru get | head` is no failure; `naru up | head` is no end.
+  const endures = command.runsUntilSignalled === true;
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => endures || process.exit(error.code === "EPIPE" ? 0 : 1));
   try {
     return (await command.run(parseInvocation(command, args, stop.signal))) ?? 0;
   } catch (error) {
@@ -43,10 +44,15 @@ async function main(): Promise<number> {
       );
       return 2;
     }
-    if (stop.signal.aborted) return 130;
+    // What goes wrong while it ends is to be told.
+    if (stop.signal.aborted && (!endures || isInterruption(error))) return 130;
     console.error(`${red("Error:")} ${explain(error)}`);
     return 1;
   }
+}
+
+function isInterruption(error: unknown): boolean {
+  return error === stop.signal.reason || (error instanceof Error && error.name === "AbortError");
 }
 
 // The message with what it came from, innermost last; stack traces are for NARU_DEBUG.

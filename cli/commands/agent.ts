@@ -14,7 +14,7 @@ export const agent: Command = {
   options: {
     server: { type: "string", value: "URL", help: "the cluster's API, such as https://10.0.0.1:6443" },
     "node-port": { type: "string", value: "N", default: "6444", help: "port of the server that agents dial (gRPC)" },
-    join: { type: "string", value: "TOKEN", help: "from `naru token`; needed only the first time" },
+    join: { type: "string", value: "TOKEN", help: "from `naru token`, or in $NARU_TOKEN; needed only the first time" },
     name: { type: "string", value: "NAME", help: "of the node (default: this machine's host name)" },
     address: { type: "string", value: "IP", help: "of the node, as other nodes reach it" },
     data: {
@@ -24,7 +24,7 @@ export const agent: Command = {
       help: "images, containers, the node's certificate",
     },
     run: { type: "string", value: "FOLDER", default: "/run/naru-agent", help: "sockets and mounts" },
-    cgroup: { type: "string", value: "PATH", default: "/naru", help: "below which containers' cgroups are made" },
+    cgroup: { type: "string", value: "PATH", default: "/naru-agent", help: "below which containers' cgroups are made" },
     label: { type: "string", multiple: true, value: "KEY=VALUE", help: "label of the node" },
     taint: { type: "string", multiple: true, value: "KEY=VALUE:EFFECT", help: "taint of the node" },
     cpus: { type: "string", value: "N", help: "CPUs to offer (default: all)" },
@@ -33,6 +33,7 @@ export const agent: Command = {
     "stop-pods": { type: "boolean", help: "when stopped, stop all containers too and leave nothing behind" },
     "log-level": { type: "string", value: "LEVEL", default: "info", help: "debug, info, warn or error" },
   },
+  runsUntilSignalled: true,
   run: async (invocation) => {
     const server = invocation.text("server");
     if (server === undefined) throw new UsageError("name the cluster: --server https://HOST:6443");
@@ -54,7 +55,7 @@ export const agent: Command = {
         insecureRegistries: invocation.texts("insecure-registry"),
         stopPods: invocation.flag("stop-pods"),
         logLevel: text("log-level"),
-        ...optional("joinToken", invocation.text("join")),
+        ...optional("joinToken", invocation.text("join") ?? process.env["NARU_TOKEN"]),
         ...optional("nodeIp", invocation.text("address")),
         ...optional("cpus", invocation.text("cpus")),
         ...optional("memory", invocation.text("memory")),

@@ -48,6 +48,7 @@ export const server: Command = {
     "evict-after": { type: "string", value: "MS", default: "3000", help: "from then until its pods are replaced" },
     "log-level": { type: "string", value: "LEVEL", default: "info", help: "debug, info, warn or error" },
   },
+  runsUntilSignalled: true,
   run: async (invocation) => {
     const { runServer } = await import("../../server/main.ts");
     const text = (name: string) => invocation.text(name) ?? "";

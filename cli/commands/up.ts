@@ -34,6 +34,7 @@ export const up: Command = {
     "insecure-registry": { type: "string", multiple: true, value: "HOST", help: "registry to speak plain HTTP with" },
     "log-level": { type: "string", value: "LEVEL", default: "info", help: "debug, info, warn or error" },
   },
+  runsUntilSignalled: true,
   run: async (invocation) => {
     const startedMs = performance.now();
     const nodes = numberOption(invocation, "nodes") ?? 1;

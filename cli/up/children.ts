@@ -1,27 +1,33 @@
 // The processes of `naru up`: started with a log file each, started again when they die, ended in order.
 import { type ChildProcess, spawn } from "node:child_process";
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { closeSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
+import { type ProcessIdentity, startTicksOf } from "../../node-agent/runtime/container-directory.ts";
 
 export interface ChildOptions {
   readonly name: string;
   readonly command: readonly string[];
   readonly logDir: string;
-  /** Where its pid is noted, so that the next start finds what a killed one left. */
+  /** Where its process is noted, so that the next start finds what a killed one left. */
   readonly runDir: string;
+  /** Beside our own environment: what no other user may read, as they may a command line. */
+  readonly env?: NodeJS.ProcessEnv;
   readonly onRestart: (why: string) => void;
 }
 
 export interface Child {
   readonly name: string;
   readonly logPath: string;
+  /** How often it ended without having been asked to. */
+  readonly ends: number;
   /** SIGTERM, and SIGKILL when it takes longer than `withinMs`. It is not started again. */
   stop(withinMs: number): Promise<void>;
 }
 
 // One arena of the C library's heap instead of several per core: some megabytes less in every process.
 const env = { ...process.env, MALLOC_ARENA_MAX: "1" };
+const pidSuffix = ".child";
 const restartMsMin = 100;
 const restartMsMax = 5000;
 const healthyMs = 10_000;
@@ -30,9 +36,10 @@ export function startChild(options: ChildOptions): Child {
   mkdirSync(options.logDir, { recursive: true });
   mkdirSync(options.runDir, { recursive: true, mode: 0o700 });
   const logPath = join(options.logDir, `${options.name}.log`);
-  const pidPath = join(options.runDir, `${options.name}.pid`);
+  const pidPath = join(options.runDir, `${options.name}${pidSuffix}`);
   let process_: ChildProcess | undefined;
   let stopping = false;
+  let ends = 0;
   let waitMs = restartMsMin;
   let exited: Promise<void> = Promise.resolve();
 
@@ -40,16 +47,22 @@ export function startChild(options: ChildOptions): Child {
     const log = openSync(logPath, "a");
     const [program = "", ...args] = options.command;
     // A process group of its own: Ctrl-C reaches us alone, and we end the others in order.
-    const child = spawn(program, args, { stdio: ["ignore", log, log], detached: true, env });
+    const child = spawn(program, args, {
+      stdio: ["ignore", log, log],
+      detached: true,
+      env: { ...env, ...options.env },
+    });
     closeSync(log);
     process_ = child;
-    if (child.pid !== undefined) writeFileSync(pidPath, String(child.pid));
+    // With its start: the number alone may be somebody else's by the time it is read.
+    if (child.pid !== undefined) writeFileSync(pidPath, `${child.pid} ${startTicksOf(child.pid) ?? ""}`);
     const startedMs = performance.now();
     exited = new Promise((resolve) => {
       child.once("error", () => resolve());
       child.once("exit", (code, signal) => {
         resolve();
         if (stopping) return;
+        ends++;
         options.onRestart(
           `${options.name} ended with ${signal ?? `code ${code}`}, starting it again; its log: ${logPath}`,
         );
@@ -63,6 +76,9 @@ export function startChild(options: ChildOptions): Child {
   return {
     name: options.name,
     logPath,
+    get ends() {
+      return ends;
+    },
     stop: async (withinMs) => {
       stopping = true;
       if (process_?.exitCode === null && process_.signalCode === null) {
@@ -78,15 +94,12 @@ export function startChild(options: ChildOptions): Child {
   };
 }
 
-/** Ends a process that an earlier, killed `naru up` left behind; containers go on and are adopted. */
-export async function endLeftover(name: string, runDir: string, mark: string): Promise<void> {
-  const pidPath = join(runDir, `${name}.pid`);
-  if (!existsSync(pidPath)) return;
-  const pid = Number(readFileSync(pidPath, "utf8"));
-  rmSync(pidPath, { force: true });
-  // The number may belong to somebody else by now: only a process that names our folder is ours.
-  const commandLine = () => (existsSync(`/proc/${pid}/cmdline`) ? readFileSync(`/proc/${pid}/cmdline`, "utf8") : "");
-  if (!(pid > 1) || !commandLine().includes(mark)) return;
-  process.kill(pid, "SIGKILL");
-  while (commandLine().includes(mark)) await delay(10);
+/** Server and agents that an earlier, killed `naru up` left behind. */
+export function leftChildren(runDir: string): readonly ProcessIdentity[] {
+  return readdirSync(runDir)
+    .filter((name) => name.endsWith(pidSuffix))
+    .map((name) => {
+      const [pid, startTicks = ""] = readFileSync(join(runDir, name), "utf8").split(" ");
+      return { pid: Number(pid), startTicks };
+    });
 }

@@ -6,14 +6,15 @@ import { setTimeout as delay } from "node:timers/promises";
 import { conditionOf } from "../../api/kinds/conditions.ts";
 import { nodes as nodeResource } from "../../api/kinds/generated/resources.ts";
 import type { Node } from "../../api/kinds/generated/types.ts";
-import { realClock } from "../../lib/clock.ts";
-import { type Hosts, type HostsOptions, openHosts } from "../../node-agent/network/hosts.ts";
-import { readMountinfo, removeTree } from "../../node-agent/runtime/cgroup-files.ts";
-import { detectCgroups } from "../../node-agent/runtime/cgroups.ts";
+import { type Hosts, openHosts } from "../../node-agent/network/hosts.ts";
 import { type Connection, connectWith } from "../connection.ts";
 import { pathOf } from "../resources.ts";
-import { type Child, endLeftover, startChild } from "./children.ts";
+import { type Child, leftChildren, startChild } from "./children.ts";
+import { agentCommand, apiPort, type CommandContext, launcherPath, serverCommand, sessionPort } from "./commands.ts";
 import { startDemo } from "./demo.ts";
+import { lockCluster } from "./lock.ts";
+import { checkPorts } from "./ports.ts";
+import { sweepCluster } from "./sweep.ts";
 
 export interface ClusterOptions {
   readonly name: string;
@@ -39,78 +40,62 @@ export interface ClusterListener {
   readonly ready: (facts: ClusterFacts) => void;
 }
 
-const main = new URL("../main.ts", import.meta.url).pathname;
-const launcher = new URL("../../node-agent/launcher/build/naru-launcher", import.meta.url).pathname;
-const apiPort = 6443;
-const sessionPort = 6444;
 const startMsMax = 60_000;
+/** Longer than pods may take to end. */
 const stopMsMax = 40_000;
+const serverStopMsMax = 10_000;
+/** A server that ends so often before it ever served will not serve. */
+const serverEndsMax = 3;
 
+/** Runs until the signal is aborted, and leaves nothing but state. An end before it is ready rejects with the signal's reason. */
 export async function runCluster(
   options: ClusterOptions,
-  { say, ready }: ClusterListener,
+  listener: ClusterListener,
   signal: AbortSignal,
 ): Promise<void> {
   const { name, dataDir } = options;
   const runDir = `/run/naru/${name}`;
-  const nodeNames = Array.from({ length: options.nodes }, (_, i) => `node-${i + 1}`);
-  mkdirSync(dataDir, { recursive: true, mode: 0o700 });
-  mkdirSync(runDir, { recursive: true, mode: 0o700 });
-  using _lock = lock(runDir, name);
-  for (const child of ["server", ...nodeNames]) await endLeftover(child, runDir, dataDir);
-
-  const children: Child[] = [];
+  for (const dir of [dataDir, runDir]) mkdirSync(dir, { recursive: true, mode: 0o700 });
   await using stack = new AsyncDisposableStack();
+  stack.use(lockCluster({ name, runDir, dataDir }));
+  const cgroup = cgroupOf(name);
+  const sweep = () => sweepCluster({ runDir, dataDir, cgroup }, leftChildren(runDir));
+  await sweep();
   stack.defer(() => rmSync(runDir, { recursive: true, force: true }));
-  stack.defer(() => removeCgroups(cgroupOf(name)));
-  const hosts = stack.use(
-    await openSameHosts(
-      {
-        cluster: name,
-        hosts: nodeNames,
-        runDir,
-        launcherPath: launcher,
-        ...(options.subnet === undefined ? {} : { subnet: options.subnet }),
-      },
-      dataDir,
-    ),
-  );
-  // Agents end first, all at once, while the server still listens to their last words.
-  stack.defer(async () => {
-    say("stopping");
-    const [server, ...agents] = children;
-    await Promise.all(agents.map((agent) => agent.stop(stopMsMax)));
-    await server?.stop(10_000);
-  });
+  const hosts = stack.use(await openSameHosts(options, runDir));
+  // What an agent could not clear away, because it was killed or had not come up yet.
+  stack.defer(sweep);
+  const context = { name, dataDir, runDir, cgroup, gateway: hosts.gateway, logLevel: options.logLevel };
+  try {
+    const facts = await begin(options, { context, hosts, listener, stack }, signal);
+    listener.ready(facts);
+  } catch (error) {
+    signal.throwIfAborted();
+    throw error;
+  }
+  if (!signal.aborted) await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
+}
 
-  const command = [process.execPath, "--disable-warning=ExperimentalWarning"];
-  const start = (child: string, words: readonly string[]) =>
-    children.push(startChild({ name: child, command: words, logDir: join(dataDir, "logs"), runDir, onRestart: say }));
-  const advertise = hosts.gateway;
-  const url = `https://${advertise}:${apiPort}`;
+interface Ground {
+  readonly context: CommandContext;
+  readonly hosts: Hosts;
+  readonly listener: ClusterListener;
+  /** Ends what is begun. */
+  readonly stack: AsyncDisposableStack;
+}
+
+async function begin(options: ClusterOptions, ground: Ground, signal: AbortSignal): Promise<ClusterFacts> {
+  const { context, hosts, listener, stack } = ground;
+  const { say } = listener;
+  const { dataDir, runDir, gateway } = context;
+  await checkPorts(gateway, [apiPort, sessionPort]);
+  const child = { logDir: join(dataDir, "logs"), runDir, onRestart: say };
   const kubeconfig = join(dataDir, "kubeconfig");
   rmSync(kubeconfig, { force: true });
-  start("server", [
-    ...command,
-    "--max-semi-space-size=2",
-    main,
-    "server",
-    "--data",
-    dataDir,
-    "--address",
-    advertise,
-    "--advertise",
-    advertise,
-    "--port",
-    String(apiPort),
-    "--node-port",
-    String(sessionPort),
-    "--log-level",
-    options.logLevel,
-    ...(options.storeUrl === undefined ? [] : ["--store", options.storeUrl]),
-  ]);
   say("starting the server");
-  const connection = await untilServing(kubeconfig, children[0]?.logPath ?? "", signal);
+  const server = startChild({ ...child, name: "server", command: serverCommand(context, options.storeUrl) });
+  stack.defer(() => server.stop(serverStopMsMax));
+  const connection = await untilServing(kubeconfig, server, signal);
   stack.defer(() => connection.close());
   const { token } = await connection.send<{ token: string }>("POST", "/naru/v1/tokens", {
     body: { ttlSeconds: 3600 },
@@ -118,74 +103,32 @@ export async function runCluster(
   });
   // Nodes of an earlier run still look Ready for a moment: only those that have dialled in since count.
   const earlier = new Map((await listNodes(connection, signal)).map((node) => [node.metadata?.name, sessionOf(node)]));
-  say(`starting ${options.nodes} ${options.nodes === 1 ? "node" : "nodes"}`);
-  const memory = options.memory ?? String(Math.floor(totalmem() / options.nodes));
-  for (const host of hosts.list) {
-    start(host.name, [
-      launcher,
-      "netns-run",
-      host.networkPath,
-      "--",
-      ...command,
-      "--max-semi-space-size=1",
-      main,
-      "agent",
-      "--server",
-      url,
-      "--node-port",
-      String(sessionPort),
-      "--join",
-      token,
-      "--name",
-      host.name,
-      "--address",
-      host.address,
-      "--data",
-      join(dataDir, host.name),
-      "--run",
-      join(runDir, host.name),
-      "--cgroup",
-      `${cgroupOf(name)}/${host.name}`,
-      "--memory",
-      memory,
-      "--stop-pods",
-      "--log-level",
-      options.logLevel,
-      ...(options.cpus === undefined ? [] : ["--cpus", options.cpus]),
-      ...options.insecureRegistries.flatMap((registry) => ["--insecure-registry", registry]),
-    ]);
-  }
+  say(`starting ${hosts.list.length} ${hosts.list.length === 1 ? "node" : "nodes"}`);
+  const resources = { ...options, memory: options.memory ?? String(Math.floor(totalmem() / hosts.list.length)) };
+  const agents = hosts.list.map((host) =>
+    startChild({
+      ...child,
+      name: host.name,
+      command: agentCommand(context, host, resources),
+      env: { NARU_TOKEN: token },
+    }),
+  );
+  // Agents end first, all at once, while the server still listens to their last words.
+  stack.defer(async () => {
+    say("stopping");
+    await Promise.all(agents.map((agent) => agent.stop(stopMsMax)));
+  });
+  const nodeNames = hosts.list.map((host) => host.name);
   await untilReady(connection, { names: nodeNames, earlier }, signal);
   const demo = options.demo ? await startDemo(connection, say, signal) : undefined;
-  ready({ kubeconfig, nodeNames, url: demo?.url });
-  if (!signal.aborted) await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
-}
-
-async function removeCgroups(parent: string): Promise<void> {
-  const layout = detectCgroups(readMountinfo());
-  if (layout !== undefined) await removeTree(layout, parent, realClock);
+  return { kubeconfig, nodeNames, url: demo?.url };
 }
 
 function cgroupOf(name: string): string {
   return name === "naru" ? "/naru" : `/naru-${name}`;
 }
 
-// One `naru up` per cluster: the second says who is first.
-function lock(runDir: string, name: string): Disposable {
-  const path = join(runDir, "up.pid");
-  if (existsSync(path)) {
-    const pid = Number(readFileSync(path, "utf8"));
-    const commandLine = existsSync(`/proc/${pid}/cmdline`) ? readFileSync(`/proc/${pid}/cmdline`, "utf8") : "";
-    if (pid !== process.pid && commandLine.includes("\0up\0"))
-      throw new Error(
-        `the cluster ${name} is running already, as process ${pid}; end it first, or give this one another --name`,
-      );
-  }
-  writeFileSync(path, String(process.pid));
-  return { [Symbol.dispose]: () => rmSync(path, { force: true }) };
-}
-
-async function untilServing(kubeconfig: string, logPath: string, signal: AbortSignal): Promise<Connection> {
+async function untilServing(kubeconfig: string, server: Child, signal: AbortSignal): Promise<Connection> {
   const untilMs = performance.now() + startMsMax;
   for (;;) {
     signal.throwIfAborted();
@@ -198,10 +141,16 @@ async function untilServing(kubeconfig: string, logPath: string, signal: AbortSi
         connection.close();
       }
     }
+    if (server.ends >= serverEndsMax)
+      throw new Error(`the server cannot start: ${lastLineOf(server.logPath)}\nits log: ${server.logPath}`);
     if (performance.now() > untilMs)
-      throw new Error(`the server did not start within ${startMsMax / 1000} s: its log is ${logPath}`);
+      throw new Error(`the server did not start within ${startMsMax / 1000} s: its log is ${server.logPath}`);
     await delay(20);
   }
+}
+
+function lastLineOf(path: string): string {
+  return readFileSync(path, "utf8").trimEnd().split("\n").at(-1) ?? "";
 }
 
 async function untilReady(
@@ -240,13 +189,17 @@ function sessionOf({ metadata }: Node): string | undefined {
 }
 
 // The addresses of the last run are kept where they are still free, so that URLs and kubeconfigs stay true.
-async function openSameHosts(options: HostsOptions, dataDir: string): Promise<Hosts> {
+async function openSameHosts({ name, nodes, subnet, dataDir }: ClusterOptions, runDir: string): Promise<Hosts> {
+  const hosts = Array.from({ length: nodes }, (_, i) => `node-${i + 1}`);
+  const options = { cluster: name, hosts, runDir, launcherPath };
   const path = join(dataDir, "subnet");
-  const last = options.subnet ?? (existsSync(path) ? readFileSync(path, "utf8").trim() : undefined);
-  const hosts = await openHosts(last === undefined ? options : { ...options, subnet: last }).catch((error: unknown) => {
-    if (options.subnet !== undefined || last === undefined) throw error;
-    return openHosts(options);
-  });
-  writeFileSync(path, `${hosts.subnet}\n`);
-  return hosts;
+  const last = subnet ?? (existsSync(path) ? readFileSync(path, "utf8").trim() : undefined);
+  const opened = await openHosts(last === undefined ? options : { ...options, subnet: last }).catch(
+    (error: unknown) => {
+      if (subnet !== undefined || last === undefined) throw error;
+      return openHosts(options);
+    },
+  );
+  writeFileSync(path, `${opened.subnet}\n`);
+  return opened;
 }

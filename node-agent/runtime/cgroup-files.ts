@@ -35,6 +35,12 @@ export function processesOf(layout: CgroupLayout, path: string): readonly number
   return [...new Set(pids.map(Number))].filter((pid) => pid > 0);
 }
 
+/** The cgroup of a process in every hierarchy, proc_pid_cgroup(5); none when it is gone. */
+export function cgroupPathsOf(pid: number): readonly string[] {
+  const lines = (readOptional(`/proc/${pid}/cgroup`) ?? "").split("\n").filter((line) => line !== "");
+  return lines.map((line) => line.split(":").slice(2).join(":"));
+}
+
 export function killAll(layout: CgroupLayout, path: string, signal: number): void {
   for (const pid of processesOf(layout, path)) {
     try {

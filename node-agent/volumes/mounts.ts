@@ -6,6 +6,7 @@ import { unescaped } from "./propagation.ts";
 
 const run = promisify(execFile);
 const tmpfsMagic = 0x01021994;
+const pointsPerCallMax = 200;
 
 export async function isTmpfs(path: string): Promise<boolean> {
   return (await statfs(path)).type === tmpfsMagic;
@@ -25,7 +26,11 @@ export async function mountTmpfs(
 /** Unmounts everything at or below `path`, innermost first. */
 export async function unmountBelow(path: string): Promise<void> {
   const points = (await mountPoints()).filter((point) => point === path || point.startsWith(`${path}/`));
-  for (const point of points.reverse()) await run("umount", ["-l", point]);
+  for (const part of batches(points.toReversed())) await run("umount", ["-l", ...part]);
+}
+
+function* batches(points: readonly string[]): Generator<readonly string[]> {
+  for (let at = 0; at < points.length; at += pointsPerCallMax) yield points.slice(at, at + pointsPerCallMax);
 }
 
 // In the order of their making, as the kernel lists them; octal escapes stand for blanks.

@@ -51,8 +51,10 @@ export interface TestCluster extends AsyncDisposable {
   reviveNode(): void;
   cutNode(name: string): Promise<void>;
   restoreNode(name: string): Promise<void>;
-  /** Sends a signal to `naru up` itself and resolves with its exit code. */
+  /** Sends a signal to `naru up` itself and resolves with its exit code; null when it was killed. */
   stop(signal: NodeJS.Signals): Promise<number | null>;
+  /** Its process. */
+  readonly up: ChildProcess;
 }
 
 export const naruPath = new URL("../../bin/naru", import.meta.url).pathname;
@@ -77,12 +79,18 @@ export async function startCluster(options: ClusterOptions = {}): Promise<TestCl
   }
 }
 
-/** Starts `naru up` on a place that may hold an earlier state. */
-export async function startAt(place: Place, options: ClusterOptions = {}): Promise<TestCluster> {
+/** `naru up` on a place that may hold an earlier state. */
+export function spawnUp(place: Place, options: ClusterOptions = {}): ChildProcess {
   const words = ["up", "--name", place.name, "--data", place.dataDir, "--nodes", String(options.nodes ?? 3)];
-  const up = spawn(naruPath, [...words, ...(options.args ?? [])], { stdio: ["ignore", "pipe", "pipe"] });
+  return spawn(naruPath, [...words, ...(options.args ?? [])], { stdio: ["ignore", "pipe", "pipe"] });
+}
+
+/** Starts `naru up` and waits until it is ready. */
+export async function startAt(place: Place, options: ClusterOptions = {}): Promise<TestCluster> {
+  const up = spawnUp(place, options);
   const endWithTest = () => up.kill("SIGTERM");
   process.once("exit", endWithTest);
+  up.once("exit", () => process.removeListener("exit", endWithTest));
   const printed: string[] = [];
   const facts = await readFacts(up, printed);
   const client = httpClient({ connection: await readKubeconfig(facts.kubeconfig) });
@@ -125,10 +133,10 @@ export async function startAt(place: Place, options: ClusterOptions = {}): Promi
     cutNode: async (name) => void (await setHost(name, { up: false })),
     restoreNode: async (name) => void (await setHost(name, { up: true })),
     stop,
+    up,
     [Symbol.asyncDispose]: async () => {
       client[Symbol.dispose]();
       await stop("SIGTERM");
-      process.removeListener("exit", endWithTest);
       await removeRemains(place);
     },
   };

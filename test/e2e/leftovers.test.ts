@@ -1,36 +1,113 @@
-// `naru up` leaves nothing on the machine when it ends, also after everything was killed and started again.
+// `naru up` leaves nothing on the machine when it ends, whoever was killed before or while it ended.
 import assert from "node:assert/strict";
-import { test } from "node:test";
-import { newPlace, startAt, type TestCluster } from "./cluster.ts";
-import { web } from "./manifests.ts";
-import { done, importProbe, untilReady } from "./questions.ts";
-import { findRemains, nothing, removeRemains } from "./remains.ts";
+import { once } from "node:events";
+import { createInterface } from "node:readline";
+import { after, before, test } from "node:test";
+import { newPlace, spawnUp, startAt, type TestCluster } from "./cluster.ts";
+import { pod, web } from "./manifests.ts";
+import { done, importProbe, until, untilReady } from "./questions.ts";
+import { agentOf, findRemains, nothing, type Place, removeRemains, serverOf } from "./remains.ts";
 
-test("naru up leaves nothing but its state, ended or killed", async () => {
-  const place = await newPlace();
-  try {
-    const first = await startAt(place);
-    await run(first);
-    assert.equal(await first.stop("SIGTERM"), 0);
-    assert.deepEqual(await findRemains(place), nothing);
+// One place for all: each test carries on from what the one before left, as a user's next start does.
+let place: Place;
 
-    const second = await startAt(place);
-    await untilReady(second, "app=web", { count: 3 });
-    await second.stop("SIGKILL");
-    for (const { name } of second.nodes) second.killNode(name);
-    assert.notDeepEqual(await findRemains(place), nothing);
+before(async () => {
+  place = await newPlace();
+  const cluster = await startAt(place, { nodes: 2 });
+  await importProbe(cluster);
+  const stubborn = pod({
+    name: "stubborn",
+    args: ["stubborn"],
+    spec: { volumes: [{ name: "memory", emptyDir: { medium: "Memory" } }] },
+  });
+  for (const input of [web({ replicas: 2 }), stubborn]) done(await cluster.naru(["apply", "-f", "-"], { input }));
+  await untilRunning(cluster);
+  await end(cluster);
+});
+after(() => removeRemains(place));
 
-    const third = await startAt(place);
-    await untilReady(third, "app=web", { count: 3 });
-    assert.equal(await third.stop("SIGTERM"), 0);
-    assert.deepEqual(await findRemains(place), nothing);
-  } finally {
-    await removeRemains(place);
-  }
+test("a pod that ignores SIGTERM holds no end of naru up", async () => {
+  await end(await start());
 });
 
-async function run(cluster: TestCluster): Promise<void> {
-  await importProbe(cluster);
-  done(await cluster.naru(["apply", "-f", "-"], { input: web({ replicas: 3 }) }));
-  await untilReady(cluster, "app=web", { count: 3 });
+test("naru up clears away a node whose processes are dead", async () => {
+  const cluster = await start();
+  cluster.killNode("node-2");
+  // It goes on with the signal to end: nobody starts the node again.
+  await end(cluster);
+});
+
+test("naru up clears away what agents leave that are killed while it ends", async () => {
+  const cluster = await start();
+  const agents = ["node-1", "node-2"].map((node) => agentOf(place, node));
+  const ended = cluster.stop("SIGTERM");
+  await until("it stops", () => (cluster.output().includes("stopping") ? true : undefined));
+  for (const pid of agents) process.kill(pid, "SIGKILL");
+  assert.equal(await ended, 0);
+  assert.deepEqual(await findRemains(place), nothing);
+});
+
+test("naru up ends without its server", async () => {
+  const cluster = await start();
+  const server = serverOf(place);
+  const ended = cluster.stop("SIGTERM");
+  process.kill(server, "SIGKILL");
+  assert.equal(await ended, 0);
+  assert.deepEqual(await findRemains(place), nothing);
+});
+
+test("naru up that is killed is cleared away by the next one, which may have fewer nodes", async () => {
+  const killed = await start();
+  assert.equal(await killed.stop("SIGKILL"), null);
+  assert.notDeepEqual(await findRemains(place), nothing);
+  const next = await startAt(place, { nodes: 1 });
+  const remains = await findRemains(place);
+  assert.deepEqual(
+    remains.processes.filter((process) => process.includes("node-2")),
+    [],
+  );
+  await end(next);
+});
+
+test("naru up that is killed with all its nodes is cleared away by the next one", async () => {
+  const killed = await start();
+  await killed.stop("SIGKILL");
+  for (const { name } of killed.nodes) killed.killNode(name);
+  assert.notDeepEqual(await findRemains(place), nothing);
+  await end(await start());
+});
+
+test("naru up that is killed while it ends is cleared away by the next one", async () => {
+  const killed = await start();
+  killed.up.kill("SIGTERM");
+  await until("it stops", () => (killed.output().includes("stopping") ? true : undefined));
+  await killed.stop("SIGKILL");
+  await end(await start());
+});
+
+for (const line of ["starting the server", "starting 2 nodes"]) {
+  test(`naru up leaves nothing when signalled at "${line}"`, async () => {
+    const up = spawnUp(place, { nodes: 2 });
+    const ended = once(up, "exit");
+    const lines = createInterface({ input: up.stdout ?? process.stdin });
+    lines.on("line", (text) => text === line && up.kill("SIGTERM"));
+    assert.deepEqual(await ended, [130, null]);
+    assert.deepEqual(await findRemains(place), nothing);
+  });
+}
+
+async function start(): Promise<TestCluster> {
+  const cluster = await startAt(place, { nodes: 2 });
+  await untilRunning(cluster);
+  return cluster;
+}
+
+async function untilRunning(cluster: TestCluster): Promise<void> {
+  await untilReady(cluster, "app=web", { count: 2 });
+  await untilReady(cluster, "app=stubborn", { count: 1 });
+}
+
+async function end(cluster: TestCluster): Promise<void> {
+  assert.equal(await cluster.stop("SIGTERM"), 0);
+  assert.deepEqual(await findRemains(place), nothing);
 }

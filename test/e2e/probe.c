@@ -3,6 +3,7 @@
 //   get HOST PORT       prints the body that an HTTP server answers
 //   cat FILE | env NAME | host    prints it
 //   say COUNT TEXT      writes TEXT with a number COUNT times, ten a second, then sleeps
+//   stubborn            ignores SIGTERM and sleeps
 //   sleep SECONDS | exit CODE | hog MEGABYTES (uses that much memory, then sleeps)
 #include <netdb.h>
 #include <netinet/in.h>
@@ -102,6 +103,8 @@ int main(int argc, char **argv) {
   }
   if (argc == 4 && strcmp(action, "say") == 0) {
     for (int i = 0; i < atoi(argv[2]); i++, usleep(100000)) printf("%s %d\n", argv[3], i);
+  } else if (argc == 2 && strcmp(action, "stubborn") == 0) {
+    signal(SIGTERM, SIG_IGN);
   } else if (argc == 3 && strcmp(action, "hog") == 0) {
     use_memory((size_t)atoi(argv[2]));
   } else if (argc == 3 && strcmp(action, "sleep") == 0) {

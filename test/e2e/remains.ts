@@ -48,7 +48,7 @@ export async function findRemains(place: Place): Promise<Remains> {
       .filter(({ name, alias }) => name === `nb-${place.name}` || alias === `naru-hosts ${place.name}`)
       .map(({ name }) => name),
     rules: (await nftTables()).filter((line) => line.endsWith(place.name)),
-    files: existsSync(place.runDir) ? [place.runDir] : [],
+    files: [...(existsSync(place.runDir) ? [place.runDir] : []), ...forwardingClaims(place)],
   };
 }
 
@@ -170,6 +170,15 @@ function cgroupFolders(place: Place): readonly string[] {
   const root = "/sys/fs/cgroup";
   const roots = [root, ...readdirSync(root).map((name) => join(root, name))];
   return roots.map((folder) => join(folder, place.cgroup)).filter((folder) => existsSync(folder));
+}
+
+// What the cluster borrowed of the machine's settings and has not given back.
+function forwardingClaims(place: Place): readonly string[] {
+  const folder = "/run/naru/forwarding";
+  if (!existsSync(folder)) return [];
+  return readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((path) =>
+    path.endsWith(`bridge nb-${place.name}`),
+  );
 }
 
 async function nftTables(): Promise<readonly string[]> {

@@ -1,0 +1,56 @@
+// The command lines of the processes that `naru up` runs. Pure.
+import { join } from "node:path";
+import type { Host } from "../../node-agent/network/hosts.ts";
+
+export interface CommandContext {
+  readonly name: string;
+  readonly dataDir: string;
+  readonly runDir: string;
+  readonly cgroup: string;
+  /** The machine's own address on the hosts' bridge, where the server listens. */
+  readonly gateway: string;
+  readonly logLevel: string;
+}
+
+export interface NodeResources {
+  readonly cpus?: string;
+  readonly memory: string;
+  readonly insecureRegistries: readonly string[];
+}
+
+export const launcherPath = new URL("../../node-agent/launcher/build/naru-launcher", import.meta.url).pathname;
+export const apiPort = 6443;
+export const sessionPort = 6444;
+
+const main = new URL("../main.ts", import.meta.url).pathname;
+const node = [process.execPath, "--disable-warning=ExperimentalWarning"];
+
+export function serverCommand(context: CommandContext, storeUrl: string | undefined): readonly string[] {
+  const { dataDir, gateway, logLevel } = context;
+  return [
+    // A small young generation: less memory, for a little more collecting.
+    ...[...node, "--max-semi-space-size=2", main, "server"],
+    ...["--data", dataDir],
+    ...["--address", gateway, "--advertise", gateway],
+    ...["--port", String(apiPort), "--node-port", String(sessionPort)],
+    ...["--log-level", logLevel],
+    ...(storeUrl === undefined ? [] : ["--store", storeUrl]),
+  ];
+}
+
+export function agentCommand(context: CommandContext, host: Host, resources: NodeResources): readonly string[] {
+  const { dataDir, runDir, cgroup, gateway, logLevel } = context;
+  return [
+    ...[launcherPath, "netns-run", host.networkPath, "--"],
+    ...[...node, "--max-semi-space-size=1", main, "agent"],
+    ...["--server", `https://${gateway}:${apiPort}`, "--node-port", String(sessionPort)],
+    ...["--name", host.name, "--address", host.address],
+    ...["--data", join(dataDir, host.name), "--run", join(runDir, host.name)],
+    ...["--cgroup", `${cgroup}/${host.name}`],
+    ...["--memory", resources.memory],
+    "--stop-pods",
+    ...["--log-level", logLevel],
+    ...(resources.cpus === undefined ? [] : ["--cpus", resources.cpus]),
+    ...resources.insecureRegistries.flatMap((registry) => ["--insecure-registry", registry]),
+  ];
+}

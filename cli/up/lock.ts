@@ -1,0 +1,40 @@
+// One `naru up` per cluster and folder: the second says who is first.
+import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { lockDirectory } from "../../node-agent/directory-lock.ts";
+
+export function lockCluster(place: {
+  readonly name: string;
+  readonly runDir: string;
+  readonly dataDir: string;
+}): Disposable {
+  const { name, runDir, dataDir } = place;
+  using stack = new DisposableStack();
+  const holderPath = join(runDir, "up.pid");
+  stack.use(
+    lockOr(runDir, () => {
+      const holder = existsSync(holderPath) ? `, as process ${readFileSync(holderPath, "utf8")}` : "";
+      return `the cluster ${name} runs already${holder}: end that first, or give this one another --name`;
+    }),
+  );
+  stack.use(
+    lockOr(
+      dataDir,
+      () => `another cluster keeps its state in ${dataDir}: end that first, or give this one another --data`,
+    ),
+  );
+  writeFileSync(holderPath, String(process.pid));
+  stack.defer(() => rmSync(holderPath, { force: true }));
+  return stack.move();
+}
+
+function lockOr(directory: string, refusal: () => string): Disposable {
+  try {
+    return lockDirectory(directory, "up");
+  } catch (cause) {
+    if ((cause as { cause?: { errcode?: unknown } }).cause?.errcode !== sqliteBusy) throw cause;
+    throw new Error(refusal());
+  }
+}
+
+const sqliteBusy = 5;
