@@ -73,7 +73,8 @@ function run(what, program, args, env = process.env) {
     fail(`${what} failed: ${program} ${args.join(" ")}\n${error?.message ?? ""}${stdout ?? ""}${stderr ?? ""}`, 1);
 }
 
-// Signals go to the child, which ends by itself and tells how.
+// Signals go to the child, which ends by itself and tells how. npm passes them on to us since package.json's scripts exec: a shell in
+// between would die of them and leave us unsignalled.
 function launch() {
   const environment = {
     ...process.env,

@@ -1,6 +1,5 @@
 // An API over a store in memory for tests, and its HTTPS door with keys of its own.
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Registry } from "prom-client";
 import type { WatchCacheLimits } from "../api/cache/watch-cache.ts";
@@ -14,6 +13,7 @@ import type { Connection } from "../client/kubeconfig.ts";
 import { realClock } from "../lib/clock.ts";
 import { type Logger, silentLogger } from "../lib/log.ts";
 import { realRandom } from "../lib/random.ts";
+import { makeTestFolder } from "./folders.ts";
 
 export interface TestApi extends AsyncDisposable {
   readonly api: Api;
@@ -49,7 +49,7 @@ export interface TestServer extends AsyncDisposable {
 export async function openTestServer(
   options: TestApiOptions & { readonly broker?: StreamBroker } = {},
 ): Promise<TestServer> {
-  const folder = await mkdtemp(join(tmpdir(), "naru-api-"));
+  const folder = makeTestFolder("api");
   const pki = await openPki({ folder: join(folder, "pki"), hosts: [], clock: realClock });
   const opened = await openTestApi(options);
   const registry = new Registry();

@@ -1,9 +1,8 @@
 // A real etcd server for tests and benchmarks, in a folder of its own, that can be killed and restarted.
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdtemp, rm } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import { createServer } from "node:net";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { makeTestFolder } from "./folders.ts";
 import { debianProgram } from "./tools.ts";
 
 export interface EtcdServer extends AsyncDisposable {
@@ -14,7 +13,7 @@ export interface EtcdServer extends AsyncDisposable {
 
 export async function startEtcd(): Promise<EtcdServer> {
   const program = await debianProgram("etcd-server", "usr/bin/etcd");
-  const folder = await mkdtemp(join(tmpdir(), "naru-etcd-"));
+  const folder = makeTestFolder("etcd");
   const [clientPort, peerPort] = await freePorts();
   const host = `127.0.0.1:${clientPort}`;
   const peer = `http://127.0.0.1:${peerPort}`;

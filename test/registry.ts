@@ -2,12 +2,12 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { type Header, pack } from "tar-stream";
+import { makeTestFolder } from "./folders.ts";
 import { debianProgram } from "./tools.ts";
 
 export interface TestRegistry extends AsyncDisposable {
@@ -41,7 +41,7 @@ export async function startRegistry(
   options: { readonly auth?: string; readonly address?: string; readonly port?: number } = {},
 ): Promise<TestRegistry> {
   const program = await debianProgram("docker-registry", "usr/bin/docker-registry");
-  const folder = await mkdtemp(join(tmpdir(), "naru-registry-"));
+  const folder = makeTestFolder("registry");
   const storage = join(folder, "storage");
   const host = `${options.address ?? "127.0.0.1"}:${options.port ?? (await freePort())}`;
   const config = `version: 0.1

@@ -2,6 +2,7 @@
 // use real programs and kernel features, one process each so that none disturbs another.
 import { spawnSync } from "node:child_process";
 import { glob } from "node:fs/promises";
+import { removeDeadTests } from "./e2e/dead-tests.ts";
 
 const root = new URL("..", import.meta.url).pathname;
 const onlyCheck = process.argv.includes("--check");
@@ -35,7 +36,10 @@ const steps: readonly (readonly [name: string, program: string, args: readonly s
       ] as const)),
 ];
 
+const launcherPath = `${root}node-agent/launcher/build/naru-launcher`;
 const failed: string[] = [];
+// Of a run that was killed, and below of a file that was.
+if (!onlyCheck) await removeDeadTests(launcherPath);
 for (const [name, program, args] of steps) {
   console.log(`== ${name}`);
   const startMs = performance.now();
@@ -49,6 +53,7 @@ for (const [name, program, args] of steps) {
     `== ${name}: ${status === 0 ? "ok" : "FAILED"} in ${((performance.now() - startMs) / 1000).toFixed(1)} s`,
   );
 }
+if (!onlyCheck) await removeDeadTests(launcherPath);
 if (failed.length > 0) {
   console.error(`failed: ${failed.join(", ")}`);
   process.exit(1);

@@ -1,9 +1,6 @@
 // A whole cluster for a test: `naru up` as a user starts it, on a folder of its own, with the means to break its nodes.
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { nodes as nodeResource } from "../../api/kinds/generated/resources.ts";
 import { type HttpClient, httpClient } from "../../client/http.ts";
@@ -12,8 +9,10 @@ import { hostLinkOf } from "../../node-agent/network/hosts.ts";
 import { launcherCommand } from "../../node-agent/network/launcher-command.ts";
 import { setLink } from "../../node-agent/network/links.ts";
 import { perform } from "../../node-agent/network/netlink.ts";
+import { makeTestFolder } from "../folders.ts";
 import { newKubectl, oldKubectl } from "../kubectl.ts";
-import { type Place, processesOf, removeDeadClusters, removeRemains } from "./remains.ts";
+import { removeDeadTests } from "./dead-tests.ts";
+import { type Place, processesOf, removeRemains } from "./remains.ts";
 
 export interface ClusterOptions {
   readonly nodes?: number;
@@ -62,11 +61,10 @@ const launcherPath = new URL("../../node-agent/launcher/build/naru-launcher", im
 const runMsMax = 60_000;
 
 /** A place for a new cluster; what tests that were killed left behind is removed first. */
-export async function newPlace(): Promise<Place> {
-  await removeDeadClusters(launcherPath);
-  const name = `test-${process.pid}`;
-  const dataDir = mkdtempSync(join(tmpdir(), `naru-${name}-`));
-  return { name, dataDir, runDir: `/run/naru/${name}`, cgroup: `/naru-${name}`, launcherPath };
+export async function newPlace(...more: readonly string[]): Promise<Place> {
+  await removeDeadTests(launcherPath);
+  const name = ["test", process.pid, ...more].join("-");
+  return { name, dataDir: makeTestFolder("data"), runDir: `/run/naru/${name}`, cgroup: `/naru-${name}`, launcherPath };
 }
 
 export async function startCluster(options: ClusterOptions = {}): Promise<TestCluster> {
@@ -180,13 +178,13 @@ function killAll(find: () => readonly number[]): void {
 export function runProgram(
   program: string,
   args: readonly string[],
-  { input, timeoutMs = runMsMax, env }: RunOptions & { readonly env?: NodeJS.ProcessEnv },
+  { input, timeoutMs = runMsMax, ...options }: RunOptions & { readonly env?: NodeJS.ProcessEnv; readonly cwd?: string },
 ): Promise<Output> {
   return new Promise((resolve, reject) => {
     const child = execFile(
       program,
       args,
-      { env, timeout: timeoutMs, maxBuffer: 64 * 1024 * 1024 },
+      { ...options, timeout: timeoutMs, maxBuffer: 64 * 1024 * 1024 },
       (error, stdout, stderr) => {
         if (error !== null && typeof error.code !== "number")
           reject(new Error(`${program} ${args.join(" ")}: ${stdout}${stderr}`, { cause: error }));

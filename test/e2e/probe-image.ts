@@ -1,17 +1,17 @@
 // The image that test pods run: probe.c, compiled statically, as one layer; for import as an OCI archive, for a registry as it is.
 import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { makeTestFolder } from "../folders.ts";
 import { digestOf, gzipLayer, json, makeImage, makeTar, type TestImage } from "../registry.ts";
 
 const source = new URL("./probe.c", import.meta.url).pathname;
 
 /** Every word after "/probe" is the container's command. */
 export async function probeImage(): Promise<TestImage> {
-  const folder = await mkdtemp(join(tmpdir(), `naru-test-${process.pid}-probe-`));
+  const folder = makeTestFolder("probe");
   try {
     const program = join(folder, "probe");
     const compiler = existsSync("/usr/bin/musl-gcc") ? "musl-gcc" : "gcc";

@@ -1,7 +1,6 @@
 // What a cluster of `naru up` has on the machine, and its removal when the test that started it was killed.
 import { execFile } from "node:child_process";
 import { existsSync, readdirSync, readFileSync, readlinkSync, rmSync, statSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { promisify } from "node:util";
@@ -98,25 +97,6 @@ export async function removeRemains(place: Place): Promise<void> {
   const layout = detectCgroups(readMountinfo());
   if (layout !== undefined) await removeTree(layout, place.cgroup, realClock);
   for (const path of [place.runDir, place.dataDir]) rmSync(path, { recursive: true, force: true });
-}
-
-/** Clusters whose names say that their test has ended without them. */
-export async function removeDeadClusters(launcherPath: string): Promise<void> {
-  const runs = existsSync("/run/naru") ? readdirSync("/run/naru") : [];
-  const folders = readdirSync(tmpdir()).filter((name) => name.startsWith("naru-test-"));
-  const pids = [...runs, ...folders].flatMap((name) => /^(?:naru-)?test-(\d+)(?:-|$)/.exec(name)?.[1] ?? []);
-  for (const pid of new Set(pids)) {
-    if (existsSync(`/proc/${pid}`)) continue;
-    const name = `test-${pid}`;
-    const dataDir = folders.find((folder) => folder.startsWith(`naru-${name}-`)) ?? `naru-${name}-gone`;
-    await removeRemains({
-      name,
-      dataDir: join(tmpdir(), dataDir),
-      runDir: `/run/naru/${name}`,
-      cgroup: `/naru-${name}`,
-      launcherPath,
-    });
-  }
 }
 
 function living(place: Place): readonly number[] {

@@ -3,11 +3,11 @@ import assert from "node:assert/strict";
 import { type ChildProcess, execFileSync, fork } from "node:child_process";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
-import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import type { Container, Pod, PodStatus } from "../../api/kinds/generated/types.ts";
+import { makeTestFolder } from "../folders.ts";
 import type { AgentProcessOptions, FromAgent, ToAgent } from "./agent-process.ts";
 import { buildLauncher, buildProgram } from "./rig.ts";
 
@@ -15,7 +15,7 @@ const program = new URL("./agent-process.ts", import.meta.url).pathname;
 const waitMsMax = 30_000;
 
 class Node_ implements AsyncDisposable {
-  readonly directory = mkdtempSync(join(tmpdir(), `naru-pods-${process.pid}-`));
+  readonly directory = makeTestFolder("pods");
   readonly #options: AgentProcessOptions;
   #child: ChildProcess;
   #messages: FromAgent[] = [];

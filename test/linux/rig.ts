@@ -1,13 +1,13 @@
 // A place for tests of the Linux runtime: directories, cgroup and root file systems of their own, and the probe as the program.
 import { execFileSync } from "node:child_process";
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { copyFileSync, existsSync, mkdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { realClock } from "../../lib/clock.ts";
 import { silentLogger } from "../../lib/log.ts";
 import { defaultCapabilities, defaultMaskedPaths, defaultReadonlyPaths } from "../../node-agent/runtime/defaults.ts";
 import { type LinuxRuntime, type LinuxRuntimeOptions, openLinuxRuntime } from "../../node-agent/runtime/linux.ts";
 import type { ContainerSpec } from "../../node-agent/runtime/runtime.ts";
+import { makeTestFolder } from "../folders.ts";
 
 const here = new URL(".", import.meta.url).pathname;
 const launcherFolder = new URL("../../node-agent/launcher/", import.meta.url).pathname;
@@ -25,7 +25,7 @@ export interface Rig extends AsyncDisposable {
 }
 
 export async function openRig(more: Partial<LinuxRuntimeOptions> = {}): Promise<Rig> {
-  const directory = mkdtempSync(join(tmpdir(), `naru-runtime-${process.pid}-`));
+  const directory = makeTestFolder("runtime");
   const image = join(directory, "image");
   mkdirSync(join(image, "etc"), { recursive: true });
   copyFileSync(buildProgram("probe"), join(image, "probe"));

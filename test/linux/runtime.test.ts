@@ -404,7 +404,7 @@ test("nothing is left behind remove, tearDown", async () => {
   const state = () => ({
     mounts: readFileSync("/proc/self/mountinfo", "utf8")
       .split("\n")
-      .filter((line) => line.includes(`naru-runtime-${process.pid}-`)),
+      .filter((line) => line.includes(`naru-test-${process.pid}-runtime-`)),
     cgroups: readdirSync("/sys/fs/cgroup")
       .filter((controller) => existsSync(`/sys/fs/cgroup/${controller}/naru-test-${process.pid}`))
       .toSorted(),
