@@ -3,6 +3,9 @@ import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { lockDirectory } from "../../node-agent/directory-lock.ts";
 
+/** sqlite3.h: somebody else holds the lock. */
+const sqliteBusy = 5;
+
 export function lockCluster(place: {
   readonly name: string;
   readonly runDir: string;
@@ -36,5 +39,3 @@ function lockOr(directory: string, refusal: () => string): Disposable {
     throw new Error(refusal());
   }
 }
-
-const sqliteBusy = 5;
