@@ -8,6 +8,7 @@ import type { JsonObject } from "../kinds/schema/schema.ts";
 const servedSubresources: readonly string[] = [
   "attach",
   "binding",
+  "ephemeralcontainers",
   "eviction",
   "exec",
   "finalize",

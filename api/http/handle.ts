@@ -69,7 +69,8 @@ function dispatch({ door, documents }: HandlerOptions, exchange: Exchange, info:
   if (info.type === "path") return documents(exchange, info);
   const { kind, resource, subresource } = info;
   if (kind === undefined) return handleReview(exchange, info);
-  if (subresource === "" || subresource === "status") return handleResource(door, exchange, info, kind);
+  if (subresource === "" || subresource === "status" || kind.parts?.[subresource] !== undefined)
+    return handleResource(door, exchange, info, kind);
   const path = `${resource.resource}/${subresource}`;
   if (path === "pods/log") return sendLog(door, exchange, info);
   const handler = subresourceHandlers[path];

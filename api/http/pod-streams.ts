@@ -99,7 +99,8 @@ const defaultContainerAnnotation = "kubectl.kubernetes.io/default-container";
 function containerOf(pod: Pod, wanted: string | null): string {
   const { name = "", annotations = {} } = pod.metadata ?? {};
   const containers = (pod.spec?.containers ?? []).map((container) => container.name);
-  const all = [...containers, ...(pod.spec?.initContainers ?? []).map((container) => container.name)];
+  const { initContainers = [], ephemeralContainers = [] } = pod.spec ?? {};
+  const all = [...containers, ...[...initContainers, ...ephemeralContainers].map((container) => container.name)];
   if (wanted !== null && wanted !== "") {
     if (all.includes(wanted)) return wanted;
     throw new ApiError("BadRequest", `container ${wanted} is not valid for pod ${name}`);

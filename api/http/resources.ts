@@ -8,6 +8,7 @@ import { ApiError } from "../kinds/status.ts";
 import type { FieldValidation, Target, WriteOptions } from "../verbs/context.ts";
 import type { ListRequest } from "../verbs/list.ts";
 import { details } from "../verbs/refusals.ts";
+import type { UpdateRequest } from "../verbs/update.ts";
 import { viewOf } from "./accept.ts";
 import { sendBytes, success } from "./answer.ts";
 import { mediaType, readBody } from "./body.ts";
@@ -112,9 +113,10 @@ export function viewingOf(door: Door, exchange: Exchange, kind: Kind): Viewing {
   return { view, kind, nowMs: door.context.clock.now(), includeObject: includeObjectOf(exchange.query) };
 }
 
-function partOf({ subresource }: ResourceRequest): "object" | "status" {
+function partOf({ subresource, kind }: ResourceRequest): UpdateRequest["part"] {
   if (subresource === "") return "object";
   if (subresource === "status") return "status";
+  if (kind?.parts?.[subresource] !== undefined) return { of: subresource };
   throw noSuchResource();
 }
 

@@ -42,6 +42,13 @@ export interface Column<T extends KubeObject> {
   readonly cell: (object: T, nowMs: number) => string | number | boolean;
 }
 
+/** A subresource that changes one part of its object and is read as the whole of it: "pods/ephemeralcontainers". */
+export interface Part<T extends KubeObject> {
+  /** The object with this part as `wanted` has it, and all else as it was. */
+  readonly prepare: (wanted: T, live: T) => T;
+  readonly validate: (object: T, live: T) => readonly FieldError[];
+}
+
 export interface Kind<T extends KubeObject = KubeObject> {
   readonly resource: Resource<T>;
   readonly columns: readonly Column<T>[];
@@ -55,8 +62,12 @@ export interface Kind<T extends KubeObject = KubeObject> {
   readonly prepareUpdate?: (object: T, old: T, context: KindContext) => T;
   /** Rules across fields; the schema has been checked already. */
   readonly validate?: (object: T) => readonly FieldError[];
+  /** What a new object may not have yet. */
+  readonly validateCreate?: (object: T) => readonly FieldError[];
   /** What an update may change. */
   readonly validateUpdate?: (object: T, old: T) => readonly FieldError[];
+  /** By the subresource's name; status aside, which every kind may have. */
+  readonly parts?: Readonly<Record<string, Part<T>>>;
   /** Fields of `spec` that Naru does not act on yet: the answer carries a warning, or refuses under strict validation. */
   readonly unsupportedFields?: readonly string[];
 }

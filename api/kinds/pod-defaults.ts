@@ -53,6 +53,9 @@ function podSpecDefaults(spec: PodSpec): PodSpec {
     ...(nodeName ? { nodeName } : {}),
     containers: (spec.containers ?? []).map(containerDefaults),
     ...(spec.initContainers === undefined ? {} : { initContainers: spec.initContainers.map(containerDefaults) }),
+    ...(spec.ephemeralContainers === undefined
+      ? {}
+      : { ephemeralContainers: spec.ephemeralContainers.map((c) => ({ ...c, ...containerDefaults(c) })) }),
     ...(spec.volumes === undefined ? {} : { volumes: spec.volumes.map(volumeDefaults) }),
   };
 }

@@ -3,7 +3,6 @@
 const fields = [
   "affinity.podAffinity",
   "affinity.podAntiAffinity",
-  "ephemeralContainers",
   "hostUsers=false",
   "os",
   "overhead",
@@ -11,13 +10,12 @@ const fields = [
   "resources",
   "runtimeClassName",
   "schedulingGroup",
-  "shareProcessNamespace",
   "topologySpreadConstraints[].minDomains",
   "securityContext.appArmorProfile",
   "securityContext.seLinuxOptions",
   "securityContext.sysctls",
   "securityContext.windowsOptions",
-  ...["containers", "initContainers"].flatMap((list) =>
+  ...["containers", "initContainers", "ephemeralContainers"].flatMap((list) =>
     [
       "resizePolicy",
       "restartPolicyRules",

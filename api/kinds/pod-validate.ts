@@ -3,7 +3,7 @@ import { oneOf, validateContainer } from "./container-validate.ts";
 import type { PodSpec, PodTemplateSpec, Toleration, TopologySpreadConstraint, Volume } from "./generated/types.ts";
 import type { FieldError } from "./kind.ts";
 import { complaints, duplicates, validateLabels } from "./metadata.ts";
-import { invalid, required } from "./schema/field-error.ts";
+import { forbidden, invalid, required } from "./schema/field-error.ts";
 import { dns1123Label, dns1123Subdomain, qualifiedName } from "./schema/names.ts";
 import { at, child } from "./schema/path.ts";
 
@@ -53,8 +53,11 @@ export function validatePodSpec(spec: PodSpec, path: string): readonly FieldErro
 /** A template's labels, and its spec; `restartPolicy` of workloads that go on for ever is Always. */
 export function validateTemplate(template: PodTemplateSpec | undefined, path: string): readonly FieldError[] {
   if (template?.spec === undefined) return [required(child(path, "spec"))];
-  const { restartPolicy } = template.spec;
+  const { restartPolicy, ephemeralContainers } = template.spec;
   return [
+    ...(ephemeralContainers === undefined
+      ? []
+      : [forbidden(child(path, "spec.ephemeralContainers"), "ephemeral containers not allowed in pod template")]),
     ...validateLabels(child(path, "metadata.labels"), template.metadata?.labels),
     ...validatePodSpec(template.spec, child(path, "spec")),
     ...(restartPolicy === undefined ? [] : oneOf(child(path, "spec.restartPolicy"), restartPolicy, ["Always"])),

@@ -1,4 +1,5 @@
 // What a Pod does beyond its schema.
+import { ephemeralContainersPart } from "./ephemeral-containers.ts";
 import { pods } from "./generated/resources.ts";
 import type { Pod } from "./generated/types.ts";
 import type { Kind } from "./kind.ts";
@@ -9,7 +10,7 @@ import { unsupportedPodFields } from "./pod-unsupported.ts";
 import { validatePodUpdate } from "./pod-update.ts";
 import { validatePodSpec } from "./pod-validate.ts";
 import { qosClassOf } from "./qos.ts";
-import { required } from "./schema/field-error.ts";
+import { forbidden, required } from "./schema/field-error.ts";
 import { keepStatus } from "./status-field.ts";
 
 export const podKind: Kind<Pod> = {
@@ -36,7 +37,12 @@ export const podKind: Kind<Pod> = {
     ...validateMetadata(pod),
     ...(pod.spec === undefined ? [required("spec")] : validatePodSpec(pod.spec, "spec")),
   ],
+  validateCreate: (pod) =>
+    pod.spec?.ephemeralContainers === undefined
+      ? []
+      : [forbidden("spec.ephemeralContainers", "cannot be set on create")],
   validateUpdate: (pod, old) =>
     pod.spec === undefined || old.spec === undefined ? [] : validatePodUpdate(pod.spec, old.spec, "spec"),
+  parts: { ephemeralcontainers: ephemeralContainersPart },
   unsupportedFields: unsupportedPodFields(),
 };

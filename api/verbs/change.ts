@@ -1,12 +1,13 @@
 // Changing one object that exists: what update, patch, status and scale share. Compares, prepares, checks, commits, and tries again.
 import { unreachable } from "../../lib/assert.ts";
 import type { CachedItem } from "../cache/watch-cache.ts";
-import type { FieldError, Kind, KindContext } from "../kinds/kind.ts";
+import type { FieldError, Kind, KindContext, Part } from "../kinds/kind.ts";
 import type { KubeObject } from "../kinds/resource.ts";
 import { trackUpdate } from "../kinds/schema/apply.ts";
 import { forbidden, invalidObject } from "../kinds/schema/field-error.ts";
 import { equal } from "../kinds/schema/patch-json.ts";
 import type { JsonObject } from "../kinds/schema/schema.ts";
+import { ApiError } from "../kinds/status.ts";
 import { commitObject, type Written } from "./commit.ts";
 import { type Context, type Target, targetKey, type WriteOptions } from "./context.ts";
 import { reportUnsupported } from "./decode.ts";
@@ -17,8 +18,8 @@ import { changedMeanwhile, conflict, notFound } from "./refusals.ts";
 
 export interface Change {
   readonly target: Target;
-  /** Which part may change: the main resource, only its status, or only spec.finalizers of a namespace. */
-  readonly part: "object" | "status" | "finalizers";
+  /** Which part may change: the main resource, only its status, only spec.finalizers of a namespace, or one of the kind's own parts. */
+  readonly part: "object" | "status" | "finalizers" | { readonly of: string };
   /**
    * The decoded object as it should become, from the present one; run again when somebody else was faster. When its metadata names a
    * resourceVersion other than the present one, the change is refused.
@@ -64,7 +65,7 @@ async function tryChange(
   const prepared = prepare(change, live.object, wanted, kindContext(nowMs, allocation));
   const object = track(kind, change, write, { live: live.object, object: prepared, nowMs });
   if (equal(object, withoutVersion(live.object))) return { object: live.object, item: live };
-  if (change.part === "object") check(kind, object, live.object, write);
+  check(change, object, live.object, write);
   if (write.dryRun === true)
     return { object: { ...object, metadata: { ...object.metadata, resourceVersion: String(live.revision) } } };
   const guard = allocation?.guard();
@@ -101,6 +102,10 @@ async function checkPreconditions(
 }
 
 function prepare(change: Change, live: WithParts, wanted: WithParts, context: KindContext): WithParts {
+  if (typeof change.part === "object") {
+    const prepared = partOf(change.target.kind, change.part.of).prepare(wanted, live);
+    return withGeneration({ ...prepared, metadata: keptMetadata(live, live) }, live);
+  }
   switch (change.part) {
     case "object":
       return prepareUpdate(change.target.kind, live, wanted, context);
@@ -115,7 +120,10 @@ function prepare(change: Change, live: WithParts, wanted: WithParts, context: Ki
 
 function prepareUpdate(kind: Kind, live: WithParts, wanted: WithParts, context: KindContext): WithParts {
   const object: WithParts = { ...wanted, metadata: keptMetadata(live, wanted) };
-  const prepared: WithParts = kind.prepareUpdate?.(object, live, context) ?? object;
+  return withGeneration(kind.prepareUpdate?.(object, live, context) ?? object, live);
+}
+
+function withGeneration(prepared: WithParts, live: WithParts): WithParts {
   if (live.metadata?.generation === undefined || equal(prepared.spec, live.spec)) return prepared;
   return { ...prepared, metadata: { ...prepared.metadata, generation: live.metadata.generation + 1 } };
 }
@@ -164,18 +172,22 @@ function track(
     writer: {
       manager: write.fieldManager ?? write.user.name,
       apiVersion: object.apiVersion ?? "v1",
-      ...(part === "status" ? { subresource: "status" } : {}),
+      ...subresourceOf(part),
       nowMs,
     },
   }) as KubeObject;
 }
 
-function check(kind: Kind, object: KubeObject, live: KubeObject, write: WriteOptions): void {
-  const errors: readonly FieldError[] = [
-    ...(kind.validate?.(object) ?? []),
-    ...(kind.validateUpdate?.(object, live) ?? []),
-    ...finalizerErrors(object, live),
-  ];
+function check({ target: { kind }, part }: Change, object: KubeObject, live: KubeObject, write: WriteOptions): void {
+  if (part === "status" || part === "finalizers") return;
+  const errors: readonly FieldError[] =
+    part === "object"
+      ? [
+          ...(kind.validate?.(object) ?? []),
+          ...(kind.validateUpdate?.(object, live) ?? []),
+          ...finalizerErrors(object, live),
+        ]
+      : partOf(kind, part.of).validate(object, live);
   if (errors.length > 0) throw invalidObject(kind.resource, object.metadata?.name ?? "", errors);
   reportUnsupported(kind, object, write);
 }
@@ -186,6 +198,18 @@ function finalizerErrors(object: KubeObject, live: KubeObject): readonly FieldEr
   if (live.metadata?.deletionTimestamp === undefined || added.length === 0) return [];
   const message = `no new finalizers can be added if the object is being deleted, found new finalizers ${JSON.stringify(added)}`;
   return [forbidden("metadata.finalizers", message)];
+}
+
+/** Who writes a part is told from who writes the whole. */
+export function subresourceOf(part: Change["part"]): { readonly subresource?: string } {
+  if (typeof part === "object") return { subresource: part.of };
+  return part === "status" ? { subresource: "status" } : {};
+}
+
+function partOf(kind: Kind, name: string): Part<KubeObject> {
+  const part = kind.parts?.[name];
+  if (part === undefined) throw new ApiError("NotFound", `${kind.resource.resource} have no ${name}`);
+  return part;
 }
 
 /** As the store holds it. */

@@ -57,7 +57,7 @@ async function tryCreate(context: Context, attempt: Attempt, write: WriteOptions
     throw alreadyExists(kind.resource, name);
   }
   const object = kind.prepareCreate?.(admitted, kindContext(nowMs, allocation)) ?? admitted;
-  const errors = kind.validate?.(object) ?? [];
+  const errors = [...(kind.validate?.(object) ?? []), ...(kind.validateCreate?.(object) ?? [])];
   if (errors.length > 0) throw invalidObject(kind.resource, name, errors);
   reportUnsupported(kind, object, write);
   if (write.dryRun === true) return { object };

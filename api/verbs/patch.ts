@@ -1,10 +1,10 @@
-// PATCH: merge, JSON, strategic, and server-side apply, of an object or of its status.
+// PATCH: merge, JSON, strategic, and server-side apply, of an object or of a part of it, such as its status.
 import type { KubeObject } from "../kinds/resource.ts";
 import { applyServerSide } from "../kinds/schema/apply.ts";
 import { applyPatch, type PatchType } from "../kinds/schema/patch.ts";
 import { isObject, type JsonObject } from "../kinds/schema/schema.ts";
 import { ApiError, isReason } from "../kinds/status.ts";
-import { type Change, changeObject } from "./change.ts";
+import { type Change, changeObject, subresourceOf } from "./change.ts";
 import type { Written } from "./commit.ts";
 import { type Context, type Target, targetKey, type WriteOptions } from "./context.ts";
 import { createObject } from "./create.ts";
@@ -13,7 +13,7 @@ import { decodeObject } from "./decode.ts";
 export interface PatchRequest extends Target {
   readonly type: PatchType | "apply";
   readonly body: unknown;
-  readonly part: "object" | "status";
+  readonly part: Change["part"];
   /** Server-side apply: take fields from other managers. */
   readonly force?: boolean;
 }
@@ -51,7 +51,7 @@ async function applyObject(context: Context, request: PatchRequest, write: Write
       const change = changeBy(request, write, (live) => serverSide(context, request, write, { live, applied }));
       return { ...(await changeObject(context, { ...change, tracked: true }, write)), created: false };
     }
-    if (request.part === "status") throw new ApiError("NotFound", `${kind.resource.resource} "${name}" not found`);
+    if (request.part !== "object") throw new ApiError("NotFound", `${kind.resource.resource} "${name}" not found`);
     const body = serverSide(context, request, write, { live: undefined, applied });
     try {
       const collection = { kind, body, tracked: true, ...(namespace === undefined ? {} : { namespace }) } as const;
@@ -82,7 +82,7 @@ function serverSide(
     writer: {
       manager: write.fieldManager ?? write.user.name,
       apiVersion: String(applied["apiVersion"] ?? ""),
-      ...(part === "status" ? { subresource: "status" } : {}),
+      ...subresourceOf(part),
       nowMs: clock.now(),
     },
     force: force === true,

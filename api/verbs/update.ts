@@ -1,12 +1,12 @@
-// UPDATE of an object or of its status.
-import { changeObject } from "./change.ts";
+// UPDATE of an object or of a part of it, such as its status.
+import { type Change, changeObject } from "./change.ts";
 import type { Written } from "./commit.ts";
 import type { Context, Target, WriteOptions } from "./context.ts";
 import { decodeObject } from "./decode.ts";
 
 export interface UpdateRequest extends Target {
   readonly body: unknown;
-  readonly part: "object" | "status";
+  readonly part: Change["part"];
 }
 
 /** With metadata.resourceVersion set, refuses with Conflict when the object has changed since; without, the last writer wins. */
