@@ -82,6 +82,11 @@ struct op_family {
 /* netlink.c: the command "netlink". */
 int netlink_command(void);
 
+/* --- pid-holder.c ------------------------------------------------------------------------------------------------------- */
+
+/* Kills the first process of a sandbox's shared pid namespace, and with it all others in there. */
+void end_pid_holder(const char *directory);
+
 /* --- relay.c ------------------------------------------------------------------------------------------------------------ */
 
 int relay_command(const char *namespace, const char *port_text);

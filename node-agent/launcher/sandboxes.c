@@ -9,7 +9,9 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
-static const char *const kinds[] = {"net", "ipc", "uts"};
+/* A shared pid namespace is there for pods that want it: pid-holder.c. */
+static const char *const kinds[] = {"net", "ipc", "uts", "pid"};
+#define KINDS_MADE 3
 
 int bring_loopback_up(void) {
   int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -36,7 +38,7 @@ static int make_namespaces(struct op_call *call) {
   for (int i = 3; i + 1 < call->count; i += 2)
     if (write_file(call->args[i].data, call->args[i + 1].data, call->args[i + 1].size) != 0)
       return op_fail(call, errno, "write %.60s to %.300s", call->args[i + 1].data, call->args[i].data);
-  for (int i = 0; i < 3; i++) {
+  for (int i = 0; i < KINDS_MADE; i++) {
     char from[40], to[4200];
     snprintf(from, sizeof from, "/proc/self/ns/%s", kinds[i]);
     snprintf(to, sizeof to, "%s/%s", directory, kinds[i]);
@@ -83,7 +85,8 @@ static int create(struct op_call *call) {
 /* sandbox.remove <directory>: the namespaces go with the last process in them. */
 static int remove_sandbox(struct op_call *call) {
   if (!is_text(call->args[0]) || call->args[0].size > 4000) return op_fail(call, EINVAL, "sandbox.remove");
-  for (int i = 0; i < 3; i++) {
+  end_pid_holder(call->args[0].data);
+  for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
     char path[4200];
     snprintf(path, sizeof path, "%s/%s", call->args[0].data, kinds[i]);
     while (sys_umount(path, MNT_DETACH | 8 /* UMOUNT_NOFOLLOW */) == 0) continue;

@@ -170,13 +170,17 @@ export interface Runtime {
   remove(id: string): Promise<void>;
   /** All that exist, those from before a restart of the agent too. */
   list(): Promise<readonly Container[]>;
-  /** Makes a group of namespaces that containers share (a pod's network, ipc, uts), held without a process. Can be called again. */
+  /**
+   * Makes a group of namespaces that containers share (a pod's network, ipc, uts), held without a process; with `sharePids` a pid
+   * namespace too, which a small process holds. Can be called again.
+   */
   createSandbox(
     id: string,
     options: {
       readonly hostname: string;
       readonly hostNetwork: boolean;
       readonly sysctls: Readonly<Record<string, string>>;
+      readonly sharePids?: boolean;
     },
   ): Promise<Sandbox>;
   removeSandbox(id: string): Promise<void>;
@@ -193,4 +197,6 @@ export interface Sandbox {
   readonly networkPath: string;
   readonly ipcPath: string;
   readonly utsPath: string;
+  /** As `createSandbox` gave it, for one that shares pids. */
+  readonly pidPath?: string;
 }

@@ -14,9 +14,10 @@ export async function createSandbox(
   directory: string,
   ...[id, options]: Parameters<Runtime["createSandbox"]>
 ): Promise<Sandbox> {
-  const sandbox = sandboxAt(directory, id);
-  if (isWhole(sandbox)) return sandbox;
   const own = join(directory, id);
+  const sandbox = sandboxAt(directory, id);
+  const shared = options.sharePids === true ? { ...sandbox, pidPath: join(own, "pid") } : sandbox;
+  if (isWhole(shared)) return shared;
   await client.request("sandbox.remove", [own]);
   mkdirSync(own, { recursive: true, mode: 0o700 });
   const writes = Object.entries(options.sysctls).flatMap(([name, value]) => {
@@ -29,7 +30,8 @@ export async function createSandbox(
     return [path, value];
   });
   await client.request("sandbox.create", [own, options.hostNetwork ? 1 : 0, options.hostname, ...writes]);
-  return sandbox;
+  if (options.sharePids === true) await client.request("sandbox.hold-pids", [own]);
+  return shared;
 }
 
 export async function removeSandbox(client: LauncherClient, directory: string, id: string): Promise<void> {
@@ -48,8 +50,8 @@ function sandboxAt(directory: string, id: string): Sandbox {
 }
 
 /** A restart of the machine leaves the files, but not what was mounted on them. */
-function isWhole({ networkPath, ipcPath, utsPath }: Sandbox): boolean {
-  return [networkPath, ipcPath, utsPath].every((path) => {
+function isWhole({ networkPath, ipcPath, utsPath, pidPath = networkPath }: Sandbox): boolean {
+  return [networkPath, ipcPath, utsPath, pidPath].every((path) => {
     try {
       return statfsSync(path).type === nsfsMagic;
     } catch {

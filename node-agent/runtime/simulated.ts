@@ -176,13 +176,14 @@ export function openSimulatedRuntime(machine: SimulatedMachine, options: Simulat
       [...machine.processes.values()].map(
         ({ spec, state }): Container => ({ id: spec.id, labels: spec.labels, state }),
       ),
-    createSandbox: async (id) => {
+    createSandbox: async (id, { sharePids }) => {
       fail("createSandbox", id);
       const made = machine.sandboxes.get(id) ?? {
         id,
         networkPath: `/simulated/${id}/net`,
         ipcPath: `/simulated/${id}/ipc`,
         utsPath: `/simulated/${id}/uts`,
+        ...(sharePids === true ? { pidPath: `/simulated/${id}/pid` } : {}),
       };
       machine.sandboxes.set(id, made);
       return made;
