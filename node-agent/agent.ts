@@ -9,6 +9,7 @@ import type { Network } from "./network/network.ts";
 import { adoptedRecords, type FoundPod, planAdoption } from "./pods/adopt.ts";
 import type { ConfigLookup } from "./pods/container-env.ts";
 import { type EventRecorder, openEventRecorder } from "./pods/events.ts";
+import { removeGround } from "./pods/pod-ground.ts";
 import type { PodParts } from "./pods/pod-parts.ts";
 import { usesConfig } from "./pods/pod-references.ts";
 import { PodWorker } from "./pods/pod-worker.ts";
@@ -266,12 +267,10 @@ export class Agent {
     for (const uid of uids) {
       const found = this.#strangers.get(uid);
       if (found === undefined) continue;
-      const { runtime, network, storage, log } = this.#parts;
+      const { log } = this.#parts;
       try {
         for (const id of found.ids) await discard(id, this.#parts);
-        await network.detachPod(uid);
-        await runtime.removeSandbox(uid);
-        await storage.removeVolumes(uid);
+        await removeGround(uid, this.#parts);
         this.#strangers.delete(uid);
       } catch (error) {
         log.warn({ pod: uid, error: messageOf(error) }, "could not remove a stale pod yet");

@@ -2,8 +2,8 @@
 import type { Pod } from "../../api/kinds/generated/types.ts";
 import { type Container, ownSandboxPrefix, type Sandbox } from "../runtime/runtime.ts";
 import { type ContainerLabels, readLabels } from "./container-labels.ts";
-import { terminationOf } from "./container-runs.ts";
-import type { ContainerRecord } from "./pod-state.ts";
+import { terminationOf } from "./container-transitions.ts";
+import { type ContainerRecord, containersOf } from "./pod-state.ts";
 
 export interface Found {
   readonly containers: readonly Container[];
@@ -76,11 +76,10 @@ export function adoptedRecords(pod: Pod, found: FoundPod): readonly ContainerRec
 }
 
 function phaseOf(pod: Pod, labels: ContainerLabels, { id, state }: Container): ContainerRecord["now"] | undefined {
-  const { containerStatuses = [], initContainerStatuses = [] } = pod.status ?? {};
-  const reported = [...containerStatuses, ...initContainerStatuses].find(({ name }) => name === labels.name);
-  const spec = [...(pod.spec?.containers ?? []), ...(pod.spec?.initContainers ?? [])].find(
-    ({ name }) => name === labels.name,
-  );
+  const { containerStatuses = [], initContainerStatuses = [], ephemeralContainerStatuses = [] } = pod.status ?? {};
+  const all = [...containerStatuses, ...initContainerStatuses, ...ephemeralContainerStatuses];
+  const reported = all.find(({ name }) => name === labels.name);
+  const spec = containersOf(pod).find(({ container }) => container.name === labels.name)?.container;
   const same = reported?.containerID === `naru://${id}`;
   switch (state.status) {
     case "created":

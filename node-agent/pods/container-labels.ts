@@ -40,7 +40,7 @@ export function readLabels(container: RuntimeContainer): ContainerLabels | undef
     podNamespace: get("namespace"),
     podName: get("name"),
     name: get("container"),
-    role: role === "init" || role === "sidecar" ? role : "main",
+    role: role === "init" || role === "sidecar" || role === "ephemeral" ? role : "main",
     attempt,
     image: get("image"),
     imageId: get("image-id"),

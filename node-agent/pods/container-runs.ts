@@ -1,27 +1,22 @@
 // The containers of one pod as they are: records, and what is under way for each of them. Carries out container steps.
 
+import { constants } from "node:os";
 import type { Container, Pod } from "../../api/kinds/generated/types.ts";
 import { unreachable } from "../../lib/assert.ts";
 import type { Image } from "../images/images.ts";
-import { type ContainerState, LaunchError, type Sandbox } from "../runtime/runtime.ts";
+import type { ContainerState } from "../runtime/runtime.ts";
 import { containerId } from "./container-labels.ts";
-import type { FieldContext } from "./field-values.ts";
+import { afterFailedStart, afterProbe, terminationOf } from "./container-transitions.ts";
 import { runHook } from "./hooks.ts";
 import type { ContainerStep } from "./next-container-step.ts";
+import type { Ground } from "./pod-ground.ts";
 import type { PodParts } from "./pod-parts.ts";
-import { type ContainerPhase, type ContainerRecord, containersOf, type Termination } from "./pod-state.ts";
+import { type ContainerRecord, containersOf, type Termination } from "./pod-state.ts";
 import { type ProbeKind, startProbes } from "./prober.ts";
 import { nextBackoff } from "./restart-backoff.ts";
 import { discard, startContainer } from "./start-container.ts";
-import { messageOf, StartProblem } from "./start-problem.ts";
+import { messageOf } from "./start-problem.ts";
 import { type Stop, stopContainer } from "./stop-container.ts";
-
-/** What the pod has for its containers once it is set up. */
-export interface Ground {
-  readonly sandbox: Sandbox;
-  readonly ips: readonly string[];
-  readonly fields: FieldContext;
-}
 
 interface Underway {
   /** Of a start, or of what goes on while it runs. */
@@ -30,8 +25,8 @@ interface Underway {
   endProbes: (() => void) | undefined;
 }
 
-const configRetryMs = 10_000;
-const brokenRetryMs = 1000;
+const waitRetryMs = 1000;
+const probeTitles = { startup: "Startup", readiness: "Readiness", liveness: "Liveness" } as const;
 
 export class ContainerRuns {
   readonly #parts: PodParts;
@@ -56,6 +51,11 @@ export class ContainerRuns {
 
   get records(): readonly ContainerRecord[] {
     return [...this.#records.values()];
+  }
+
+  /** Containers that the pod has got since. */
+  addNew(records: readonly ContainerRecord[]): void {
+    for (const record of records) if (!this.#records.has(record.name)) this.#records.set(record.name, record);
   }
 
   /** Goes on with containers that run already. Probes begin once the pod's address is known, with `watch`. */
@@ -178,37 +178,16 @@ export class ContainerRuns {
   }
 
   #notStarted(name: string, { attempt, startMs, error }: { attempt: number; startMs: number; error: unknown }): void {
-    const { clock } = this.#parts;
     const aborted = this.#underway.get(name)?.controller.signal.aborted === true;
     this.#underway.delete(name);
     if (this.#closed) return;
-    const nowMs = clock.now();
-    const record = this.#record(name);
-    if (aborted) {
-      this.#set(name, { now: { phase: "Waiting", reason: "", message: "", retryAtMs: 0 } });
-    } else if (error instanceof LaunchError) {
-      const id = containerId(this.#pod().metadata?.uid ?? "", name, attempt);
-      const { exitCode, message } = error;
-      const exit: Termination = {
-        id,
-        exitCode,
-        reason: "StartError",
-        message,
-        startedAtMs: startMs,
-        finishedAtMs: nowMs,
-      };
-      this.#set(name, { now: { phase: "Exited", exit, backoffNoted: false } });
-    } else {
-      const reason = error instanceof StartProblem ? error.reason : "CreateContainerError";
-      const pulls = reason === "ErrImagePull" || reason === "InvalidImageName";
-      const pull = pulls ? nextBackoff(record.pull, nowMs) : record.pull;
-      const delayMs =
-        pulls && pull !== undefined ? pull.delayMs : reason === "CreateContainerError" ? brokenRetryMs : configRetryMs;
-      this.#set(name, {
-        pull,
-        now: { phase: "Waiting", reason, message: messageOf(error), retryAtMs: nowMs + delayMs },
-      });
-      if (reason === "ErrImagePull") this.#noteImageBackoff(name, nowMs + delayMs);
+    const id = containerId(this.#pod().metadata?.uid ?? "", name, attempt);
+    const next: Partial<ContainerRecord> = aborted
+      ? { now: { phase: "Waiting", reason: "", message: "", retryAtMs: 0 } }
+      : afterFailedStart(this.#record(name), { error, id, startedAtMs: startMs }, this.#parts.clock.now());
+    this.#set(name, next);
+    if (next.now?.phase === "Waiting" && next.now.reason === "ErrImagePull") {
+      this.#noteImageBackoff(name, next.now.retryAtMs);
     }
     this.#changed();
   }
@@ -262,7 +241,7 @@ export class ContainerRuns {
         (error) => {
           if (this.#closed || this.#underway.get(name) !== underway) return;
           this.#parts.log.warn({ container: id, error: messageOf(error) }, "could not wait for a container");
-          this.#parts.clock.after(brokenRetryMs, again);
+          this.#parts.clock.after(waitRetryMs, again);
         },
       );
     };
@@ -286,14 +265,22 @@ export class ContainerRuns {
       this.#changed();
     };
     const { storage, images, log } = this.#parts;
-    images
-      .removeLayer(id)
+    this.#endLeftovers(id)
+      .then(() => images.removeLayer(id))
       .catch((error) => log.warn({ container: id, error: messageOf(error) }, "layer stays for now"));
     if (container === undefined) settle("");
     else
       storage
         .terminationMessage(this.#pod(), container, { attempt, failed: exit.exitCode !== 0 })
         .then(settle, () => settle(""));
+  }
+
+  // Its own pid namespace would have taken the children of its first process along.
+  async #endLeftovers(id: string): Promise<void> {
+    const { hostPID, shareProcessNamespace, ephemeralContainers } = this.#pod().spec ?? {};
+    const targets = ephemeralContainers?.some(({ targetContainerName }) => targetContainerName !== undefined);
+    if (hostPID !== true && shareProcessNamespace !== true && targets !== true) return;
+    await this.#parts.runtime.signal(id, constants.signals.SIGKILL, "all");
   }
 
   #beginProbes(name: string, id: string, ground: Ground, fresh: boolean): void {
@@ -305,7 +292,7 @@ export class ContainerRuns {
     const target = { containerId: id, container, podIp: ground.ips[0] ?? "", fresh, started: passed };
     underway.endProbes = startProbes(target, this.#parts, {
       onFailure: (kind, message) =>
-        this.#event(name, "Warning", "Unhealthy", `${title(kind)} probe failed: ${message}`),
+        this.#event(name, "Warning", "Unhealthy", `${probeTitles[kind]} probe failed: ${message}`),
       onResult: (kind, { ok, message }) => this.#probed(container, kind, ok, message),
     });
   }
@@ -363,50 +350,4 @@ export class ContainerRuns {
   #event(container: string, type: "Normal" | "Warning", reason: string, message: string): void {
     this.#parts.events.pod(this.#pod(), { type, reason, message, container });
   }
-}
-
-/** A stopped container as Kubernetes words it. */
-export function terminationOf(
-  id: string,
-  stopped: Extract<ContainerState, { status: "stopped" }>,
-  message: string,
-): Termination {
-  return {
-    id,
-    exitCode: stopped.exitCode,
-    reason: stopped.oomKilled ? "OOMKilled" : stopped.exitCode === 0 ? "Completed" : "Error",
-    message,
-    startedAtMs: stopped.startedAtMs,
-    finishedAtMs: stopped.finishedAtMs,
-  };
-}
-
-type Running = Extract<ContainerPhase, { phase: "Running" }>;
-
-function afterProbe(now: Running, container: Container, kind: ProbeKind, ok: boolean): Running {
-  switch (kind) {
-    case "readiness":
-      return now.ready === ok ? now : { ...now, ready: ok };
-    case "startup":
-      if (ok) return { ...now, started: true, ready: container.readinessProbe === undefined };
-      break;
-    case "liveness":
-      if (ok) return now;
-      break;
-    default:
-      return unreachable(kind);
-  }
-  const probe = kind === "startup" ? container.startupProbe : container.livenessProbe;
-  const seconds = probe?.terminationGracePeriodSeconds;
-  return {
-    ...now,
-    unhealthy: {
-      message: `Container ${container.name} failed ${kind} probe, will be restarted`,
-      graceMs: seconds === undefined ? undefined : seconds * 1000,
-    },
-  };
-}
-
-function title(kind: ProbeKind): string {
-  return `${kind[0]?.toUpperCase() ?? ""}${kind.slice(1)}`;
 }

@@ -23,6 +23,8 @@ export interface ContainerSpecInput {
   /** Volumes and the files that the agent makes (/etc/hosts, …), outermost first. */
   readonly mounts: readonly Mount[];
   readonly sandbox: Sandbox;
+  /** The pid namespace of the container that an ephemeral one looks at. */
+  readonly targetPidPath?: string | undefined;
   readonly hostname: string;
   readonly logPath: string;
   readonly memoryCapacityBytes: number;
@@ -60,7 +62,7 @@ export function containerSpec(input: ContainerSpecInput): ContainerSpec {
       ...specialMounts({ privileged: confined.privileged, hostNetwork: pod.spec?.hostNetwork === true }),
       ...input.mounts,
     ],
-    namespaces: namespaces(pod, input.sandbox),
+    namespaces: namespaces(pod, input.sandbox, input.targetPidPath),
     cgroupPath: `pod${uid}/${id}`,
     resources: containerResources(container, pod, input.memoryCapacityBytes),
     resourcesAbove: podResources(pod),
@@ -106,11 +108,12 @@ function workingDir(container: Container, image: Image): string {
   return image.config.workingDir === "" ? "/" : image.config.workingDir;
 }
 
-function namespaces(pod: Pod, sandbox: Sandbox): readonly Namespace[] {
+function namespaces(pod: Pod, sandbox: Sandbox, targetPidPath: string | undefined): readonly Namespace[] {
   const spec = pod.spec ?? { containers: [] };
+  const pidPath = targetPidPath ?? sandbox.pidPath;
   return [
     { type: "mount" },
-    ...(spec.hostPID === true ? [] : [{ type: "pid" as const }]),
+    ...(spec.hostPID === true ? [] : [{ type: "pid" as const, ...(pidPath === undefined ? {} : { path: pidPath }) }]),
     { type: "cgroup" },
     ...(spec.hostNetwork === true ? [] : [{ type: "network" as const, path: sandbox.networkPath }]),
     ...(spec.hostIPC === true ? [] : [{ type: "ipc" as const, path: sandbox.ipcPath }]),

@@ -39,6 +39,7 @@ export function containerStatus(
 
 /** As the Ready condition counts it: init containers are ready when they have succeeded. */
 export function isReady(record: ContainerRecord): boolean {
+  if (record.role === "ephemeral") return false;
   if (record.role === "init") return record.now.phase === "Exited" && record.now.exit.exitCode === 0;
   return record.now.phase === "Running" && record.now.ready;
 }

@@ -12,6 +12,7 @@ import { type MadeVolume, type VolumeContext, VolumeError } from "../volumes/vol
 import { ConfigError } from "./container-env.ts";
 import { fieldValue, resourceValue } from "./field-values.ts";
 import { hostsFile, resolvConf } from "./hostname.ts";
+import { containersOf } from "./pod-state.ts";
 import type { PodStorage, SavedObject, StorageContext } from "./storage.ts";
 import { readTerminationMessage } from "./termination-message.ts";
 import { volumeMounts } from "./volume-mounts.ts";
@@ -164,8 +165,8 @@ export async function openDiskStorage({ dataDir, runDir }: DiskStorageOptions): 
       const dir = podDir(uidOf(pod));
       await mkdir(dir, { recursive: true, mode: 0o700 });
       await mkdir(logDir(pod), { recursive: true, mode: 0o700 });
-      for (const { name } of [...(pod.spec?.initContainers ?? []), ...(pod.spec?.containers ?? [])]) {
-        await mkdir(join(logDir(pod), checkName(name)), { recursive: true, mode: 0o700 });
+      for (const { container } of containersOf(pod)) {
+        await mkdir(join(logDir(pod), checkName(container.name)), { recursive: true, mode: 0o700 });
       }
       // Not synced: after a crash of the machine nothing of the pod runs, and the server tells of it again.
       await writeFile(join(dir, "pod.json.new"), JSON.stringify(pod), { mode: 0o600 });

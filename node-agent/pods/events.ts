@@ -104,8 +104,9 @@ export function openEventRecorder(options: {
 }
 
 function fieldPath(pod: Pod, container: string): string {
-  const isInit = pod.spec?.initContainers?.some(({ name }) => name === container) === true;
-  return `spec.${isInit ? "initContainers" : "containers"}{${container}}`;
+  const lists = ["initContainers", "ephemeralContainers"] as const;
+  const list = lists.find((field) => pod.spec?.[field]?.some(({ name }) => name === container)) ?? "containers";
+  return `spec.${list}{${container}}`;
 }
 
 // Maps keep the order of insertion: the first is the one not touched for longest.

@@ -25,18 +25,25 @@ export interface RunPlan {
 
 const nothing: RunPlan = { steps: [], untilMs: undefined, outcome: undefined };
 
-/** Init containers one after the other, then the rest side by side; sidecars go on until the main containers have ended. */
+/** What a sidecar is given at least when the pod's grace period is over before its turn. */
+const sidecarGraceMsMin = 2000;
+
+/**
+ * Init containers one after the other, then the rest side by side; sidecars go on until the main containers have ended. Ephemeral
+ * containers start whenever they are asked for.
+ */
 export function planRun(pod: Pod, observed: readonly ContainerRecord[], nowMs: number): RunPlan {
   const all = withSpecs(pod, observed);
   const mains = all.filter(({ record }) => record.role === "main");
   const sidecars = all.filter(({ record }) => record.role === "sidecar");
   const init = initialised(observed) ? { plans: sidecars.map(planOne), state: "done" as const } : planInit();
+  const visitors = all.filter(({ record }) => record.role === "ephemeral").map(planOne);
   if (init.state === "failed") return finish("Failed");
-  if (init.state === "busy") return merge(init.plans);
+  if (init.state === "busy") return merge([...init.plans, ...visitors]);
   if (mains.every(({ record }) => isFinal(record, pod))) {
     return finish(mains.every(({ record }) => exitOf(record)?.exitCode === 0) ? "Succeeded" : "Failed");
   }
-  return merge([...init.plans, ...mains.map(planOne)]);
+  return merge([...init.plans, ...mains.map(planOne), ...visitors]);
 
   function planOne(each: { readonly record: ContainerRecord; readonly container: Container }): RunPlan {
     return planContainer(each.record, each.container, pod, nowMs);
@@ -45,7 +52,7 @@ export function planRun(pod: Pod, observed: readonly ContainerRecord[], nowMs: n
   function planInit(): { readonly plans: readonly RunPlan[]; readonly state: "done" | "busy" | "failed" } {
     const plans: RunPlan[] = [];
     for (const each of all) {
-      if (each.record.role === "main") break;
+      if (each.record.role === "main" || each.record.role === "ephemeral") break;
       if (each.record.role === "init" && exitOf(each.record)?.exitCode === 0) continue;
       if (each.record.role === "init" && isFinal(each.record, pod)) return { plans, state: "failed" };
       plans.push(planOne(each));
@@ -56,22 +63,22 @@ export function planRun(pod: Pod, observed: readonly ContainerRecord[], nowMs: n
   }
 
   function finish(outcome: "Succeeded" | "Failed"): RunPlan {
-    const left = all.filter(({ record }) => isAlive(record));
-    if (left.length === 0) return { ...nothing, outcome };
-    return {
-      ...nothing,
-      steps: left.flatMap(({ record }) => stopOne(record, defaultGraceMs(pod), "The pod's containers have ended")),
-    };
+    if (!observed.some(isAlive)) return { ...nothing, outcome };
+    const deadlineMs = nowMs + defaultGraceMs(pod);
+    return { ...nothing, steps: planStop(observed, { deadlineMs, nowMs }) };
   }
 }
 
-/** Main containers at the same time; sidecars when those are gone. */
-export function planStop(observed: readonly ContainerRecord[], graceMs: number): readonly ContainerStep[] {
+/** All but sidecars at the same time; then the sidecars, the last that was started first. */
+export function planStop(
+  observed: readonly ContainerRecord[],
+  { deadlineMs, nowMs }: { readonly deadlineMs: number; readonly nowMs: number },
+): readonly ContainerStep[] {
   const alive = observed.filter(isAlive);
   const first = alive.filter(({ role }) => role !== "sidecar");
-  return (first.length > 0 ? first : alive).flatMap((record) =>
-    stopOne(record, graceMs, `Stopping container ${record.name}`),
-  );
+  if (first.length > 0) return first.flatMap((record) => stopOne(record, deadlineMs, nowMs));
+  const sidecar = alive.at(-1);
+  return sidecar === undefined ? [] : stopOne(sidecar, Math.max(deadlineMs, nowMs + sidecarGraceMsMin), nowMs);
 }
 
 /** A main container has been started at some time: the init containers are behind. */
@@ -123,15 +130,15 @@ function planContainer(record: ContainerRecord, container: Container, pod: Pod, 
   }
 }
 
-function stopOne(record: ContainerRecord, graceMs: number, message: string): readonly ContainerStep[] {
+function stopOne(record: ContainerRecord, deadlineMs: number, nowMs: number): readonly ContainerStep[] {
   const { name, now } = record;
   switch (now.phase) {
     case "Starting":
       return [{ do: "cancel", name }];
     case "Running":
-      return [{ do: "stop", name, graceMs, message }];
+      return [{ do: "stop", name, graceMs: Math.max(0, deadlineMs - nowMs), message: `Stopping container ${name}` }];
     case "Stopping":
-      return now.sinceMs + graceMs < now.deadlineMs ? [{ do: "hurry", name, deadlineMs: now.sinceMs + graceMs }] : [];
+      return deadlineMs < now.deadlineMs ? [{ do: "hurry", name, deadlineMs }] : [];
     case "Waiting":
     case "Exited":
       return [];
@@ -142,6 +149,7 @@ function stopOne(record: ContainerRecord, graceMs: number, message: string): rea
 
 function shouldRestart(role: ContainerRole, policy: string | undefined, exit: Termination): boolean {
   if (role === "sidecar") return true;
+  if (role === "ephemeral") return false;
   if (role === "init") return policy !== "Never" && exit.exitCode !== 0;
   if (policy === "Never") return false;
   return policy === "OnFailure" ? exit.exitCode !== 0 : true;

@@ -67,6 +67,7 @@ interface Case {
   readonly spec?: Partial<PodSpec>;
   readonly status?: string;
   readonly intent?: Intent;
+  readonly stopSinceMs?: number;
   readonly phases?: readonly ContainerPhase[];
   readonly more?: Partial<ContainerRecord>;
   readonly step: Step;
@@ -86,6 +87,10 @@ const finish = (outcome: "Succeeded" | "Failed", reason = "", message = ""): Ste
   message,
 });
 const sidecar: Partial<PodSpec> = { initContainers: [{ name: "s", image: "i", restartPolicy: "Always" }] };
+const sidecars: Partial<PodSpec> = {
+  initContainers: ["s", "t"].map((name) => ({ name, image: "i", restartPolicy: "Always" })),
+};
+const visited: Partial<PodSpec> = { ephemeralContainers: [{ name: "e", image: "i" }] };
 const init: Partial<PodSpec> = { initContainers: [{ name: "i", image: "i" }] };
 const backoff = { delayMs: 10_000, updatedAtMs: nowMs - 60_000 };
 
@@ -164,7 +169,7 @@ const cases: readonly Case[] = [
     state: up,
     spec: { ...sidecar, restartPolicy: "Never" },
     phases: [running, exited(0)],
-    step: containers([{ do: "stop", name: "s", graceMs: 30_000, message: "The pod's containers have ended" }]),
+    step: containers([{ do: "stop", name: "s", graceMs: 30_000, message: "Stopping container s" }]),
   },
   {
     title: "restarts a container at once after its first crash",
@@ -236,6 +241,7 @@ const cases: readonly Case[] = [
     title: "hurries when the grace period was shortened",
     state: up,
     intent: gone,
+    stopSinceMs: nowMs - 1000,
     phases: [stopping],
     step: containers([{ do: "hurry", name: "a", deadlineMs: nowMs + 4000 }]),
   },
@@ -244,8 +250,55 @@ const cases: readonly Case[] = [
     state: up,
     spec: sidecar,
     intent: gone,
+    stopSinceMs: nowMs - 1000,
     phases: [running, stopping],
     step: containers([{ do: "hurry", name: "a", deadlineMs: nowMs + 4000 }]),
+  },
+  {
+    title: "ends sidecars one by one, the last first, in what is left of the grace period",
+    state: up,
+    spec: sidecars,
+    intent: gone,
+    stopSinceMs: nowMs - 2000,
+    phases: [running, running, exited(0)],
+    step: containers([{ do: "stop", name: "t", graceMs: 3000, message: "Stopping container t" }]),
+  },
+  {
+    title: "gives a sidecar two seconds when none are left",
+    state: up,
+    spec: sidecars,
+    intent: gone,
+    stopSinceMs: nowMs - 60_000,
+    phases: [running, exited(0), exited(0)],
+    step: containers([{ do: "stop", name: "s", graceMs: 2000, message: "Stopping container s" }]),
+  },
+  {
+    title: "starts an ephemeral container beside the others",
+    state: up,
+    spec: visited,
+    phases: [running],
+    step: containers([start("e")]),
+  },
+  {
+    title: "starts an ephemeral container also while an init container runs",
+    state: up,
+    spec: { ...init, ...visited },
+    phases: [running],
+    step: containers([start("e")]),
+  },
+  {
+    title: "lets an ephemeral container end",
+    state: up,
+    spec: visited,
+    phases: [running, exited(1)],
+    step: wait(),
+  },
+  {
+    title: "does not wait for an ephemeral container",
+    state: up,
+    spec: { ...visited, restartPolicy: "Never" },
+    phases: [exited(0), running],
+    step: containers([{ do: "stop", name: "e", graceMs: 30_000, message: "Stopping container e" }]),
   },
   { title: "tears down when all have ended", state: up, intent: gone, phases: [exited(0)], step: { do: "tearDown" } },
   {
@@ -286,10 +339,10 @@ const cases: readonly Case[] = [
   { title: "tells when nothing is left", state: { phase: "Gone" }, intent: gone, step: { do: "forget" } },
 ];
 
-for (const { title, state, spec, status, intent = run, phases = [], more = {}, step } of cases) {
+for (const { title, state, spec, status, intent = run, stopSinceMs = nowMs, phases = [], more = {}, step } of cases) {
   test(`nextStep ${title}`, () => {
     const bare = podOf(spec);
     const pod: Pod = status === undefined ? bare : { ...bare, status: { phase: status } };
-    assert.deepEqual(nextStep(state, { pod, intent }, records(pod, phases, more), nowMs), step);
+    assert.deepEqual(nextStep(state, { pod, intent, stopSinceMs }, records(pod, phases, more), nowMs), step);
   });
 }

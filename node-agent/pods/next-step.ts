@@ -25,15 +25,15 @@ export type Step =
 export function nextStep(state: PodState, wanted: Wanted, observed: readonly ContainerRecord[], nowMs: number): Step {
   switch (state.phase) {
     case "Accepted":
-      if (wanted.intent.do === "stop") return stop(wanted, observed);
+      if (wanted.intent.do === "stop") return stop(wanted, observed, nowMs);
       return finishedBefore(wanted, observed) ?? { do: "setUp" };
     case "SettingUp":
       return { do: "wait", untilMs: undefined };
     case "SetUpFailed":
-      if (wanted.intent.do === "stop") return stop(wanted, observed);
+      if (wanted.intent.do === "stop") return stop(wanted, observed, nowMs);
       return nowMs < state.retryAtMs ? { do: "wait", untilMs: state.retryAtMs } : { do: "setUp" };
     case "Up":
-      return wanted.intent.do === "stop" ? stop(wanted, observed) : run(wanted, observed, nowMs);
+      return wanted.intent.do === "stop" ? stop(wanted, observed, nowMs) : run(wanted, observed, nowMs);
     case "Finished":
       if (wanted.intent.do === "stop" && wanted.intent.leave === "nothing" && state.leftovers !== "going") {
         return { do: "tearDown" };
@@ -50,13 +50,14 @@ export function nextStep(state: PodState, wanted: Wanted, observed: readonly Con
   }
 }
 
-function stop(wanted: Wanted, observed: readonly ContainerRecord[]): Step {
-  if (wanted.intent.do !== "stop") return { do: "wait", untilMs: undefined };
+function stop({ intent, stopSinceMs }: Wanted, observed: readonly ContainerRecord[], nowMs: number): Step {
+  if (intent.do !== "stop") return { do: "wait", untilMs: undefined };
   if (observed.some(isAlive)) {
-    return { do: "containers", steps: planStop(observed, wanted.intent.graceMs), untilMs: undefined };
+    const deadlineMs = (stopSinceMs ?? nowMs) + intent.graceMs;
+    return { do: "containers", steps: planStop(observed, { deadlineMs, nowMs }), untilMs: undefined };
   }
-  if (wanted.intent.leave === "nothing") return { do: "tearDown" };
-  return { do: "finish", outcome: "Failed", reason: wanted.intent.reason, message: wanted.intent.message };
+  if (intent.leave === "nothing") return { do: "tearDown" };
+  return { do: "finish", outcome: "Failed", reason: intent.reason, message: intent.message };
 }
 
 function run(wanted: Wanted, observed: readonly ContainerRecord[], nowMs: number): Step {

@@ -1,5 +1,6 @@
 // Which ConfigMaps and Secrets a pod uses. Pure.
 import type { Pod } from "../../api/kinds/generated/types.ts";
+import { containersOf } from "./pod-state.ts";
 
 /** `key` is "namespace/name". */
 export function usesConfig(pod: Pod, resource: "configmaps" | "secrets", key: string): boolean {
@@ -11,7 +12,8 @@ export function usesConfig(pod: Pod, resource: "configmaps" | "secrets", key: st
 function configNames(pod: Pod, resource: "configmaps" | "secrets"): ReadonlySet<string | undefined> {
   const names = new Set<string | undefined>();
   const isMap = resource === "configmaps";
-  for (const { env = [], envFrom = [] } of [...(pod.spec?.containers ?? []), ...(pod.spec?.initContainers ?? [])]) {
+  for (const { container } of containersOf(pod)) {
+    const { env = [], envFrom = [] } = container;
     for (const { valueFrom } of env) names.add((isMap ? valueFrom?.configMapKeyRef : valueFrom?.secretKeyRef)?.name);
     for (const from of envFrom) names.add((isMap ? from.configMapRef : from.secretRef)?.name);
   }

@@ -77,7 +77,8 @@ export type ContainerPhase =
       readonly backoffNoted: boolean;
     };
 
-export type ContainerRole = "init" | "sidecar" | "main";
+/** "ephemeral": added to the running pod by `kubectl debug`; runs once and counts for nothing. */
+export type ContainerRole = "init" | "sidecar" | "main" | "ephemeral";
 
 export interface ContainerRecord {
   readonly name: string;
@@ -114,6 +115,8 @@ export type Intent =
 export interface Wanted {
   readonly pod: Pod;
   readonly intent: Intent;
+  /** Since when the intent is to stop: the grace period counts from there. */
+  readonly stopSinceMs?: number;
 }
 
 /** The containers of a pod in the order of their start. */
@@ -124,6 +127,7 @@ export function containersOf(pod: Pod): readonly { readonly container: Container
       role: container.restartPolicy === "Always" ? ("sidecar" as const) : ("init" as const),
     })),
     ...(pod.spec?.containers ?? []).map((container) => ({ container, role: "main" as const })),
+    ...(pod.spec?.ephemeralContainers ?? []).map((container) => ({ container, role: "ephemeral" as const })),
   ];
 }
 

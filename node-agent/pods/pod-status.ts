@@ -29,12 +29,13 @@ export function podStatus(input: PodStatusInput, nowMs: number): PodStatus {
     ending: finished !== undefined || input.wanted.intent.do === "stop",
     imageOf: input.imageOf,
   };
-  const statuses = (role: (role: ContainerRole) => boolean) =>
+  const statuses = (...roles: readonly ContainerRole[]) =>
     containersOf(pod).flatMap(({ container }) => {
       const record = containers.find(({ name }) => name === container.name);
-      return record !== undefined && role(record.role) ? [containerStatus(record, container, context)] : [];
+      return record !== undefined && roles.includes(record.role) ? [containerStatus(record, container, context)] : [];
     });
-  const initStatuses = statuses((role) => role !== "main");
+  const initStatuses = statuses("init", "sidecar");
+  const ephemeralStatuses = statuses("ephemeral");
   return {
     phase: finished === undefined ? phaseOf(input) : finished.outcome,
     conditions: conditions(input, nowMs),
@@ -45,7 +46,8 @@ export function podStatus(input: PodStatusInput, nowMs: number): PodStatus {
     ...(ips[0] === undefined ? {} : { podIP: ips[0], podIPs: ips.map((ip) => ({ ip })) }),
     startTime: previous.startTime ?? timestamp(input.startedAtMs),
     ...(initStatuses.length === 0 ? {} : { initContainerStatuses: initStatuses }),
-    containerStatuses: statuses((role) => role === "main"),
+    containerStatuses: statuses("main"),
+    ...(ephemeralStatuses.length === 0 ? {} : { ephemeralContainerStatuses: ephemeralStatuses }),
     qosClass: previous.qosClass ?? qosClass(pod),
     ...(pod.metadata?.generation === undefined ? {} : { observedGeneration: pod.metadata.generation }),
   };
@@ -68,7 +70,7 @@ function phaseOf({ containers }: PodStatusInput): "Pending" | "Running" {
 function isInitialised({ containers, state }: PodStatusInput): boolean {
   if (initialised(containers) || (state.phase === "Finished" && state.outcome === "Succeeded")) return true;
   return containers.every((record) => {
-    if (record.role === "main") return true;
+    if (record.role === "main" || record.role === "ephemeral") return true;
     return record.role === "init" ? isReady(record) : record.now.phase === "Running" && record.now.started;
   });
 }
@@ -77,7 +79,7 @@ function conditions(input: PodStatusInput, nowMs: number): readonly PodCondition
   const { state, containers, previous, wanted } = input;
   const finished = state.phase === "Finished" ? state : undefined;
   const names = (list: readonly ContainerRecord[]) => `[${list.map(({ name }) => name).join(" ")}]`;
-  const ready = containers.filter(({ role }) => role !== "init");
+  const ready = containers.filter(({ role }) => role === "main" || role === "sidecar");
   const unready = ready.filter((record) => !isReady(record));
   const waitingInit = containers.filter((record) => record.role === "init" && !isReady(record));
   const initOk = isInitialised(input);

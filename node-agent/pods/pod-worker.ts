@@ -4,17 +4,15 @@ import type { Pod, PodStatus } from "../../api/kinds/generated/types.ts";
 import { unreachable } from "../../lib/assert.ts";
 import type { Timer } from "../../lib/clock.ts";
 import { containerId } from "./container-labels.ts";
-import { ContainerRuns, type Ground } from "./container-runs.ts";
-import type { FieldContext } from "./field-values.ts";
-import { hostNames } from "./hostname.ts";
+import { ContainerRuns } from "./container-runs.ts";
 import { deadlineOf, intentOf } from "./intent.ts";
 import { nextStep, type Step } from "./next-step.ts";
+import { type Ground, makeGround, removeGround, SetUpError, storageContext } from "./pod-ground.ts";
 import type { PodParts } from "./pod-parts.ts";
 import { type ContainerRecord, containersOf, isAlive, newContainer, type PodState, type Wanted } from "./pod-state.ts";
 import { podStatus } from "./pod-status.ts";
 import { messageOf } from "./start-problem.ts";
 import { StatusReporter } from "./status-reporter.ts";
-import type { StorageContext } from "./storage.ts";
 
 const setUpRetryMsFirst = 500;
 const setUpRetryMsMax = 20_000;
@@ -31,6 +29,7 @@ export class PodWorker {
   #ground: Ground | undefined;
   #removed = false;
   #fenced = false;
+  #stopSinceMs: number | undefined;
   #timer: Timer | undefined;
   #asked = false;
   #closed = false;
@@ -93,6 +92,7 @@ export class PodWorker {
     const before = this.#pod;
     this.#pod = pod;
     this.#removed = false;
+    this.#runs.addNew(containersOf(pod).map(({ container, role }) => newContainer(container.name, role)));
     const meta = (of: Pod) => JSON.stringify([of.metadata?.labels, of.metadata?.annotations]);
     if (this.#state.phase === "Up" && meta(before) !== meta(pod)) this.sourcesChanged();
     if (
@@ -122,7 +122,7 @@ export class PodWorker {
     if (this.#state.phase === "SetUpFailed") this.#state = { ...this.#state, retryAtMs: 0 };
     if (this.#ground !== undefined && this.#state.phase === "Up") {
       this.#parts.storage
-        .refresh(this.#pod, this.#storageContext(this.#fields(this.#ground.ips)))
+        .refresh(this.#pod, storageContext(this.#pod, this.#ground.ips, this.#parts))
         .catch((error) => this.#event("Warning", "FailedMount", messageOf(error)));
     }
     this.wake();
@@ -194,7 +194,7 @@ export class PodWorker {
     this.#state = { phase: "SettingUp" };
     const { clock, log } = this.#parts;
     const startMs = clock.monotonicMs();
-    this.#makeGround().then(
+    makeGround(this.#pod, this.#parts).then(
       (ground) => {
         if (this.#closed) return;
         log.debug({ pod: this.uid, durationMs: clock.monotonicMs() - startMs }, "pod set up");
@@ -206,7 +206,8 @@ export class PodWorker {
       (error) => {
         if (this.#closed) return;
         const message = messageOf(error);
-        this.#event("Warning", this.#failedPart, message);
+        const reason = error instanceof SetUpError ? error.part : "FailedCreatePodSandBox";
+        this.#event("Warning", reason, message);
         this.#parts.log.warn({ pod: this.uid, error: message }, "could not set up a pod yet");
         const delayMs = Math.min(setUpRetryMsMax, setUpRetryMsFirst * 2 ** failures);
         this.#state = {
@@ -218,29 +219,6 @@ export class PodWorker {
         this.wake();
       },
     );
-  }
-
-  #failedPart = "FailedCreatePodSandBox";
-
-  async #makeGround(): Promise<Ground> {
-    const { runtime, network, storage, node } = this.#parts;
-    const pod = this.#pod;
-    const hostNetwork = pod.spec?.hostNetwork === true;
-    this.#failedPart = "FailedCreatePodSandBox";
-    await storage.saveCheckpoint(pod);
-    const sysctls = Object.fromEntries(
-      (pod.spec?.securityContext?.sysctls ?? []).map(({ name, value }) => [name, value]),
-    );
-    const sandbox = await runtime.createSandbox(this.uid, {
-      hostname: hostNames(pod, node).kernelName,
-      hostNetwork,
-      sysctls,
-    });
-    const { ips } = hostNetwork ? { ips: [node.nodeIp] } : await network.attachPod(this.uid, sandbox.networkPath);
-    const fields = this.#fields(ips);
-    this.#failedPart = "FailedMount";
-    await storage.setUp(pod, this.#storageContext(fields));
-    return { sandbox, ips, fields };
   }
 
   #cleanUp(): void {
@@ -281,10 +259,7 @@ export class PodWorker {
   }
 
   async #removeGround(): Promise<void> {
-    const { runtime, network, storage } = this.#parts;
-    await network.detachPod(this.uid);
-    await runtime.removeSandbox(this.uid);
-    await storage.removeVolumes(this.uid);
+    await removeGround(this.uid, this.#parts);
     this.#ground = undefined;
   }
 
@@ -326,7 +301,9 @@ export class PodWorker {
 
   #wanted(nowMs: number): Wanted {
     const input = { pod: this.#pod, removed: this.#removed, fenced: this.#fenced, startedAtMs: this.#startedAtMs };
-    return { pod: this.#pod, intent: intentOf(input, nowMs) };
+    const intent = intentOf(input, nowMs);
+    this.#stopSinceMs = intent.do === "stop" ? (this.#stopSinceMs ?? nowMs) : undefined;
+    return { pod: this.#pod, intent, ...(this.#stopSinceMs === undefined ? {} : { stopSinceMs: this.#stopSinceMs }) };
   }
 
   #wakeAt(untilMs: number | undefined): void {
@@ -337,20 +314,6 @@ export class PodWorker {
     this.#timer?.cancel();
     // Timers of Node.js hold at most 2^31 ms.
     this.#timer = this.#parts.clock.after(Math.min(2 ** 31 - 1, Math.min(...times) - nowMs), () => this.wake());
-  }
-
-  #fields(ips: readonly string[]): FieldContext {
-    return { pod: this.#pod, podIps: ips, node: this.#parts.node };
-  }
-
-  #storageContext(fields: FieldContext): StorageContext {
-    const { network, node, lookup } = this.#parts;
-    return {
-      fields,
-      lookup,
-      names: hostNames(this.#pod, node),
-      resolvConf: network.resolvConf(this.#pod.metadata?.namespace ?? "default"),
-    };
   }
 
   // With the status last reported: counts and readiness go on from it after a restart. One write at a time, the latest wins.
@@ -379,9 +342,11 @@ export class PodWorker {
 // The count goes on where an earlier life of the node left it.
 function firstAttempt(pod: Pod, name: string): number {
   const statuses: PodStatus = pod.status ?? {};
-  const status = [...(statuses.containerStatuses ?? []), ...(statuses.initContainerStatuses ?? [])].find(
-    (each) => each.name === name,
-  );
+  const status = [
+    ...(statuses.containerStatuses ?? []),
+    ...(statuses.initContainerStatuses ?? []),
+    ...(statuses.ephemeralContainerStatuses ?? []),
+  ].find((each) => each.name === name);
   if (status === undefined) return 0;
   return status.containerID === undefined || status.containerID === "" ? status.restartCount : status.restartCount + 1;
 }

@@ -4,7 +4,7 @@ import type { Image } from "../images/images.ts";
 import { LaunchError, type Sandbox } from "../runtime/runtime.ts";
 import { VolumeError } from "../volumes/volume-type.ts";
 import { ConfigError, containerEnv } from "./container-env.ts";
-import { containerId } from "./container-labels.ts";
+import { containerId, readLabels } from "./container-labels.ts";
 import { containerSpec } from "./container-spec.ts";
 import type { FieldContext } from "./field-values.ts";
 import { hostNames } from "./hostname.ts";
@@ -70,6 +70,7 @@ async function makeSpec(
     prepareRoot(),
     storage.containerMounts(pod, container, { attempt, env }),
   );
+  const targetPidPath = await findTarget(pod, container, parts);
   return containerSpec({
     pod,
     container,
@@ -81,11 +82,24 @@ async function makeSpec(
     rootfs,
     mounts,
     sandbox,
+    targetPidPath,
     hostname: hostNames(pod, node).kernelName,
     logPath: storage.logPath(pod, container.name, attempt),
     memoryCapacityBytes: node.memoryCapacityBytes,
     seccompProfile: storage.seccompProfile,
   });
+}
+
+// Containers of a pod that shares its processes see each other's anyway.
+async function findTarget(pod: Pod, container: Container, { runtime }: PodParts): Promise<string | undefined> {
+  const target = pod.spec?.ephemeralContainers?.find(({ name }) => name === container.name)?.targetContainerName ?? "";
+  if (target === "" || pod.spec?.shareProcessNamespace === true || pod.spec?.hostPID === true) return undefined;
+  for (const found of await runtime.list()) {
+    const labels = readLabels(found);
+    if (labels?.podUid !== pod.metadata?.uid || labels?.name !== target || found.state.status !== "running") continue;
+    return `/proc/${found.state.pid}/ns/pid`;
+  }
+  throw new StartProblem("CreateContainerError", `the container ${target} that it is to look at does not run`);
 }
 
 // Both have ended when this does: what one made can be removed although the other failed.
