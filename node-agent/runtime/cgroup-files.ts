@@ -1,8 +1,8 @@
 // Reads and removes cgroups: what needs no launcher.
-import { readdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Clock, sleep } from "../../lib/clock.ts";
-import { type CgroupLayout, type CgroupWrite, cgroupDirectories, planFreeze } from "./cgroups.ts";
+import { type CgroupLayout, type CgroupWrite, cgroupDirectories, planFreeze, type SharedDevices } from "./cgroups.ts";
 import { readOptional } from "./container-directory.ts";
 import type { ContainerStats } from "./runtime.ts";
 
@@ -88,6 +88,13 @@ export function applyWrites(writes: readonly CgroupWrite[]): void {
     const cause = attempt(write);
     if (cause !== undefined) throw new Error(`set ${write.path} to ${write.value}`, { cause });
   }
+}
+
+/** Whatever a killed agent left half done; what runs in it notices nothing. */
+export function makeSharedDevices({ directory, writes }: SharedDevices): void {
+  mkdirSync(directory, { recursive: true });
+  const fresh = readOptional(join(directory, "devices.list"))?.trim() === "a *:* rwm";
+  applyWrites(fresh ? writes : writes.filter(({ path }) => !path.endsWith("/devices.deny")));
 }
 
 /** Removes a container's cgroup with all processes in it, and what became empty above it, up to and without the parent. */

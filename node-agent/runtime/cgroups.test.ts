@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { weightOfShares } from "./cgroup-limits.ts";
-import { type CgroupLayout, detectCgroups, planCgroup, planUpdate } from "./cgroups.ts";
+import { type CgroupLayout, type CgroupRequest, detectCgroups, planCgroup, planUpdate } from "./cgroups.ts";
+import { allowedDevices } from "./defaults.ts";
 
 const v1Mountinfo = `31 23 0:28 / /sys/fs/cgroup rw,relatime - tmpfs tmpfs rw,mode=755
 32 31 0:29 / /sys/fs/cgroup/cpu,cpuacct rw,relatime shared:3 - cgroup cgroup rw,cpu,cpuacct
@@ -108,6 +109,26 @@ test("pages of each size have a limit of their own planCgroup", () => {
   assert.deepEqual(
     [paths({ version: 1, mounts: { hugetlb: "/h" } }), paths({ version: 2, mount: "/cg" })],
     [["/h/naru/n1/pod1/c1/hugetlb.2MB.limit_in_bytes 4194304"], ["/cg/naru/n1/pod1/c1/hugetlb.2MB.max 4194304"]],
+  );
+});
+
+test("a tree of devices is shared by all that want the usual ones planCgroup", () => {
+  const layout: CgroupLayout = { version: 1, mounts: { pids: "/cg/pids", devices: "/cg/devices" } };
+  const plan = (change: Partial<CgroupRequest>) => {
+    const { directories, writes, join } = planCgroup(layout, { ...request, resources: {}, ...change });
+    return { directories, rules: writes.length, join: join.type === "tasks" ? join.files : [] };
+  };
+  const own = ["/cg/pids/naru/n1/pod1/c1", "/cg/devices/naru/n1/pod1/c1"];
+  const shared = ["/cg/pids/naru/n1/pod1/c1", "/cg/devices/naru/n1/default-devices"];
+  const tasks = (directories: readonly string[]) => directories.map((directory) => `${directory}/tasks`);
+  const fuse = { path: "/dev/fuse", type: "c", major: 10, minor: 229, mode: 0o666, access: "rw" } as const;
+  assert.deepEqual(
+    [plan({ allDevices: false }), plan({ allDevices: true }), plan({ allDevices: false, devices: [fuse] })],
+    [
+      { directories: own.slice(0, 1), rules: 0, join: tasks(shared) },
+      { directories: own, rules: 0, join: tasks(own) },
+      { directories: own, rules: allowedDevices.length + 2, join: tasks(own) },
+    ],
   );
 });
 

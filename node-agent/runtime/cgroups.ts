@@ -1,6 +1,6 @@
 // What a container's limits mean in cgroup files, on version 1 (one tree per controller) and version 2. Pure: the launcher writes.
 import { limitsV1, limitsV2 } from "./cgroup-limits.ts";
-import { allowedDevices } from "./defaults.ts";
+import { allowedDevices, type DeviceRule } from "./defaults.ts";
 import type { AllowedDevice, ContainerSpec, Resources } from "./runtime.ts";
 
 /** Where this machine has its cgroup trees. */
@@ -28,6 +28,11 @@ export interface CgroupPlan {
   readonly deviceFilter: boolean;
   /** What a container finds below /sys/fs/cgroup: its own directory of each tree, "" for the place itself; links to it. */
   readonly seen: readonly { readonly name: string; readonly links: readonly string[]; readonly directory: string }[];
+}
+
+export interface SharedDevices {
+  readonly directory: string;
+  readonly writes: readonly CgroupWrite[];
 }
 
 export interface CgroupRequest {
@@ -92,29 +97,44 @@ export function planUpdate(
   };
 }
 
+/** v1: most containers may use the same devices, so they share one cgroup of that tree, made once. */
+export function planSharedDevices(layout: CgroupLayout, parent: string): SharedDevices | undefined {
+  if (layout.version !== 1) return undefined;
+  const { devices, ...others } = layout.mounts;
+  if (devices === undefined || Object.values(others).includes(devices)) return undefined;
+  const directory = join(devices, parent, "default-devices");
+  return { directory, writes: deviceWrites(directory, allowedDevices) };
+}
+
+function deviceWrites(directory: string, devices: readonly DeviceRule[]): readonly CgroupWrite[] {
+  const allow = devices.map(({ type, major, minor, access }) => `${type} ${major ?? "*"}:${minor ?? "*"} ${access}`);
+  return [
+    { path: join(directory, "devices.deny"), value: "a", optional: false },
+    ...allow.map((value) => ({ path: join(directory, "devices.allow"), value, optional: false })),
+  ];
+}
+
 function planV1(mounts: Readonly<Record<string, string>>, request: CgroupRequest): CgroupPlan {
   const path = join(request.parent, request.path);
-  const directories = cgroupDirectories({ version: 1, mounts }, path);
   const { devices } = mounts;
-  const deviceWrite = (name: string, value: string): CgroupWrite[] =>
-    devices === undefined ? [] : [{ path: join(devices, path, name), value, optional: false }];
-  const allowed = [...allowedDevices, ...(request.devices ?? [])];
+  const usual = !request.allDevices && (request.devices ?? []).length === 0;
+  const shared = usual ? planSharedDevices({ version: 1, mounts }, request.parent) : undefined;
+  const own = shared === undefined ? mounts : without(mounts, "devices");
+  const directories = cgroupDirectories({ version: 1, mounts: own }, path);
   return {
     directories,
     writes: [
       ...(request.above === undefined ? [] : limitsV1(mounts, dirname(path), request.above)),
       ...limitsV1(mounts, path, request.resources),
-      ...(request.allDevices
+      ...(request.allDevices || shared !== undefined || devices === undefined
         ? []
-        : [
-            ...deviceWrite("devices.deny", "a"),
-            ...allowed.flatMap(({ type, major, minor, access }) =>
-              deviceWrite("devices.allow", `${type} ${major ?? "*"}:${minor ?? "*"} ${access}`),
-            ),
-          ]),
+        : deviceWrites(join(devices, path), [...allowedDevices, ...(request.devices ?? [])])),
     ],
     // "tasks", not "cgroup.procs": a process that moves itself alone need not wait until no other one forks.
-    join: { type: "tasks", files: directories.map((directory) => join(directory, "tasks")) },
+    join: {
+      type: "tasks",
+      files: [...directories, ...(shared === undefined ? [] : [shared.directory])].map((to) => join(to, "tasks")),
+    },
     oom:
       mounts["memory"] === undefined
         ? undefined
@@ -122,6 +142,10 @@ function planV1(mounts: Readonly<Record<string, string>>, request: CgroupRequest
     deviceFilter: false,
     seen: seenV1(mounts, path),
   };
+}
+
+function without(mounts: Readonly<Record<string, string>>, controller: string): Readonly<Record<string, string>> {
+  return Object.fromEntries(Object.entries(mounts).filter(([name]) => name !== controller));
 }
 
 /** What programs read to learn their limits. */

@@ -138,13 +138,15 @@ export const defaultLinks: readonly (readonly [string, string])[] = [
   ["/proc/kcore", "/dev/core"],
 ];
 
-/** Any node may be made, only these may be opened: what cgroups let through. Undefined numbers are all. */
-export const allowedDevices: readonly {
+export interface DeviceRule {
   readonly type: "c" | "b";
   readonly major?: number;
   readonly minor?: number;
   readonly access: string;
-}[] = [
+}
+
+/** Any node may be made, only these may be opened: what cgroups let through. Undefined numbers are all. */
+export const allowedDevices: readonly DeviceRule[] = [
   { type: "c", access: "m" },
   { type: "b", access: "m" },
   ...defaultDevices.map(({ type, major, minor }) => ({ type, major, minor, access: "rwm" })),

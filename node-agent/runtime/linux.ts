@@ -9,6 +9,7 @@ import {
   freeze,
   killAll,
   killCgroup,
+  makeSharedDevices,
   processesOf,
   readMountinfo,
   readStats,
@@ -21,6 +22,7 @@ import {
   cgroupDirectories,
   detectCgroups,
   planCgroup,
+  planSharedDevices,
   planUpdate,
 } from "./cgroups.ts";
 import {
@@ -133,6 +135,9 @@ export class LinuxRuntime implements Runtime {
   async open(): Promise<void> {
     for (const path of [this.#containersDir, this.#sandboxesDir, this.#rootfsDir])
       mkdirSync(path, { recursive: true, mode: 0o700 });
+    const { cgroupParent } = this.#options;
+    const devices = this.#cgroups === undefined ? undefined : planSharedDevices(this.#cgroups, cgroupParent);
+    if (devices !== undefined) makeSharedDevices(devices);
     await this.#launcher.client();
     for (const id of listDirectories(this.#containersDir)) {
       const spec = readSpec(this.#directory(id));
@@ -316,7 +321,7 @@ export class LinuxRuntime implements Runtime {
     const spec = { ...entry.spec, resources, ...(above === undefined ? {} : { resourcesAbove: above }) };
     if (this.#cgroups !== undefined) {
       const { directories, writes } = planUpdate(this.#cgroups, this.#options.cgroupParent, spec);
-      if (directories.every((directory) => existsSync(directory))) applyWrites(writes);
+      if (directories.some((directory) => existsSync(directory))) applyWrites(writes);
     }
     replaceSpec(this.#directory(id), spec);
     entry.spec = spec;
