@@ -104,7 +104,7 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
       log,
     }),
   );
-  const storage = await openDiskStorage({ dataDir, runDir });
+  const storage = await openDiskStorage({ dataDir, runDir, images });
 
   let agent: Agent | undefined;
   let metrics: MetricsServer | undefined;

@@ -4,8 +4,10 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
 import type { Container, Pod, PodSpec } from "../../api/kinds/generated/types.ts";
 import type { Image } from "../images/images.ts";
+import { resolveUser } from "../images/users.ts";
 import { type ConfigLookup, containerEnv } from "./container-env.ts";
 import { containerSpec } from "./container-spec.ts";
+import { userToResolve } from "./security.ts";
 import { serviceEnv } from "./service-env.ts";
 
 const golden = new URL("./testdata/container-spec.json", import.meta.url).pathname;
@@ -37,6 +39,8 @@ const lookup: ConfigLookup = {
       : undefined,
 };
 
+const users = { passwd: "root:x:0:0::/:\napp:x:100:101::/:\nfive:x:5:50::/:\n", group: "extra:x:102:app,five\n" };
+
 function specOf(container: Partial<Container>, spec: Partial<PodSpec> = {}) {
   const whole: Container = { name: "main", image: "web:1", ...container };
   const pod: Pod = {
@@ -62,7 +66,7 @@ function specOf(container: Partial<Container>, spec: Partial<PodSpec> = {}) {
     role: "main",
     attempt: 2,
     image,
-    imageUser: { uid: 100, gid: 101, additionalGids: [102] },
+    imageUser: resolveUser(userToResolve(pod, whole, image.config.user), users),
     env: containerEnv({ container: whole, imageEnv: image.config.env, services, fields, lookup }),
     rootfs: { destination: "/", type: "overlay", source: "overlay", options: ["lowerdir=/l"] },
     mounts: [{ destination: "/etc/hosts", type: "bind", source: "/h", options: ["rbind"] }],
@@ -131,7 +135,7 @@ const refusals: readonly (readonly [string, Partial<Container>, Partial<PodSpec>
     "root where it may not be",
     { securityContext: { runAsUser: 0, runAsNonRoot: true } },
     {},
-    "container's runAsUser breaks non-root policy",
+    'container\'s runAsUser breaks non-root policy (pod: "web-1_shop(1234)", container: main)',
   ],
   [
     "a capability that does not exist",
@@ -146,3 +150,21 @@ for (const [title, container, spec, message] of refusals) {
     assert.throws(() => specOf(container, spec), { name: "ConfigError", message });
   });
 }
+
+test("containerSpec looks up groups of whoever runs in the image, unless the policy is Strict", () => {
+  const user = (container: Partial<Container>, spec: Partial<PodSpec>) => specOf(container, spec).user;
+  assert.deepEqual(
+    [
+      user({}, {}),
+      user({ securityContext: { runAsUser: 5 } }, { securityContext: { runAsUser: 1, supplementalGroups: [102, 7] } }),
+      user({}, { securityContext: { runAsUser: 5, supplementalGroupsPolicy: "Strict", fsGroup: 9 } }),
+      user({ securityContext: { runAsGroup: 6 } }, { securityContext: { runAsUser: 77, runAsGroup: 8 } }),
+    ],
+    [
+      { uid: 100, gid: 101, additionalGids: [102] },
+      { uid: 5, gid: 50, additionalGids: [102, 7] },
+      { uid: 5, gid: 50, additionalGids: [9] },
+      { uid: 77, gid: 6, additionalGids: [] },
+    ],
+  );
+});

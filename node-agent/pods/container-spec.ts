@@ -16,7 +16,7 @@ export interface ContainerSpecInput {
   readonly role: ContainerRole;
   readonly attempt: number;
   readonly image: Image;
-  /** The image's own user, resolved in its files. */
+  /** The one to run as, resolved in the image's files. */
   readonly imageUser: UnixUser;
   readonly env: ReadonlyMap<string, string>;
   readonly rootfs: Mount;
@@ -37,7 +37,7 @@ export function containerSpec(input: ContainerSpecInput): ContainerSpec {
   const uid = pod.metadata?.uid ?? "";
   const id = containerId(uid, container.name, input.attempt);
   const confined = confinement(pod, container, input.seccompProfile);
-  const user = containerUser(pod, container, input.imageUser, image.config.user);
+  const user = containerUser(pod, container, input.imageUser);
   return {
     id,
     labels: writeLabels({

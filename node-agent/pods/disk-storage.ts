@@ -3,16 +3,17 @@ import { readFileSync } from "node:fs";
 import { chmod, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join, resolve, sep } from "node:path";
 import type { Pod, Volume } from "../../api/kinds/generated/types.ts";
+import type { Images } from "../images/images.ts";
 import { readMountinfo } from "../runtime/cgroup-files.ts";
 import type { Mount } from "../runtime/runtime.ts";
 import { volumeTypeOf, volumeTypes } from "../volumes/list.ts";
-import { isTmpfs, mountTmpfs, unmountBelow } from "../volumes/mounts.ts";
-import { giveToGroup } from "../volumes/ownership.ts";
+import { isTmpfs, mountFileSystem, unmountBelow } from "../volumes/mounts.ts";
 import { type MadeVolume, type VolumeContext, VolumeError } from "../volumes/volume-type.ts";
 import { ConfigError } from "./container-env.ts";
 import { fieldValue, resourceValue } from "./field-values.ts";
 import { hostsFile, resolvConf } from "./hostname.ts";
 import { containersOf } from "./pod-state.ts";
+import { podResources } from "./resource-limits.ts";
 import type { PodStorage, SavedObject, StorageContext } from "./storage.ts";
 import { readTerminationMessage } from "./termination-message.ts";
 import { volumeMounts } from "./volume-mounts.ts";
@@ -20,15 +21,17 @@ import { volumeMounts } from "./volume-mounts.ts";
 export interface DiskStorageOptions {
   readonly dataDir: string;
   readonly runDir: string;
+  /** For image volumes. */
+  readonly images: Pick<Images, "prepareLayer" | "removeLayer">;
 }
 
 /** Makes its folders, and a tmpfs below `runDir` unless that is on one. */
-export async function openDiskStorage({ dataDir, runDir }: DiskStorageOptions): Promise<PodStorage> {
+export async function openDiskStorage({ dataDir, runDir, images }: DiskStorageOptions): Promise<PodStorage> {
   const podsDir = join(dataDir, "pods");
   const memoryRoot = join(runDir, "volumes");
   const logsDir = join(dataDir, "logs");
   for (const dir of [podsDir, memoryRoot, logsDir]) await mkdir(dir, { recursive: true, mode: 0o700 });
-  if (!(await isTmpfs(memoryRoot))) await mountTmpfs(memoryRoot, { mode: "0700" });
+  if (!(await isTmpfs(memoryRoot))) await mountFileSystem("tmpfs", memoryRoot, { mode: "0700" });
   // The containers' users must be able to walk to what is mounted from below; names and modes there guard the rest.
   const hostResolvConf = await readFile("/etc/resolv.conf", "utf8").catch(() => "");
   const hostHosts = await readFile("/etc/hosts", "utf8").catch(() => "");
@@ -36,7 +39,7 @@ export async function openDiskStorage({ dataDir, runDir }: DiskStorageOptions): 
   const savings = new Map<string, Promise<void>>();
   const podDir = (uid: string) => join(podsDir, checkName(uid));
   const logDir = (pod: Pod) => join(logsDir, checkName(logName(pod)));
-  const volumeContext = (pod: Pod, volume: Volume, { fields, lookup }: StorageContext): VolumeContext => {
+  const volumeContext = (pod: Pod, volume: Volume, { fields, lookup, image }: StorageContext): VolumeContext => {
     const uid = uidOf(pod);
     const namespace = pod.metadata?.namespace ?? "default";
     return {
@@ -46,8 +49,16 @@ export async function openDiskStorage({ dataDir, runDir }: DiskStorageOptions): 
       memoryDir: join(memoryRoot, checkName(uid), checkName(volume.name)),
       configMap: (name) => lookup.configMap(namespace, name),
       secret: (name) => lookup.secret(namespace, name),
+      fsGroup: pod.spec?.securityContext?.fsGroup,
+      memoryBytesMax: podResources(pod).memoryBytesMax,
+      imageRoot: async () => {
+        const { rootfs } = await images.prepareLayer(volumeLayer(uid, volume.name), await image(volume));
+        return readOnlyRoot(rootfs);
+      },
       downwardText: ({ fieldRef, resourceFieldRef, path }) => {
-        const container = pod.spec?.containers.find(({ name }) => name === resourceFieldRef?.containerName);
+        const container = containersOf(pod).find(
+          (one) => one.container.name === resourceFieldRef?.containerName,
+        )?.container;
         const text =
           fieldRef !== undefined
             ? fieldValue(fieldRef.fieldPath, fields)
@@ -68,15 +79,7 @@ export async function openDiskStorage({ dataDir, runDir }: DiskStorageOptions): 
     context: StorageContext,
   ): Promise<readonly [string, MadeVolume]> => {
     try {
-      const its = volumeContext(pod, volume, context);
-      const result = await volumeTypeOf(volume).setUp(its);
-      const fsGroup = pod.spec?.securityContext?.fsGroup;
-      const marker = join(podDir(uidOf(pod)), `owned-${checkName(volume.name)}`);
-      if (fsGroup !== undefined && result.ownedByPod && (await readFile(marker).catch(() => undefined)) === undefined) {
-        await giveToGroup(result.path, fsGroup, { readOnly: result.readOnly });
-        await writeFile(marker, "", { mode: 0o600 });
-      }
-      return [volume.name, result];
+      return [volume.name, await volumeTypeOf(volume).setUp(volumeContext(pod, volume, context))];
     } catch (cause) {
       throw new VolumeError(`MountVolume.SetUp failed for volume "${volume.name}" : ${messageOf(cause)}`, { cause });
     }
@@ -144,9 +147,11 @@ export async function openDiskStorage({ dataDir, runDir }: DiskStorageOptions): 
       made.delete(uid);
       const memoryDir = join(memoryRoot, checkName(uid));
       const dir = join(podDir(uid), "volumes");
-      for (const name of await readdir(memoryDir).catch(() => [])) {
+      const names = await Promise.all([dir, memoryDir].map((folder) => readdir(folder).catch(() => [])));
+      for (const name of new Set(names.flat())) {
         for (const { tearDown } of volumeTypes)
           await tearDown?.({ dir: join(dir, name), memoryDir: join(memoryDir, name) });
+        await images.removeLayer(volumeLayer(uid, name));
       }
       // Also what containers mounted into shared volumes: nothing that is mounted may be emptied.
       await unmountBelow(memoryDir);
@@ -235,6 +240,18 @@ export async function openDiskStorage({ dataDir, runDir }: DiskStorageOptions): 
     },
   };
   return storage;
+}
+
+/** Keeps a volume's image on the node, as a container's layer keeps its image. */
+function volumeLayer(uid: string, volumeName: string): string {
+  return `volume.${uid}.${volumeName}`;
+}
+
+/** Without the folder to write to, which stays empty: below the others it makes two of one, as overlayfs wants. */
+function readOnlyRoot(rootfs: Mount): Mount {
+  const value = (name: string) =>
+    rootfs.options.find((option) => option.startsWith(`${name}=`))?.slice(name.length + 1);
+  return { ...rootfs, options: [`lowerdir=${value("lowerdir")}:${value("upperdir")}`] };
 }
 
 function bind(source: string, destination: string): Mount {

@@ -1,8 +1,9 @@
 // What a pod's containers stand on: namespaces, address, volumes and files. Made and removed as a whole; both can be asked again.
-import type { Pod } from "../../api/kinds/generated/types.ts";
+import type { Container, Pod, Volume } from "../../api/kinds/generated/types.ts";
 import type { Sandbox } from "../runtime/runtime.ts";
 import type { FieldContext } from "./field-values.ts";
 import { hostNames } from "./hostname.ts";
+import { ensureImage } from "./image-policy.ts";
 import type { PodParts } from "./pod-parts.ts";
 import { messageOf } from "./start-problem.ts";
 import type { StorageContext } from "./storage.ts";
@@ -48,9 +49,16 @@ export function storageContext(pod: Pod, ips: readonly string[], parts: PodParts
   return {
     fields: { pod, podIps: ips, node },
     lookup,
+    image: ({ name, image }) => ensureImage(pod, volumeAsContainer(name, image), parts, new AbortController().signal),
     names: hostNames(pod, node),
     resolvConf: network.resolvConf(pod.metadata?.namespace ?? "default"),
   };
+}
+
+/** Pulled by the same rules as a container's. */
+function volumeAsContainer(name: string, image: Volume["image"]): Container {
+  const { reference = "", pullPolicy } = image ?? {};
+  return { name, image: reference, ...(pullPolicy === undefined ? {} : { imagePullPolicy: pullPolicy }) };
 }
 
 async function makeSandbox(

@@ -10,27 +10,31 @@ export interface UnixUser {
   readonly additionalGids: readonly number[];
 }
 
-/** User and groups; throws ConfigError when runAsNonRoot forbids what comes out. */
-export function containerUser(pod: Pod, container: Container, imageUser: UnixUser, imageUserName: string): UnixUser {
+/** Whom to look up in the image's passwd and group: the pod's choice, else the image's. */
+export function userToResolve(pod: Pod, container: Container, imageUserName: string): string {
+  const runAsUser = container.securityContext?.runAsUser ?? pod.spec?.securityContext?.runAsUser;
+  return runAsUser === undefined ? imageUserName : String(runAsUser);
+}
+
+/** User and groups, `resolved` being what the image says of them; throws ConfigError when runAsNonRoot forbids what comes out. */
+export function containerUser(pod: Pod, container: Container, resolved: UnixUser): UnixUser {
   const forPod = pod.spec?.securityContext ?? {};
   const own = container.securityContext ?? {};
-  const runAsUser = own.runAsUser ?? forPod.runAsUser;
-  const runAsGroup = own.runAsGroup ?? forPod.runAsGroup;
-  const uid = runAsUser ?? imageUser.uid;
-  // With runAsUser alone the group is root's, as with `docker run --user N`, unless the image's user is the same one.
-  const gid = runAsGroup ?? (runAsUser === undefined || runAsUser === imageUser.uid ? imageUser.gid : 0);
+  const { uid } = resolved;
   if ((own.runAsNonRoot ?? forPod.runAsNonRoot) === true && uid === 0) {
-    throw new ConfigError(
-      runAsUser === 0
-        ? "container's runAsUser breaks non-root policy"
-        : `container has runAsNonRoot and image will run as root${imageUserName === "" ? "" : ` (user "${imageUserName}")`}`,
-    );
+    const { name = "", namespace = "default", uid: podUid = "" } = pod.metadata ?? {};
+    const why =
+      (own.runAsUser ?? forPod.runAsUser) === undefined
+        ? "container has runAsNonRoot and image will run as root"
+        : "container's runAsUser breaks non-root policy";
+    throw new ConfigError(`${why} (pod: "${name}_${namespace}(${podUid})", container: ${container.name})`);
   }
-  const fromImage =
-    forPod.supplementalGroupsPolicy === "Strict" || uid !== imageUser.uid ? [] : imageUser.additionalGids;
-  const groups = [...fromImage, ...(forPod.supplementalGroups ?? [])];
-  if (forPod.fsGroup !== undefined) groups.push(forPod.fsGroup);
-  return { uid, gid, additionalGids: [...new Set(groups)] };
+  const groups = [
+    ...(forPod.supplementalGroupsPolicy === "Strict" ? [] : resolved.additionalGids),
+    ...(forPod.supplementalGroups ?? []),
+    ...(forPod.fsGroup === undefined ? [] : [forPod.fsGroup]),
+  ];
+  return { uid, gid: own.runAsGroup ?? forPod.runAsGroup ?? resolved.gid, additionalGids: [...new Set(groups)] };
 }
 
 type Confinement = Pick<

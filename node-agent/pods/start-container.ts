@@ -11,6 +11,7 @@ import { hostNames } from "./hostname.ts";
 import { ensureImage } from "./image-policy.ts";
 import type { PodParts } from "./pod-parts.ts";
 import type { ContainerRole } from "./pod-state.ts";
+import { userToResolve } from "./security.ts";
 import { serviceEnv } from "./service-env.ts";
 import { messageOf, StartProblem } from "./start-problem.ts";
 
@@ -64,7 +65,10 @@ async function makeSpec(
   });
   const prepareRoot = async () => {
     const layer = await images.prepareLayer(id, image);
-    return { rootfs: layer.rootfs, imageUser: await layer.resolveUser(image.config.user) };
+    return {
+      rootfs: layer.rootfs,
+      imageUser: await layer.resolveUser(userToResolve(pod, container, image.config.user)),
+    };
   };
   const [{ rootfs, imageUser }, mounts] = await allSettled(
     prepareRoot(),

@@ -1,5 +1,6 @@
 // What a pod has on its node's disk and in memory: volumes, small files of its own, logs, its checkpoint. Implementations: disk, memory.
-import type { ConfigMap, Container, Node, Pod, Secret } from "../../api/kinds/generated/types.ts";
+import type { ConfigMap, Container, Node, Pod, Secret, Volume } from "../../api/kinds/generated/types.ts";
+import type { Image } from "../images/images.ts";
 import type { Mount } from "../runtime/runtime.ts";
 import type { ConfigLookup } from "./container-env.ts";
 import type { FieldContext } from "./field-values.ts";
@@ -8,6 +9,8 @@ import type { HostNames } from "./hostname.ts";
 export interface StorageContext {
   readonly fields: FieldContext;
   readonly lookup: ConfigLookup;
+  /** The image of an image volume, pulled when it has to be. */
+  readonly image: (volume: Volume) => Promise<Image>;
   readonly names: HostNames;
   /** Lines of resolv.conf as the network gives them. */
   readonly resolvConf: string;

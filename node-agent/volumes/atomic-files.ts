@@ -2,6 +2,7 @@
 // Source: k8s.io/kubernetes/pkg/volume/util/atomic_writer.go, whose layout programs rely on to notice changes.
 import {
   chmod,
+  chown,
   lstat,
   mkdir,
   mkdtemp,
@@ -16,6 +17,10 @@ import {
 import { dirname, join } from "node:path";
 import { VolumeError } from "./volume-type.ts";
 
+const setGroupId = 0o2000;
+/** With a group of its own, what is made in a folder has that too. */
+const folderMode = setGroupId | 0o755;
+
 export interface FileToWrite {
   readonly content: Uint8Array;
   readonly mode: number;
@@ -24,24 +29,28 @@ export interface FileToWrite {
 /** By path relative to the folder. */
 export type Files = ReadonlyMap<string, FileToWrite>;
 
+export interface FilesOwner {
+  /** Files are readable for this group too; undefined: only as their modes say. */
+  readonly fsGroup: number | undefined;
+}
+
 /** Makes the folder hold exactly these files; true when something changed. A reader sees the old ones or the new ones. */
-export async function writeFiles(dir: string, files: Files): Promise<boolean> {
+export async function writeFiles(dir: string, files: Files, owner: FilesOwner): Promise<boolean> {
   for (const path of files.keys()) checkPath(path);
   await mkdir(dir, { recursive: true });
-  await chmod(dir, 0o755);
+  await give(dir, folderMode, owner);
   const current = await readlink(join(dir, "..data")).catch(() => undefined);
   if (current !== undefined && (await isSame(join(dir, current), files))) {
     await linkNames(dir, files);
     return false;
   }
   const fresh = await mkdtemp(join(dir, `..${new Date().toISOString().slice(0, 19).replaceAll(/[-:T]/g, "_")}.`));
-  await chmod(fresh, 0o755);
+  await give(fresh, folderMode, owner);
   for (const [path, { content, mode }] of files) {
     const target = join(fresh, path);
-    await mkdir(dirname(target), { recursive: true, mode: 0o755 });
+    await makeFolders(fresh, dirname(path), owner);
     await writeFile(target, content);
-    // Not through open's mode, which the umask cuts.
-    await chmod(target, mode);
+    await give(target, mode, owner);
   }
   await rm(join(dir, "..data_tmp"), { force: true });
   await symlink(fresh.slice(dir.length + 1), join(dir, "..data_tmp"));
@@ -49,6 +58,21 @@ export async function writeFiles(dir: string, files: Files): Promise<boolean> {
   await linkNames(dir, files);
   await removeOld(dir, fresh.slice(dir.length + 1), files);
   return true;
+}
+
+// Not through the modes of open and mkdir, which the umask cuts.
+async function give(path: string, mode: number, { fsGroup }: FilesOwner): Promise<void> {
+  if (fsGroup !== undefined) await chown(path, 0, fsGroup);
+  const folder = (mode & setGroupId) !== 0;
+  await chmod(path, fsGroup === undefined ? mode & 0o777 : mode | (folder ? 0o550 : 0o440));
+}
+
+async function makeFolders(root: string, path: string, owner: FilesOwner): Promise<void> {
+  let folder = root;
+  for (const name of path === "." ? [] : path.split("/")) {
+    folder = join(folder, name);
+    if ((await mkdir(folder, { recursive: true })) !== undefined) await give(folder, folderMode, owner);
+  }
 }
 
 async function linkNames(dir: string, files: Files): Promise<void> {
@@ -80,7 +104,7 @@ async function isSame(dir: string, files: Files): Promise<boolean> {
     const there = await readFile(join(dir, path)).catch(() => undefined);
     if (there === undefined || !there.equals(content)) return false;
     const { mode: modeThere } = await lstat(join(dir, path));
-    // fsGroup may have added group bits.
+    // fsGroup has added group bits.
     if ((modeThere & mode & 0o777) !== (mode & 0o777)) return false;
   }
   return true;

@@ -6,11 +6,11 @@ import { type VolumeContext, VolumeError, type VolumeType } from "./volume-type.
 export const configMapVolume: VolumeType = {
   field: "configMap",
   setUp: async (context) => {
-    await writeFiles(context.dir, files(context));
-    return { path: context.dir, ownedByPod: true, readOnly: true };
+    await writeFiles(context.dir, files(context), { fsGroup: context.fsGroup });
+    return { path: context.dir, readOnly: true };
   },
   refresh: async (context) => {
-    await writeFiles(context.dir, files(context));
+    await writeFiles(context.dir, files(context), { fsGroup: context.fsGroup });
   },
 };
 

@@ -7,11 +7,11 @@ import type { VolumeContext, VolumeType } from "./volume-type.ts";
 export const downwardApiVolume: VolumeType = {
   field: "downwardAPI",
   setUp: async (context) => {
-    await writeFiles(context.dir, files(context));
-    return { path: context.dir, ownedByPod: true, readOnly: true };
+    await writeFiles(context.dir, files(context), { fsGroup: context.fsGroup });
+    return { path: context.dir, readOnly: true };
   },
   refresh: async (context) => {
-    await writeFiles(context.dir, files(context));
+    await writeFiles(context.dir, files(context), { fsGroup: context.fsGroup });
   },
 };
 

@@ -1,28 +1,52 @@
-// emptyDir volumes: scratch that lives as long as the pod, on disk or in memory.
-import { chmod, mkdir } from "node:fs/promises";
+// emptyDir volumes: scratch that lives as long as the pod, on disk, in memory or in huge pages.
+import { chmod, chown, mkdir, rename, stat } from "node:fs/promises";
 import { bytes } from "../../api/kinds/schema/quantity.ts";
-import { mountTmpfs, unmountBelow } from "./mounts.ts";
+import { mountFileSystem, unmountBelow } from "./mounts.ts";
 import { VolumeError, type VolumeType } from "./volume-type.ts";
 
 export const emptyDirVolume: VolumeType = {
   field: "emptyDir",
-  setUp: async ({ volume, dir, memoryDir }) => {
+  setUp: async ({ pod, volume, dir, memoryDir, fsGroup, memoryBytesMax }) => {
     const { medium = "", sizeLimit } = volume.emptyDir ?? {};
-    switch (medium) {
-      case "":
-        await mkdir(dir, { recursive: true });
-        // Every user of the pod may write; chmod because the umask cuts mkdir's mode.
-        await chmod(dir, 0o777);
-        return { path: dir, ownedByPod: true, readOnly: false };
-      case "Memory":
-        await mountTmpfs(memoryDir, {
-          mode: "0777",
-          ...(sizeLimit === undefined ? {} : { sizeBytesMax: bytes(sizeLimit) }),
-        });
-        return { path: memoryDir, ownedByPod: true, readOnly: false };
-      default:
-        throw new VolumeError(`emptyDir medium ${JSON.stringify(medium)} is not supported; it may be "" or "Memory"`);
+    const access = fsGroup === undefined ? { mode: "0777" } : { mode: "2777", gid: String(fsGroup) };
+    if (medium === "") {
+      await makeFolder(dir, fsGroup);
+      return { path: dir, readOnly: false };
     }
+    if (medium === "Memory") {
+      const limits = [sizeLimit === undefined ? undefined : bytes(sizeLimit), memoryBytesMax];
+      const sizeBytesMax = Math.min(...limits.filter((limit) => limit !== undefined));
+      const size = Number.isFinite(sizeBytesMax) ? { size: String(sizeBytesMax) } : {};
+      await mountFileSystem("tmpfs", memoryDir, { ...access, ...size });
+      return { path: memoryDir, readOnly: false };
+    }
+    if (medium === "HugePages" || medium.startsWith("HugePages-")) {
+      const pagesize = String(medium === "HugePages" ? pageSizeOf(pod) : bytes(medium.slice("HugePages-".length)));
+      await mountFileSystem("hugetlbfs", memoryDir, { ...access, pagesize });
+      return { path: memoryDir, readOnly: false };
+    }
+    throw new VolumeError(
+      `emptyDir medium ${JSON.stringify(medium)} is not supported; it may be "", "Memory", "HugePages" or "HugePages-<size>"`,
+    );
   },
   tearDown: ({ memoryDir }) => unmountBelow(memoryDir),
 };
+
+// Every user of the pod may write. Made aside, so that one that is there is whole, and what a container made of it stays.
+async function makeFolder(dir: string, fsGroup: number | undefined): Promise<void> {
+  if ((await stat(dir).catch(() => undefined)) !== undefined) return;
+  const fresh = `${dir}.new`;
+  await mkdir(fresh, { recursive: true });
+  if (fsGroup !== undefined) await chown(fresh, 0, fsGroup);
+  await chmod(fresh, fsGroup === undefined ? 0o777 : 0o2777);
+  await rename(fresh, dir);
+}
+
+/** The one size of pages that the pod's containers ask for. */
+function pageSizeOf(pod: Parameters<VolumeType["setUp"]>[0]["pod"]): number {
+  const names = (pod.spec?.containers ?? []).flatMap(({ resources }) => Object.keys(resources?.limits ?? {}));
+  const sizes = [...new Set(names.filter((name) => name.startsWith("hugepages-")))];
+  if (sizes.length !== 1 || sizes[0] === undefined)
+    throw new VolumeError(`medium HugePages: containers ask for ${sizes.length} sizes of pages, one is needed`);
+  return bytes(sizes[0].slice("hugepages-".length));
+}

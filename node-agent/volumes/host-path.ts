@@ -13,7 +13,7 @@ export const hostPathVolume: VolumeType = {
       throw new VolumeError(`hostPath ${JSON.stringify(path)} must be an absolute path without ".."`);
     }
     await check(path, type);
-    return { path, ownedByPod: false, readOnly: false };
+    return { path, readOnly: false };
   },
 };
 

@@ -4,6 +4,7 @@ import { configMapVolume } from "./config-map.ts";
 import { downwardApiVolume } from "./downward-api.ts";
 import { emptyDirVolume } from "./empty-dir.ts";
 import { hostPathVolume } from "./host-path.ts";
+import { imageVolume } from "./image.ts";
 import { projectedVolume } from "./projected.ts";
 import { secretVolume } from "./secret.ts";
 import { VolumeError, type VolumeType } from "./volume-type.ts";
@@ -13,6 +14,7 @@ export const volumeTypes: readonly VolumeType[] = [
   downwardApiVolume,
   emptyDirVolume,
   hostPathVolume,
+  imageVolume,
   projectedVolume,
   secretVolume,
 ];

@@ -1,7 +1,8 @@
-// Mounts of the node itself: memory-backed folders. Node.js has no mount(2): mount(8) does it.
+// Mounts of the node itself: folders in memory, images. Node.js has no mount(2): mount(8) does it.
 import { execFile } from "node:child_process";
 import { mkdir, readFile, statfs } from "node:fs/promises";
 import { promisify } from "node:util";
+import type { Mount } from "../runtime/runtime.ts";
 import { unescaped } from "./propagation.ts";
 
 const run = promisify(execFile);
@@ -12,15 +13,25 @@ export async function isTmpfs(path: string): Promise<boolean> {
   return (await statfs(path)).type === tmpfsMagic;
 }
 
-/** A tmpfs at `path`, made unless one is there. */
-export async function mountTmpfs(
+/** A file system of its own at `path`, made unless one is there. */
+export async function mountFileSystem(
+  type: "tmpfs" | "hugetlbfs",
   path: string,
-  options: { readonly mode: string; readonly sizeBytesMax?: number },
+  options: Readonly<Record<string, string>>,
 ): Promise<void> {
+  const words = Object.entries(options).map(([name, value]) => `${name}=${value}`);
+  await mountUnlessThere(path, ["-t", type, "-o", ["nosuid", "nodev", ...words].join(","), "naru", path]);
+}
+
+/** An image's files at `path`, which nobody can change. */
+export async function mountImage(image: Mount, path: string): Promise<void> {
+  const options = [...image.options, "ro", "nosuid", "nodev", "noexec"].join(",");
+  await mountUnlessThere(path, ["-t", image.type, "-o", options, image.source, path]);
+}
+
+async function mountUnlessThere(path: string, words: readonly string[]): Promise<void> {
   await mkdir(path, { recursive: true });
-  if ((await mountPoints()).includes(path)) return;
-  const size = options.sizeBytesMax === undefined ? "" : `,size=${options.sizeBytesMax}`;
-  await run("mount", ["-t", "tmpfs", "-o", `nosuid,nodev,mode=${options.mode}${size}`, "naru", path]);
+  if (!(await mountPoints()).includes(path)) await run("mount", words);
 }
 
 /** Unmounts everything at or below `path`, innermost first. */

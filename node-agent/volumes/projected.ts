@@ -9,11 +9,11 @@ import { type VolumeContext, VolumeError, type VolumeType } from "./volume-type.
 export const projectedVolume: VolumeType = {
   field: "projected",
   setUp: async (context) => {
-    await writeFiles(context.memoryDir, files(context));
-    return { path: context.memoryDir, ownedByPod: true, readOnly: true };
+    await writeFiles(context.memoryDir, files(context), { fsGroup: context.fsGroup });
+    return { path: context.memoryDir, readOnly: true };
   },
   refresh: async (context) => {
-    await writeFiles(context.memoryDir, files(context));
+    await writeFiles(context.memoryDir, files(context), { fsGroup: context.fsGroup });
   },
 };
 

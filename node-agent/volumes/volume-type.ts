@@ -1,5 +1,7 @@
 // What a type of volume is: how it comes to be on the node, follows its sources, and goes. A type is one file and one line in list.ts.
+
 import type { ConfigMap, DownwardAPIVolumeFile, Pod, Secret, Volume } from "../../api/kinds/generated/types.ts";
+import type { Mount } from "../runtime/runtime.ts";
 
 export interface VolumeContext {
   readonly pod: Pod;
@@ -10,6 +12,12 @@ export interface VolumeContext {
   readonly memoryDir: string;
   configMap(name: string): ConfigMap | undefined;
   secret(name: string): Secret | undefined;
+  /** securityContext.fsGroup: the group that the pod's own volumes belong to. */
+  readonly fsGroup: number | undefined;
+  /** What the pod's containers may use together. */
+  readonly memoryBytesMax: number | undefined;
+  /** The read-only overlay of the volume's image, pulled as its policy says. */
+  imageRoot(): Promise<Mount>;
   /** The text of a downwardAPI file; throws VolumeError for what cannot be told. */
   downwardText(file: DownwardAPIVolumeFile): string;
 }
@@ -17,8 +25,6 @@ export interface VolumeContext {
 export interface MadeVolume {
   /** What containers mount. */
   readonly path: string;
-  /** Belongs to the pod alone: fsGroup applies. */
-  readonly ownedByPod: boolean;
   readonly readOnly: boolean;
 }
 

@@ -1,6 +1,6 @@
 // Volumes on a real file system.
 import assert from "node:assert/strict";
-import { mkdtemp, readdir, readFile, readlink, rm, stat } from "node:fs/promises";
+import { chmod, mkdtemp, readdir, readFile, readlink, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -20,6 +20,7 @@ function inFolder(title: string, run: (dir: string) => Promise<void>): void {
   });
 }
 
+const nobody = { fsGroup: undefined };
 const file = (text: string, mode = 0o644) => ({ content: Buffer.from(text), mode });
 
 inFolder("writeFiles replaces all files at once and says whether it had to", async (dir) => {
@@ -31,6 +32,7 @@ inFolder("writeFiles replaces all files at once and says whether it had to", asy
         ["a", file("1")],
         ["sub/b", file("2", 0o400)],
       ]),
+      nobody,
     ),
     await writeFiles(
       volume,
@@ -38,10 +40,11 @@ inFolder("writeFiles replaces all files at once and says whether it had to", asy
         ["a", file("1")],
         ["sub/b", file("2", 0o400)],
       ]),
+      nobody,
     ),
   ];
   const before = await readlink(join(volume, "..data"));
-  changed.push(await writeFiles(volume, new Map([["a", file("3")]])));
+  changed.push(await writeFiles(volume, new Map([["a", file("3")]]), nobody));
   const names = (await readdir(volume)).filter((name) => !name.startsWith("..2"));
   assert.deepEqual(
     [
@@ -56,7 +59,7 @@ inFolder("writeFiles replaces all files at once and says whether it had to", asy
 
 inFolder("writeFiles refuses paths that lead out of the folder", async (dir) => {
   for (const path of ["../x", "/x", "a/../../x", "..data", ""]) {
-    await assert.rejects(writeFiles(join(dir, "v"), new Map([[path, file("")]])), /invalid path/);
+    await assert.rejects(writeFiles(join(dir, "v"), new Map([[path, file("")]]), nobody), /invalid path/);
   }
 });
 
@@ -68,6 +71,9 @@ function contextOf(dir: string, volume: Volume): VolumeContext {
     memoryDir: join(dir, "memory"),
     configMap: (name) => (name === "cm" ? { data: { "a.txt": "A", b: "B" }, binaryData: { c: "AAE=" } } : undefined),
     secret: (name) => (name === "sec" ? { data: { pw: Buffer.from("x").toString("base64") } } : undefined),
+    fsGroup: undefined,
+    memoryBytesMax: undefined,
+    imageRoot: () => Promise.reject(new Error("no image")),
     downwardText: () => "text",
   };
 }
@@ -121,7 +127,7 @@ const refused: readonly (readonly [string, Volume, string])[] = [
   [
     "an unknown medium",
     { name: "v", emptyDir: { medium: "Tape" } },
-    'emptyDir medium "Tape" is not supported; it may be "" or "Memory"',
+    'emptyDir medium "Tape" is not supported; it may be "", "Memory", "HugePages" or "HugePages-<size>"',
   ],
 ];
 
@@ -142,4 +148,44 @@ inFolder("setUp lets every user write to an emptyDir", async (dir) => {
   const volume: Volume = { name: "v", emptyDir: {} };
   const { path } = await volumeTypeOf(volume).setUp(contextOf(dir, volume));
   assert.equal((await stat(path)).mode & 0o777, 0o777);
+});
+
+inFolder("setUp gives a pod's own volumes to its fsGroup, also what is written later", async (dir) => {
+  let text = "one";
+  const context = {
+    ...contextOf(dir, {
+      name: "v",
+      secret: { secretName: "sec", defaultMode: 0o400, items: [{ key: "pw", path: "a/b" }] },
+    }),
+    fsGroup: 4321,
+    secret: () => ({ data: { pw: Buffer.from(text).toString("base64") } }),
+  };
+  const seen = async (path: string) => {
+    const { mode, gid } = await stat(path);
+    return [(mode & 0o7777).toString(8), gid];
+  };
+  const { path } = await volumeTypeOf(context.volume).setUp(context);
+  const before = [await seen(path), await seen(join(path, "a")), await seen(join(path, "a/b"))];
+  text = "two";
+  await volumeTypeOf(context.volume).refresh?.(context);
+  const after = [await seen(path), await seen(join(path, "a")), await seen(join(path, "a/b"))];
+  const scratch = { ...contextOf(dir, { name: "e", emptyDir: {} }), fsGroup: 4321 };
+  const empty = await volumeTypeOf(scratch.volume).setUp(scratch);
+  const wanted = [
+    ["2755", 4321],
+    ["2755", 4321],
+    ["440", 4321],
+  ];
+  assert.deepEqual(
+    [before, after, await readFile(join(path, "a/b"), "utf8"), await seen(empty.path)],
+    [wanted, wanted, "two", ["2777", 4321]],
+  );
+});
+
+inFolder("setUp leaves an emptyDir as its containers made it", async (dir) => {
+  const context = contextOf(dir, { name: "v", emptyDir: {} });
+  const { path } = await volumeTypeOf(context.volume).setUp(context);
+  await chmod(path, 0o700);
+  await volumeTypeOf(context.volume).setUp(context);
+  assert.equal((await stat(path)).mode & 0o777, 0o700);
 });

@@ -55,7 +55,7 @@ async function main({ directory, launcherPath, cgroupParent, image }: AgentProce
   });
   const images = await openImages({ ...parts, dir: join(dataDir, "images"), runDir: join(runDir, "images") });
   if ((await images.list()).length === 0) await images.import(createReadStream(image));
-  const storage = await openDiskStorage({ dataDir, runDir });
+  const storage = await openDiskStorage({ dataDir, runDir, images });
   const session = new TestSession();
   session.put("nodes", { metadata: { name: "n1" }, spec: { podCIDRs: ["10.244.1.0/24"] } });
   const agent = await openAgent({
