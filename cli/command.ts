@@ -1,5 +1,6 @@
 // What a subcommand is: one file in commands/ and one line in commands.ts. Parsing, help and completion are written once over this.
 import { parseArgs } from "node:util";
+import { nearest } from "../lib/similar.ts";
 
 export interface Option {
   readonly type: "string" | "boolean";
@@ -9,7 +10,20 @@ export interface Option {
   /** What stands for the value in help, such as "FILE". */
   readonly value?: string;
   readonly help: string;
+  /** What the shell offers for the value; files when absent. */
+  readonly complete?: Completion;
 }
+
+/** Words that the shell can offer: some words themselves, kinds, or names of objects that the cluster has. */
+export type Completion =
+  | { readonly type: "words"; readonly words: readonly string[] }
+  | { readonly type: "kinds" }
+  /** Names of the kind that was named before. */
+  | { readonly type: "names" }
+  /** "kind/name"; `bare`: objects of the first kind also by their name alone. */
+  | { readonly type: "targets"; readonly kinds: readonly string[]; readonly bare?: true }
+  | { readonly type: "objects"; readonly kind: string }
+  | { readonly type: "files" };
 
 export type Options = Readonly<Record<string, Option>>;
 
@@ -32,6 +46,8 @@ export interface Command {
   readonly options: Options;
   /** A signal is its end, not its interruption; that nobody reads any more what it prints is none. */
   readonly runsUntilSignalled?: true;
+  /** What the shell offers for each argument; the last one goes on for those that follow. */
+  readonly arguments?: readonly Completion[];
   /** Resolves with the exit code; undefined is 0. */
   readonly run: (invocation: Invocation) => Promise<number | undefined>;
 }
@@ -48,8 +64,16 @@ export const connectionOptions: Options = {
 };
 
 export const namespaceOptions: Options = {
-  namespace: { type: "string", short: "n", value: "NAME", help: "namespace (default: default)" },
+  namespace: {
+    type: "string",
+    short: "n",
+    value: "NAME",
+    help: "namespace (default: default)",
+    complete: { type: "objects", kind: "namespaces" },
+  },
 };
+
+export const logLevels: Completion = { type: "words", words: ["debug", "info", "warn", "error"] };
 
 /** Splits arguments by the command's options. */
 export function parseInvocation(command: Command, args: readonly string[], signal: AbortSignal): Invocation {
@@ -65,7 +89,7 @@ export function parseInvocation(command: Command, args: readonly string[], signa
   try {
     parsed = parseArgs({ args: [...own], options, allowPositionals: true, strict: true }) as typeof parsed;
   } catch (error) {
-    throw new UsageError(error instanceof Error ? error.message.split(". To specify")[0] : String(error));
+    throw new UsageError(explainParse(command, error));
   }
   const value = (name: string) => parsed.values[name] ?? command.options[name]?.default;
   return {
@@ -79,6 +103,16 @@ export function parseInvocation(command: Command, args: readonly string[], signa
     flag: (name) => value(name) === true,
     signal,
   };
+}
+
+// Node's words, or a better one for what was probably meant.
+function explainParse(command: Command, error: unknown): string {
+  const message = error instanceof Error ? (error.message.split(". To specify")[0] ?? "") : String(error);
+  const unknown = /^Unknown option '--?([^']+)'/.exec(message)?.[1];
+  if (unknown === undefined) return message;
+  const near = nearest(unknown, Object.keys(command.options));
+  const dashes = unknown.length === 1 ? "-" : "--";
+  return `there is no option ${dashes}${unknown}${near === undefined ? "" : `; did you mean --${near}?`}`;
 }
 
 /** A whole number from an option; refuses anything else. */

@@ -5,6 +5,8 @@ export interface CommandEntry {
   readonly name: string;
   readonly summary: string;
   readonly load: () => Promise<Command>;
+  /** For scripts, not for people. */
+  readonly hidden?: true;
 }
 
 export const commands: readonly CommandEntry[] = [
@@ -73,7 +75,13 @@ export const commands: readonly CommandEntry[] = [
   },
   {
     name: "completion",
-    summary: "Print shell completion for bash or zsh",
+    summary: "Print shell completion for bash, zsh or fish",
     load: async () => (await import("./commands/completion.ts")).completion,
+  },
+  {
+    name: "complete",
+    summary: "Print what could follow, for shell completion",
+    load: async () => (await import("./commands/complete.ts")).complete,
+    hidden: true,
   },
 ];

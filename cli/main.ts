@@ -1,6 +1,7 @@
 // The naru command: finds the subcommand, runs it, turns its end into an exit code (0 done, 1 failed, 2 wrong usage).
 import { readFileSync } from "node:fs";
 import { ApiError } from "../api/kinds/status.ts";
+import { nearest } from "../lib/similar.ts";
 import { helpOf, parseInvocation, UsageError } from "./command.ts";
 import { commands } from "./commands.ts";
 import { red } from "./terminal.ts";
@@ -21,7 +22,12 @@ async function main(): Promise<number> {
   const wanted = name === "help" ? args[0] : name;
   const loadCommand = commands.find((command) => command.name === wanted);
   if (loadCommand === undefined) {
-    console.error(`naru: there is no command ${JSON.stringify(wanted)}; \`naru help\` lists them`);
+    const near = nearest(
+      wanted ?? "",
+      commands.map((command) => command.name),
+    );
+    const hint = near === undefined ? "`naru help` lists them" : `did you mean \`naru ${near}\`?`;
+    console.error(`naru: there is no command ${JSON.stringify(wanted)}; ${hint}`);
     return 2;
   }
   const command = await loadCommand.load();
@@ -65,13 +71,14 @@ function explain(error: unknown): string {
 }
 
 function overview(): string {
-  const width = Math.max(...commands.map((command) => command.name.length));
+  const shown = commands.filter(({ hidden }) => hidden !== true);
+  const width = Math.max(...shown.map((command) => command.name.length));
   return [
     "naru runs containers on many machines: declare services in YAML, Naru keeps them running.",
     "",
     "Usage: naru COMMAND [options]",
     "",
-    ...commands.map((command) => `  ${command.name.padEnd(width)}  ${command.summary}`),
+    ...shown.map((command) => `  ${command.name.padEnd(width)}  ${command.summary}`),
     "",
     "`naru COMMAND --help` tells more, with examples. kubectl and Helm work as well: `export KUBECONFIG=…` as `naru up` prints it.",
   ].join("\n");

@@ -62,7 +62,9 @@ function objectsOf(value: unknown, place: string): readonly Manifest[] {
 }
 
 function filesOf(path: string): readonly string[] {
-  if (!statSync(path, { throwIfNoEntry: true }).isDirectory()) return [path];
+  const found = statSync(path, { throwIfNoEntry: false });
+  if (found === undefined) throw new Error(`${path}: there is no such file or folder`);
+  if (!found.isDirectory()) return [path];
   const files = readdirSync(path)
     .filter((name) => endings.has(extname(name)))
     .sort()

@@ -1,12 +1,16 @@
 // Which resource a word means ("deploy", "po/web-1"), and its path in the API.
 import { resources } from "../api/kinds/generated/resources.ts";
 import type { Resource } from "../api/kinds/resource.ts";
+import { nearest } from "../lib/similar.ts";
 import { type Invocation, UsageError } from "./command.ts";
 import type { Connection } from "./connection.ts";
 
 const stored: readonly Resource[] = resources
   .map((resource) => resource as Resource)
   .filter(({ verbs }) => verbs.includes("list"));
+
+/** What users call the kinds. */
+export const kindWords: readonly string[] = stored.map(({ resource }) => resource);
 
 /** By plural, singular, short name or kind, with or without its group. */
 export function resourceOf(word: string): Resource {
@@ -16,10 +20,14 @@ export function resourceOf(word: string): Resource {
       [one.resource, one.singular, one.kind.toLowerCase(), ...one.shortNames].includes(name) &&
       (group.length === 0 || one.group === group.join(".")),
   );
-  if (found === undefined)
-    throw new UsageError(
-      `there is no kind ${JSON.stringify(word)}; there are: ${stored.map(({ resource }) => resource).join(", ")}`,
+  if (found === undefined) {
+    const near = nearest(
+      name,
+      stored.flatMap(({ resource, singular, shortNames }) => [resource, singular, ...shortNames]),
     );
+    const hint = near === undefined ? `there are: ${kindWords.join(", ")}` : `did you mean ${JSON.stringify(near)}?`;
+    throw new UsageError(`there is no kind ${JSON.stringify(word)}; ${hint}`);
+  }
   return found;
 }
 

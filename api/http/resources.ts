@@ -88,7 +88,10 @@ export function writeOptions(exchange: Exchange): WriteOptions {
     fieldManager: query.get("fieldManager") ?? agent,
     fieldValidation: validation as FieldValidation,
     dryRun: dryRun.length > 0,
-    warn: (message) => void warnings.push(message),
+    // A write that is tried again finds the same once more.
+    warn: (message) => {
+      if (!warnings.includes(message)) warnings.push(message);
+    },
   };
 }
 

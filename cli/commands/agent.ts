@@ -1,6 +1,6 @@
 // naru agent: this machine becomes a node.
 import { hostname } from "node:os";
-import { type Command, numberOption, UsageError } from "../command.ts";
+import { type Command, logLevels, numberOption, UsageError } from "../command.ts";
 import { requireMachine } from "../machine-checks.ts";
 
 export const agent: Command = {
@@ -31,7 +31,13 @@ export const agent: Command = {
     memory: { type: "string", value: "BYTES", help: "memory to offer (default: all)" },
     "insecure-registry": { type: "string", multiple: true, value: "HOST", help: "registry to speak plain HTTP with" },
     "stop-pods": { type: "boolean", help: "when stopped, stop all containers too and leave nothing behind" },
-    "log-level": { type: "string", value: "LEVEL", default: "info", help: "debug, info, warn or error" },
+    "log-level": {
+      type: "string",
+      value: "LEVEL",
+      default: "info",
+      help: "debug, info, warn or error",
+      complete: logLevels,
+    },
   },
   runsUntilSignalled: true,
   run: async (invocation) => {

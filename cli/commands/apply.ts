@@ -26,6 +26,7 @@ export const apply: Command = {
     "dry-run": { type: "boolean", help: "let the server check and answer, change nothing" },
     strict: { type: "boolean", help: "refuse unknown fields instead of warning of them" },
   },
+  arguments: [{ type: "files" }],
   run: async (invocation) => {
     const paths = [...invocation.texts("filename"), ...invocation.positionals];
     if (paths.length === 0) throw new UsageError("name what to apply: -f FILE");

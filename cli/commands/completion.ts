@@ -1,57 +1,53 @@
-// naru completion: a script for the shell, made from the list of commands and their options.
+// naru completion: a script for the shell, which asks `naru complete` for what could follow.
 import { type Command, UsageError } from "../command.ts";
-import { commands } from "../commands.ts";
+
+/* biome-ignore-start lint/suspicious/noTemplateCurlyInString: the shells' own. */
+const scripts: Readonly<Record<string, readonly string[]>> = {
+  bash: [
+    "_naru() {",
+    "  local IFS=$'\\n'",
+    '  COMPREPLY=($("${COMP_WORDS[0]}" complete -- "${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null))',
+    // "deployment/" goes on with a name.
+    '  [[ "${COMPREPLY[0]}" == */ ]] && compopt -o nospace 2>/dev/null',
+    "  return 0",
+    "}",
+    "complete -o default -F _naru naru",
+  ],
+  zsh: [
+    "#compdef naru",
+    "_naru() {",
+    "  local -a found",
+    '  found=("${(@f)$("${words[1]}" complete -- "${(@)words[2,CURRENT]}" 2>/dev/null)}")',
+    '  if [[ -z "${found[1]}" ]]; then _files; return; fi',
+    '  if [[ "${found[1]}" == */ ]]; then compadd -S "" -a found; else compadd -a found; fi',
+    "}",
+    "compdef _naru naru",
+  ],
+  fish: [
+    "function __naru_complete",
+    "  set -l words (commandline -opc) (commandline -ct)",
+    "  $words[1] complete -- $words[2..-1] 2>/dev/null",
+    "end",
+    "complete -c naru -a '(__naru_complete)'",
+  ],
+};
+/* biome-ignore-end lint/suspicious/noTemplateCurlyInString: the shells' own. */
 
 export const completion: Command = {
   name: "completion",
-  summary: "Print shell completion for bash or zsh",
-  usage: "completion bash|zsh",
-  examples: ["source <(naru completion bash)", "naru completion zsh > ~/.zsh/completion/_naru"],
+  summary: "Print shell completion for bash, zsh or fish",
+  usage: "completion bash|zsh|fish",
+  examples: [
+    "source <(naru completion bash)",
+    "source <(naru completion zsh)",
+    "naru completion fish > ~/.config/fish/completions/naru.fish",
+  ],
   options: {},
+  arguments: [{ type: "words", words: Object.keys(scripts) }],
   run: async ({ positionals: [shell] }) => {
-    if (shell !== "bash" && shell !== "zsh") throw new UsageError("completion takes bash or zsh");
-    const loaded = await Promise.all(commands.map(({ load }) => load()));
-    const cases = loaded.map(
-      ({ name, options }) =>
-        `    ${name}) words="${Object.keys(options)
-          .map((option) => `--${option}`)
-          .join(" ")} ${wordsOf(name)}" ;;`,
-    );
-    const script = [
-      "_naru() {",
-      // biome-ignore lint/suspicious/noTemplateCurlyInString: the shell's own.
-      '  local current="${COMP_WORDS[COMP_CWORD]}" words=""',
-      '  if [ "$COMP_CWORD" -eq 1 ]; then',
-      `    words="${loaded.map(({ name }) => name).join(" ")} help --version"`,
-      // biome-ignore lint/suspicious/noTemplateCurlyInString: the shell's own.
-      '  else case "${COMP_WORDS[1]}" in',
-      ...cases,
-      "  esac; fi",
-      '  COMPREPLY=($(compgen -W "$words" -- "$current"))',
-      "}",
-      "complete -o default -F _naru naru",
-    ];
-    console.log([...(shell === "zsh" ? ["autoload -U +X bashcompinit && bashcompinit"] : []), ...script].join("\n"));
+    const script = scripts[shell ?? ""];
+    if (script === undefined) throw new UsageError(`completion takes ${Object.keys(scripts).join(", ")}`);
+    console.log(script.join("\n"));
     return 0;
   },
 };
-
-const kindWords =
-  "pods nodes deployments replicasets services configmaps secrets namespaces events endpointslices serviceaccounts leases all";
-
-function wordsOf(command: string): string {
-  switch (command) {
-    case "get":
-    case "describe":
-    case "delete":
-      return kindWords;
-    case "scale":
-      return "deployment/ replicaset/";
-    case "rollout":
-      return "status undo history restart";
-    case "image":
-      return "ls pull import rm";
-    default:
-      return "";
-  }
-}

@@ -44,6 +44,7 @@ export const deleteCommand: Command = {
     "ignore-not-found": { type: "boolean", help: "what is not there counts as deleted" },
     "no-wait": { type: "boolean", help: "come back before they are gone" },
   },
+  arguments: [{ type: "kinds" }, { type: "names" }],
   run: async (invocation) => {
     const connection = await connect(invocation);
     const doomed = await find(invocation, connection);

@@ -5,19 +5,20 @@ import type { Event } from "../../api/kinds/generated/types.ts";
 import type { KubeObject } from "../../api/kinds/resource.ts";
 import { type Command, connectionOptions, namespaceOptions } from "../command.ts";
 import { type Connection, connect } from "../connection.ts";
-import { namespaceOf, pathOf, targetsOf } from "../resources.ts";
+import { namespaceOf, pathOf, resourceOf, type Target, targetsOf } from "../resources.ts";
 import { bold, printTable, red } from "../terminal.ts";
 
 export const describe: Command = {
   name: "describe",
   summary: "Show all about an object, with its Events",
-  usage: "describe KIND/NAME… | describe KIND NAME…",
-  examples: ["naru describe pod/web-5d9c-x7k2p", "naru describe deploy web", "naru describe node node-1"],
+  usage: "describe KIND/NAME… | describe KIND [NAME…]",
+  examples: ["naru describe pod/web-5d9c-x7k2p", "naru describe deploy web", "naru describe nodes"],
   options: { ...connectionOptions, ...namespaceOptions },
+  arguments: [{ type: "kinds" }, { type: "names" }],
   run: async (invocation) => {
     const connection = await connect(invocation);
     const namespace = namespaceOf(invocation, connection);
-    for (const { resource, name } of targetsOf(invocation.positionals)) {
+    for (const { resource, name } of await findTargets(connection, namespace, invocation.positionals)) {
       const object = await connection.send<KubeObject>("GET", pathOf(resource, namespace, name), {
         signal: invocation.signal,
       });
@@ -28,6 +29,21 @@ export const describe: Command = {
     return 0;
   },
 };
+
+/** "pods" alone stands for all of them. */
+async function findTargets(
+  connection: Connection,
+  namespace: string,
+  words: readonly string[],
+): Promise<readonly Target[]> {
+  const [kind = ""] = words;
+  if (words.length !== 1 || kind.includes("/")) return targetsOf(words);
+  const resource = resourceOf(kind);
+  const { items } = await connection.send<{ items: KubeObject[] }>("GET", pathOf(resource, namespace));
+  if (items.length === 0)
+    console.error(`No resources found${resource.namespaced ? ` in ${namespace} namespace` : ""}.`);
+  return items.map(({ metadata }) => ({ resource, name: metadata?.name ?? "" }));
+}
 
 /** Sections of the object without the machinery's fields; empty values are left out. */
 export function describeObject(object: KubeObject): string {

@@ -9,7 +9,9 @@ export const doctor: Command = {
   summary: "Tell what this machine lacks and how to get it",
   usage: "doctor",
   examples: ["naru doctor", "naru doctor -o json"],
-  options: { output: { type: "string", short: "o", value: "FORM", help: "json" } },
+  options: {
+    output: { type: "string", short: "o", value: "FORM", help: "json", complete: { type: "words", words: ["json"] } },
+  },
   run: async (invocation) => {
     const results = machineChecks.map(({ name, check }) => ({ name, problem: check() }));
     const broken = results.filter(({ problem }) => problem !== undefined);

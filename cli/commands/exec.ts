@@ -22,6 +22,7 @@ export const exec: Command = {
     tty: { type: "boolean", short: "t", help: "give it a terminal" },
     container: { type: "string", short: "c", value: "NAME", help: "which container, when there are several" },
   },
+  arguments: [{ type: "targets", kinds: ["pods", "deployments", "replicasets", "services"], bare: true }],
   run: async (invocation) => {
     const [word, ...more] = invocation.positionals;
     const command = [...more, ...invocation.rest];

@@ -30,7 +30,13 @@ export const get: Command = {
     ...connectionOptions,
     ...namespaceOptions,
     "all-namespaces": { type: "boolean", short: "A", help: "in all namespaces" },
-    output: { type: "string", short: "o", value: "FORM", help: "wide, yaml, json or name" },
+    output: {
+      type: "string",
+      short: "o",
+      value: "FORM",
+      help: "wide, yaml, json or name",
+      complete: { type: "words", words: ["wide", "yaml", "json", "name"] },
+    },
     selector: {
       type: "string",
       short: "l",
@@ -45,6 +51,7 @@ export const get: Command = {
     watch: { type: "boolean", short: "w", help: "then print every change" },
     "no-headers": { type: "boolean", help: "leave the table's header out" },
   },
+  arguments: [{ type: "kinds" }, { type: "names" }],
   run: async (invocation) => {
     const [words, ...names] = invocation.positionals;
     if (words === undefined) throw new UsageError("name a kind, such as pods; `naru get all` shows the usual ones");

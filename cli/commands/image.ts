@@ -31,8 +31,14 @@ export const image: Command = {
   ],
   options: {
     ...connectionOptions,
-    node: { type: "string", value: "NAME", help: "only on this node (default: every node)" },
+    node: {
+      type: "string",
+      value: "NAME",
+      help: "only on this node (default: every node)",
+      complete: { type: "objects", kind: "nodes" },
+    },
   },
+  arguments: [{ type: "words", words: ["ls", "pull", "import", "rm"] }, { type: "files" }],
   run: async (invocation) => {
     const [action = "ls", argument] = invocation.positionals;
     if (!["ls", "pull", "import", "rm"].includes(action))
@@ -124,11 +130,10 @@ async function* linesOf(
   stream?: AsyncIterable<Uint8Array>,
 ): AsyncIterable<ImageLine> {
   const path = `/naru/v1/nodes/${encodeURIComponent(node)}/images?${new URLSearchParams(query)}`;
-  const answer = await connection.open(
-    method,
-    path,
-    stream === undefined ? {} : { input: stream, type: "application/x-tar" },
-  );
+  const body = stream === undefined ? {} : { input: stream, type: "application/x-tar" };
+  const answer = await connection.open(method, path, body).catch((cause: unknown) => {
+    throw new Error(node, { cause });
+  });
   for await (const line of lines(answer as AsyncIterable<Buffer>)) {
     if (line === "") continue;
     const value = JSON.parse(line) as ImageLine & { readonly error?: string; readonly items?: readonly ImageLine[] };

@@ -22,6 +22,7 @@ export const logs: Command = {
     since: { type: "string", value: "SECONDS", help: "only what is younger" },
     timestamps: { type: "boolean", help: "with the time of each line" },
   },
+  arguments: [{ type: "targets", kinds: ["pods", "deployments", "replicasets", "services"], bare: true }],
   run: async (invocation) => {
     const [word] = invocation.positionals;
     if (word === undefined) throw new UsageError("name a pod, or an object that has pods, such as deploy/web");

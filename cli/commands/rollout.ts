@@ -25,6 +25,10 @@ export const rollout: Command = {
     timeout: { type: "string", value: "SECONDS", default: "600", help: "give up waiting after that long" },
     "to-revision": { type: "string", value: "N", help: "go back to this revision instead of the last one" },
   },
+  arguments: [
+    { type: "words", words: ["status", "undo", "history", "restart"] },
+    { type: "targets", kinds: ["deployments"] },
+  ],
   run: async (invocation) => {
     const [action, ...words] = invocation.positionals;
     const [target] = targetsOf(words.map((word) => (word.includes("/") ? word : `deployment/${word}`)));

@@ -15,6 +15,7 @@ export const scale: Command = {
     replicas: { type: "string", value: "N", help: "how many shall run" },
     wait: { type: "boolean", help: "wait until they are available" },
   },
+  arguments: [{ type: "targets", kinds: ["deployments", "replicasets"] }],
   run: async (invocation) => {
     const replicas = numberOption(invocation, "replicas");
     if (replicas === undefined) throw new UsageError("say how many: --replicas N");

@@ -1,5 +1,5 @@
 // naru server: a control plane of its own.
-import { type Command, numberOption } from "../command.ts";
+import { type Command, logLevels, numberOption } from "../command.ts";
 
 export const server: Command = {
   name: "server",
@@ -46,7 +46,13 @@ export const server: Command = {
       help: "silence after which a node counts as lost",
     },
     "evict-after": { type: "string", value: "MS", default: "3000", help: "from then until its pods are replaced" },
-    "log-level": { type: "string", value: "LEVEL", default: "info", help: "debug, info, warn or error" },
+    "log-level": {
+      type: "string",
+      value: "LEVEL",
+      default: "info",
+      help: "debug, info, warn or error",
+      complete: logLevels,
+    },
   },
   runsUntilSignalled: true,
   run: async (invocation) => {

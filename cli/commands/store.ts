@@ -11,6 +11,7 @@ export const store: Command = {
     from: { type: "string", value: "URL", help: "sqlite:FILE or etcd://HOST:PORT,…; its servers must be stopped" },
     to: { type: "string", value: "URL", help: "an empty store" },
   },
+  arguments: [{ type: "words", words: ["migrate"] }],
   run: async (invocation) => {
     const [action] = invocation.positionals;
     const [from, to] = [invocation.text("from"), invocation.text("to")];

@@ -1,5 +1,5 @@
 // naru up: a whole cluster on this machine, until it is signalled.
-import { type Command, numberOption, UsageError } from "../command.ts";
+import { type Command, logLevels, numberOption, UsageError } from "../command.ts";
 import { requireMachine } from "../machine-checks.ts";
 import { bold, dim } from "../terminal.ts";
 import { runCluster } from "../up/cluster.ts";
@@ -32,7 +32,13 @@ export const up: Command = {
     cpus: { type: "string", value: "N", help: "CPUs that each node offers (default: all of this machine's)" },
     memory: { type: "string", value: "BYTES", help: "memory that each node offers (default: an equal share)" },
     "insecure-registry": { type: "string", multiple: true, value: "HOST", help: "registry to speak plain HTTP with" },
-    "log-level": { type: "string", value: "LEVEL", default: "info", help: "debug, info, warn or error" },
+    "log-level": {
+      type: "string",
+      value: "LEVEL",
+      default: "info",
+      help: "debug, info, warn or error",
+      complete: logLevels,
+    },
   },
   runsUntilSignalled: true,
   run: async (invocation) => {
