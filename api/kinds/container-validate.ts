@@ -6,6 +6,7 @@ import { forbidden, invalid, required, unsupported } from "./schema/field-error.
 import { dns1123Label, envName, portName } from "./schema/names.ts";
 import { at, child, key } from "./schema/path.ts";
 import { compareQuantities, parseQuantity } from "./schema/quantity.ts";
+import { mountErrors } from "./volume-validate.ts";
 
 export interface ContainerContext {
   readonly volumeNames: ReadonlySet<string>;
@@ -184,37 +185,4 @@ function httpErrors(http: HTTPGetAction, path: string): readonly FieldError[] {
     ...portOrName(child(path, "port"), http.port),
     ...oneOf(child(path, "scheme"), http.scheme, ["HTTP", "HTTPS"]),
   ];
-}
-
-function mountErrors(container: Container, path: string, volumes: ReadonlySet<string>): readonly FieldError[] {
-  const mounts = container.volumeMounts ?? [];
-  return [
-    ...mounts.flatMap((mount, i) => [
-      ...(mount.name ? [] : [required(child(at(path, i), "name"))]),
-      ...(mount.name && !volumes.has(mount.name)
-        ? [
-            {
-              field: child(at(path, i), "name"),
-              type: "invalid" as const,
-              message: `Not found: ${JSON.stringify(mount.name)}`,
-            },
-          ]
-        : []),
-      ...(mount.mountPath ? [] : [required(child(at(path, i), "mountPath"))]),
-      ...(mount.mountPath?.includes(":") === true
-        ? [invalid(child(at(path, i), "mountPath"), mount.mountPath, "must not contain ':'")]
-        : []),
-      ...subPathErrors(mount.subPath, child(at(path, i), "subPath")),
-    ]),
-    ...duplicates(
-      mounts.map((mount) => mount.mountPath),
-      (i) => child(at(path, i), "mountPath"),
-    ),
-  ];
-}
-
-function subPathErrors(subPath: string | undefined, path: string): readonly FieldError[] {
-  if (!subPath) return [];
-  if (subPath.startsWith("/")) return [invalid(path, subPath, "must be a relative path")];
-  return subPath.split("/").includes("..") ? [invalid(path, subPath, "must not contain '..'")] : [];
 }

@@ -142,6 +142,9 @@ function volumeDefaults(volume: Volume): Volume {
     ...(volume.configMap === undefined ? {} : { configMap: { defaultMode: fileMode, ...volume.configMap } }),
     ...(volume.downwardAPI === undefined ? {} : { downwardAPI: { defaultMode: fileMode, ...volume.downwardAPI } }),
     ...(volume.projected === undefined ? {} : { projected: projectedDefaults(volume.projected) }),
+    ...(volume.image === undefined
+      ? {}
+      : { image: { pullPolicy: pullPolicyOf(volume.image.reference ?? ""), ...volume.image } }),
     ...(volume.hostPath === undefined ? {} : { hostPath: { type: "", ...volume.hostPath } }),
   };
 }

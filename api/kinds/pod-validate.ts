@@ -1,11 +1,13 @@
 // Rules of a pod's spec, as a pod has it and as a template does.
 import { oneOf, validateContainer } from "./container-validate.ts";
-import type { PodSpec, PodTemplateSpec, Toleration, TopologySpreadConstraint, Volume } from "./generated/types.ts";
+import type { PodSpec, PodTemplateSpec, Toleration, TopologySpreadConstraint } from "./generated/types.ts";
 import type { FieldError } from "./kind.ts";
 import { complaints, duplicates, validateLabels } from "./metadata.ts";
 import { forbidden, invalid, required } from "./schema/field-error.ts";
 import { dns1123Label, dns1123Subdomain, qualifiedName } from "./schema/names.ts";
 import { at, child } from "./schema/path.ts";
+import { podSecurityErrors, securityErrors } from "./security-validate.ts";
+import { volumeErrors } from "./volume-validate.ts";
 
 export function validatePodSpec(spec: PodSpec, path: string): readonly FieldError[] {
   const volumes = spec.volumes ?? [];
@@ -23,11 +25,15 @@ export function validatePodSpec(spec: PodSpec, path: string): readonly FieldErro
       (i) => child(at(child(path, "volumes"), i), "name"),
     ),
     ...(containers.length === 0 ? [required(child(path, "containers"))] : []),
+    ...podSecurityErrors(spec, path),
     ...containers.flatMap((c, i) =>
       validateContainer(c, at(child(path, "containers"), i), { volumeNames, ends: false }),
     ),
     ...init.flatMap((c, i) =>
       validateContainer(c, at(child(path, "initContainers"), i), { volumeNames, ends: c.restartPolicy !== "Always" }),
+    ),
+    ...[...init, ...containers].flatMap((c, i) =>
+      securityErrors(c.securityContext ?? {}, child(named[i]?.path ?? path, "securityContext"), spec),
     ),
     ...duplicates(
       named.map((n) => n.name),
@@ -76,55 +82,6 @@ function optional(
   rule: (text: string) => readonly string[],
 ): readonly FieldError[] {
   return value ? complaints(path, value, rule) : [];
-}
-
-function volumeErrors(volume: Volume, path: string): readonly FieldError[] {
-  const sources = Object.keys(volume).filter((name) => name !== "name");
-  return [
-    ...(volume.name ? complaints(child(path, "name"), volume.name, dns1123Label) : [required(child(path, "name"))]),
-    ...(sources.length === 0 ? [required(path, "must specify a volume type")] : []),
-    ...sources.slice(1).map(
-      (name): FieldError => ({
-        field: child(path, name),
-        type: "forbidden",
-        message: "Forbidden: may not specify more than 1 volume type",
-      }),
-    ),
-    ...(volume.hostPath !== undefined && !volume.hostPath.path ? [required(child(path, "hostPath.path"))] : []),
-    ...(volume.hostPath?.path.split("/").includes("..") === true
-      ? [invalid(child(path, "hostPath.path"), volume.hostPath.path, "must not contain '..'")]
-      : []),
-    ...(volume.secret !== undefined && !volume.secret.secretName ? [required(child(path, "secret.secretName"))] : []),
-    ...(volume.configMap !== undefined && !volume.configMap.name ? [required(child(path, "configMap.name"))] : []),
-    ...modeErrors(volume.secret?.defaultMode, child(path, "secret.defaultMode")),
-    ...modeErrors(volume.configMap?.defaultMode, child(path, "configMap.defaultMode")),
-    ...keyErrors(volume.secret?.items, child(path, "secret.items")),
-    ...keyErrors(volume.configMap?.items, child(path, "configMap.items")),
-  ];
-}
-
-function modeErrors(mode: number | undefined, path: string): readonly FieldError[] {
-  return mode === undefined || (mode >= 0 && mode <= 0o777)
-    ? []
-    : [invalid(path, mode, "must be a number between 0 and 0777 (octal), both inclusive")];
-}
-
-/** Files must stay inside of their volume. */
-function keyErrors(
-  items: readonly { readonly key: string; readonly path: string; readonly mode?: number }[] | undefined,
-  path: string,
-): readonly FieldError[] {
-  return (items ?? []).flatMap((item, i) => [
-    ...(item.key ? [] : [required(child(at(path, i), "key"))]),
-    ...(item.path ? [] : [required(child(at(path, i), "path"))]),
-    ...(item.path?.startsWith("/") === true
-      ? [invalid(child(at(path, i), "path"), item.path, "must be a relative path")]
-      : []),
-    ...(item.path?.split("/").includes("..") === true
-      ? [invalid(child(at(path, i), "path"), item.path, "must not contain '..'")]
-      : []),
-    ...modeErrors(item.mode, child(at(path, i), "mode")),
-  ]);
 }
 
 const effects = ["NoExecute", "NoSchedule", "PreferNoSchedule"];

@@ -14,7 +14,11 @@ const pod = (spec: Partial<PodSpec>): Pod => ({
   metadata: { name: "a" },
   spec: { containers: [{ name: "a", image: "a" }], ...spec },
 });
-const container = (fields: object): Pod => pod({ containers: [{ name: "a", image: "a", ...fields }] });
+const container = (fields: object, volumes: readonly { readonly name: string }[] = []): Pod =>
+  pod({
+    containers: [{ name: "a", image: "a", ...fields }],
+    ...(volumes.length === 0 ? {} : { volumes: volumes.map((volume) => ({ ...volume, emptyDir: {} })) }),
+  });
 
 const pods: readonly (readonly [string, Pod, readonly string[]])[] = [
   ["a plain pod", pod({}), []],
@@ -54,6 +58,87 @@ const pods: readonly (readonly [string, Pod, readonly string[]])[] = [
     "a mount of no volume",
     container({ volumeMounts: [{ name: "gone", mountPath: "/x" }] }),
     ['spec.containers[0].volumeMounts[0].name: Not found: "gone"'],
+  ],
+  [
+    "a mount that nobody else may share",
+    container({ volumeMounts: [{ name: "v", mountPath: "/x", mountPropagation: "Bidirectional" }] }, [{ name: "v" }]),
+    [
+      "spec.containers[0].volumeMounts[0].mountPropagation: Forbidden: Bidirectional mount propagation is available only to privileged containers",
+    ],
+  ],
+  [
+    "what is read-only below and writable above",
+    container(
+      { volumeMounts: [{ name: "v", mountPath: "/x", recursiveReadOnly: "Enabled", subPathExpr: "../$(A)" }] },
+      [{ name: "v" }],
+    ),
+    [
+      "spec.containers[0].volumeMounts[0].subPathExpr: Invalid value: \"../$(A)\": must not contain '..'",
+      "spec.containers[0].volumeMounts[0].recursiveReadOnly: Forbidden: may only be specified when readOnly is true",
+    ],
+  ],
+  [
+    "volumes of no kind that there is",
+    pod({
+      volumes: [
+        { name: "a", hostPath: { path: "/a", type: "Fifo" } },
+        { name: "b", emptyDir: { medium: "Tape", sizeLimit: "-1" } },
+        { name: "c", image: { pullPolicy: "Never" } },
+        { name: "d", downwardAPI: { items: [{ path: "/x" }] } },
+        { name: "e", projected: { sources: [{ serviceAccountToken: { path: "t", expirationSeconds: 5 } }, {}] } },
+      ],
+    }),
+    [
+      'spec.volumes[0].hostPath.type: Unsupported value: "Fifo": supported values: "", "BlockDevice", "CharDevice", "Directory", "DirectoryOrCreate", "File", "FileOrCreate", "Socket"',
+      'spec.volumes[1].emptyDir.medium: Unsupported value: "Tape": supported values: "", "HugePages", "Memory", "HugePages-<size>"',
+      "spec.volumes[1].emptyDir.sizeLimit: Forbidden: SizeLimit field must be a valid resource quantity",
+      "spec.volumes[2].image.reference: Required value",
+      'spec.volumes[3].downwardAPI.items[0].path: Invalid value: "/x": must be a relative path',
+      "spec.volumes[3].downwardAPI.items[0]: Required value: one of fieldRef and resourceFieldRef is required",
+      "spec.volumes[4].projected.sources[0].serviceAccountToken.expirationSeconds: Invalid value: 5: may not specify a duration less than 10 minutes",
+      "spec.volumes[4].projected.sources[1]: Required value: must specify a source",
+    ],
+  ],
+  [
+    "rules of security that contradict each other",
+    {
+      ...pod({
+        hostUsers: false,
+        hostNetwork: true,
+        securityContext: {
+          runAsUser: -1,
+          seccompProfile: { type: "Localhost" },
+          sysctls: [
+            { name: "net.core.somaxconn", value: "1" },
+            { name: "a b", value: "1" },
+          ],
+        },
+        containers: [
+          { name: "a", image: "a", securityContext: { allowPrivilegeEscalation: false, privileged: true } },
+          {
+            name: "b",
+            image: "a",
+            securityContext: { seccompProfile: { type: "Localhost", localhostProfile: "../x" } },
+          },
+        ],
+      }),
+    },
+    [
+      "spec.securityContext.runAsUser: Invalid value: -1: must be between 0 and 2147483647, inclusive",
+      "spec.securityContext.seccompProfile.localhostProfile: Required value: must be set when seccomp type is Localhost",
+      "spec.securityContext.sysctls[0].name: Invalid value: \"net.core.somaxconn\": may not be specified when 'hostNetwork' is true",
+      "spec.securityContext.sysctls[1].name: Invalid value: \"a b\": must have at most 253 characters and be names of letters, digits, '-' and '_' between '.' or '/'",
+      "spec.hostNetwork: Forbidden: when `hostUsers` is false",
+      'spec.containers[0].securityContext: Invalid value: "": cannot set `allowPrivilegeEscalation` to false and `privileged` to true',
+      "spec.containers[1].securityContext.seccompProfile.localhostProfile: Invalid value: \"../x\": must not contain '..'",
+    ],
+  ],
+  [
+    "a whole /proc for the node's own users",
+    container({ securityContext: { procMount: "Unmasked" } }),
+    [
+      'spec.containers[0].securityContext.procMount: Invalid value: "Unmasked": `hostUsers` must be false to use `Unmasked`',
+    ],
   ],
   [
     "a file that leaves its volume",
@@ -219,7 +304,7 @@ test("configmapKind.validateUpdate keeps what is immutable", () => {
 test("unsupportedIn names what nobody acts on", () => {
   const object = {
     spec: {
-      overhead: { cpu: "1" },
+      os: { name: "linux" },
       shareProcessNamespace: false,
       hostUsers: false,
       containers: [{ name: "a" }, { name: "b", volumeDevices: [{}] }],
@@ -227,7 +312,7 @@ test("unsupportedIn names what nobody acts on", () => {
   };
   assert.deepEqual(unsupportedIn(object, podKind.unsupportedFields ?? []), [
     "spec.hostUsers",
-    "spec.overhead",
+    "spec.os",
     "spec.containers[1].volumeDevices",
   ]);
   assert.deepEqual(
