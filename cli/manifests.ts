@@ -15,11 +15,15 @@ const endings = new Set([".yaml", ".yml", ".json"]);
 
 /** `paths`: files, folders (every .yaml, .yml and .json in them, by name), or "-" for standard input. */
 export function readManifests(paths: readonly string[]): readonly Manifest[] {
-  return paths.flatMap((path) =>
-    path === "-"
-      ? parseManifests(readFileSync(0, "utf8"), "stdin")
-      : filesOf(path).flatMap((file) => parseManifests(readFileSync(file, "utf8"), file)),
-  );
+  return paths.flatMap((path) => {
+    const source = path === "-" ? "stdin" : path;
+    const found =
+      path === "-"
+        ? parseManifests(readFileSync(0, "utf8"), source)
+        : filesOf(path).flatMap((file) => parseManifests(readFileSync(file, "utf8"), file));
+    if (found.length === 0) throw new Error(`${source}: there is no object in it`);
+    return found;
+  });
 }
 
 /** Objects of one text, List kinds taken apart. */
@@ -28,20 +32,16 @@ export function parseManifests(text: string, source: string): readonly Manifest[
   const lines = new LineCounter();
   const documents = parseAllDocuments(text, { lineCounter: lines, prettyErrors: true, maxAliasCount: 100 } as object);
   if (!Array.isArray(documents)) return [];
+  // Of all documents first: whoever reads on after a broken one guesses.
+  const error = documents.flatMap(({ errors }) => errors)[0];
+  if (error !== undefined) {
+    const { line, col } = lines.linePos(error.pos[0]);
+    throw new Error(`${source}:${line}:${col}: ${error.message.split(" at line ")[0]}`);
+  }
   return documents.flatMap((document) => {
-    const at = (offset: number) => {
-      const { line, col } = lines.linePos(offset);
-      return { line, col };
-    };
-    const error = document.errors[0];
-    if (error !== undefined) {
-      const { line, col } = at(error.pos[0]);
-      throw new Error(`${source}:${line}:${col}: ${error.message.split(" at line ")[0]}`);
-    }
     const value: unknown = document.toJS({ maxAliasCount: 100 });
     if (value === null || value === undefined) return [];
-    const place = `${source}:${at(document.contents?.range?.[0] ?? 0).line}`;
-    return objectsOf(value, place);
+    return objectsOf(value, `${source}:${lines.linePos(document.contents?.range?.[0] ?? 0).line}`);
   });
 }
 
