@@ -12,21 +12,28 @@ const cache = new URL("../.cache/tools/", import.meta.url).pathname;
 /** Path of a program inside a Debian package, such as `debianProgram("etcd-server", "usr/bin/etcd")`. */
 export async function debianProgram(packageName: string, path: string): Promise<string> {
   const folder = join(cache, packageName);
-  if (!existsSync(folder)) await unpackPackage(packageName, folder);
+  if (!existsSync(folder)) await unpackInto(folder, (work) => downloadPackage(packageName, work));
   const program = join(folder, path);
   if (!existsSync(program)) throw new Error(`Debian's package ${packageName} has no ${path}`);
   return program;
 }
 
+/** Folder where these packages lie unpacked over one another, with all that they depend on and this machine lacks. */
+export async function debianTree(name: string, packageNames: readonly string[]): Promise<string> {
+  const folder = join(cache, name);
+  if (!existsSync(folder)) await unpackInto(folder, (work) => downloadWithDependencies(packageNames, work));
+  return folder;
+}
+
 // Unpacks beside the target and renames, so that a killed or a parallel test run never leaves half a package.
-async function unpackPackage(packageName: string, folder: string): Promise<void> {
+async function unpackInto(folder: string, download: (folder: string) => Promise<void>): Promise<void> {
   await mkdir(cache, { recursive: true });
   const work = await mkdtemp(join(cache, "new-"));
   try {
-    await downloadPackage(packageName, work);
-    const file = (await readdir(work)).find((name) => name.endsWith(".deb"));
-    if (file === undefined) throw new Error(`apt-get downloaded no file for ${packageName}`);
-    await run("dpkg-deb", ["--extract", join(work, file), join(work, "root")]);
+    await download(work);
+    const files = (await readdir(work)).filter((name) => name.endsWith(".deb"));
+    if (files.length === 0) throw new Error(`apt-get downloaded no package for ${folder}`);
+    for (const file of files) await run("dpkg-deb", ["--extract", join(work, file), join(work, "root")]);
     await rename(join(work, "root"), folder).catch((error: NodeJS.ErrnoException) => {
       if (error.code !== "ENOTEMPTY" && error.code !== "EEXIST") throw error;
     });
@@ -36,8 +43,17 @@ async function unpackPackage(packageName: string, folder: string): Promise<void>
 }
 
 async function downloadPackage(packageName: string, folder: string): Promise<void> {
-  const download = () =>
-    run("apt-get", ["-q", "-o", "APT::Sandbox::User=root", "download", packageName], { cwd: folder });
+  await aptGet(["download", packageName], folder);
+}
+
+async function downloadWithDependencies(packageNames: readonly string[], folder: string): Promise<void> {
+  await mkdir(join(folder, "partial"));
+  const options = ["-y", "--download-only", "--no-install-recommends", "-o", `Dir::Cache::archives=${folder}`];
+  await aptGet(["install", ...options, ...packageNames], folder);
+}
+
+async function aptGet(args: readonly string[], cwd: string): Promise<void> {
+  const download = () => run("apt-get", ["-q", "-o", "APT::Sandbox::User=root", ...args], { cwd });
   await download().catch(async () => {
     // A fresh machine has no package lists yet.
     await run("apt-get", ["-q", "update"]);

@@ -41,7 +41,8 @@ async function start(rig: Rig, id: string, args: readonly string[], more: Partia
 }
 
 function logLines(rig: Rig, id: string): readonly string[] {
-  const lines = readFileSync(rig.logOf(id), "utf8").split("\n").slice(0, -1);
+  const path = rig.logOf(id);
+  const lines = existsSync(path) ? readFileSync(path, "utf8").split("\n").slice(0, -1) : [];
   return lines.map((line) => line.split(" ").slice(3).join(" "));
 }
 

@@ -1,6 +1,6 @@
 // A place for tests of the Linux runtime: directories, cgroup and root file systems of their own, and the probe as the program.
 import { execFileSync } from "node:child_process";
-import { copyFileSync, existsSync, mkdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { realClock } from "../../lib/clock.ts";
 import { silentLogger } from "../../lib/log.ts";
@@ -58,6 +58,16 @@ export async function openRig(more: Partial<LinuxRuntimeOptions> = {}): Promise<
       rmSync(directory, { recursive: true, force: true });
     },
   };
+}
+
+/** Whether this machine has one hierarchy of cgroups (v2) and not one for each controller (v1). */
+export const unifiedCgroups = existsSync("/sys/fs/cgroup/cgroup.controllers");
+
+/** What a container's cgroup says; `names` are the file's on v1 and on v2. */
+export function readCgroup(rig: Rig, path: string, [controller, v1, v2]: readonly [string, string, string]): string {
+  const below = `${rig.options.cgroupParent}/${path}`;
+  const file = unifiedCgroups ? `${below}/${v2}` : `/${controller}${below}/${v1}`;
+  return readFileSync(join("/sys/fs/cgroup", file), "utf8").trim();
 }
 
 /** `NARU_TEST_LAUNCHER` names another variant of build.sh, such as "sanitized". */
