@@ -13,10 +13,19 @@ export async function readTerminationMessage(options: {
 }): Promise<string> {
   const message = await readPart(options.path, { fromEnd: false, bytesMax: messageBytesMax });
   if (message !== "" || options.logPath === undefined) return message;
-  // CRI lines: "time stream tag text".
   const lines = (await readPart(options.logPath, { fromEnd: true, bytesMax: 4 * logBytesMax })).split("\n");
-  const texts = lines.filter((line) => line !== "").map((line) => line.split(" ").slice(3).join(" "));
-  return texts.slice(-logLinesMax).join("\n").slice(-logBytesMax);
+  return lines
+    .filter((line) => line !== "")
+    .map(textOf)
+    .slice(-logLinesMax)
+    .join("")
+    .slice(-logBytesMax);
+}
+
+// CRI lines: "time stream tag text"; the tag P says that the line goes on.
+function textOf(line: string): string {
+  const [, , tag, ...words] = line.split(" ");
+  return `${words.join(" ")}${tag === "P" ? "" : "\n"}`;
 }
 
 async function readPart(path: string, part: { readonly fromEnd: boolean; readonly bytesMax: number }): Promise<string> {
