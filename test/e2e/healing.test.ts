@@ -5,7 +5,8 @@ import type { Pod } from "../../api/kinds/generated/types.ts";
 import { startCluster, type TestCluster } from "./cluster.ts";
 import { pod, web } from "./manifests.ts";
 import { done, fetchText, importProbe, podsOf, until, untilNode, untilReady } from "./questions.ts";
-import { agentOf, containersOf, serverOf } from "./remains.ts";
+import { agentOf, containersOf, launcherOf, type Place, serverOf } from "./remains.ts";
+import { startWriters } from "./writers.ts";
 
 let cluster: TestCluster;
 
@@ -17,45 +18,53 @@ before(async () => {
 });
 after(() => cluster?.[Symbol.asyncDispose]());
 
-test("a killed agent comes back and adopts its containers as they run", async () => {
-  const node = cluster.nodes[0]?.name ?? "";
-  const before = (await podsOf(cluster, "app=web")).map(identity).sort();
-  const containers = containersOf(cluster.place, node);
-  const agent = agentOf(cluster.place, node);
-  process.kill(agent, "SIGKILL");
-  await until("another agent", () => {
-    const now = agentOf(cluster.place, node);
-    return now > 0 && now !== agent ? now : undefined;
+// Alone, and both at once.
+const killed: readonly (readonly [string, readonly Find[]])[] = [
+  ["agent", [agentOf]],
+  ["launcher", [launcherOf]],
+  ["agent with its launcher", [agentOf, launcherOf]],
+];
+for (const [what, finds] of killed) {
+  test(`a killed ${what} comes back, and containers run on meanwhile`, async () => {
+    const node = cluster.nodes[0]?.name ?? "";
+    const before = (await untilReady(cluster, "app=web", { count: 4 })).map(identity).sort();
+    const containers = containersOf(cluster.place, node);
+    const pids = finds.map((find) => find(cluster.place, node));
+    for (const pid of pids) process.kill(pid, "SIGKILL");
+    for (const find of finds)
+      await until(`another ${what}`, () => {
+        const now = find(cluster.place, node);
+        return now > 0 && !pids.includes(now) ? now : undefined;
+      });
+    await untilNode(cluster, node, ["True"]);
+    // Whoever starts a pod anew has looked at everything.
+    const input = pod({ name: "new", args: ["sleep", "1000"], spec: { nodeName: node } });
+    done(await cluster.naru(["apply", "-f", "-"], { input }));
+    await untilReady(cluster, "app=new", { count: 1 });
+    done(await cluster.naru(["delete", "pod", "new"]));
+    await until("pod new is gone", async () => ((await podsOf(cluster, "app=new")).length === 0 ? true : undefined));
+    assert.deepEqual(containersOf(cluster.place, node), containers);
+    const pods = await untilReady(cluster, "app=web", { count: 4 });
+    assert.deepEqual(pods.map(identity).sort(), before);
+    const old = pods.find(({ spec }) => spec?.nodeName === node)?.metadata?.name ?? "";
+    assert.equal(done(await cluster.naru(["exec", old, "--", "/probe", "host"])), `${old}\n`);
   });
-  await untilNode(cluster, node, ["True"]);
-  // The new agent has looked at everything when it starts a pod anew.
-  done(
-    await cluster.naru(["apply", "-f", "-"], {
-      input: pod({ name: "new", args: ["sleep", "1000"], spec: { nodeName: node } }),
-    }),
-  );
-  await untilReady(cluster, "app=new", { count: 1 });
-  done(await cluster.naru(["delete", "pod", "new"]));
-  await until("pod new is gone", async () => ((await podsOf(cluster, "app=new")).length === 0 ? true : undefined));
-  assert.deepEqual(containersOf(cluster.place, node), containers);
-  const pods = await untilReady(cluster, "app=web", { count: 4 });
-  assert.deepEqual(pods.map(identity).sort(), before);
-});
+}
 
-test("a killed server comes back with all it acknowledged", async () => {
+test("a server that is killed again and again while it is written to has lost nothing that it acknowledged", async () => {
   const before = (await podsOf(cluster, "app=web")).map(identity).sort();
-  done(await cluster.kubectl("new", ["create", "configmap", "kept", "--from-literal=a=b"]));
-  const server = serverOf(cluster.place);
-  process.kill(server, "SIGKILL");
-  await until("another server", () => {
-    const now = serverOf(cluster.place);
-    return now > 0 && now !== server ? now : undefined;
-  });
-  const kept = await until("the server answers", async () => {
-    const { code, stdout } = await cluster.kubectl("new", ["get", "configmap", "kept", "-o", "jsonpath={.data.a}"]);
-    return code === 0 ? stdout : undefined;
-  });
-  assert.equal(kept, "b");
+  const writers = startWriters(cluster);
+  for (let round = 0; round < 3; round++) {
+    await writers.more(20);
+    const server = serverOf(cluster.place);
+    process.kill(server, "SIGKILL");
+    await until("another server", () => {
+      const now = serverOf(cluster.place);
+      return now > 0 && now !== server ? now : undefined;
+    });
+  }
+  await writers.more(20);
+  assert.deepEqual(await writers.stop(), []);
   for (const { name } of cluster.nodes) await untilNode(cluster, name, ["True"]);
   const pods = await untilReady(cluster, "app=web", { count: 4 });
   assert.deepEqual(pods.map(identity).sort(), before);
@@ -104,6 +113,8 @@ test("pods of a node that is cut off are Ready elsewhere, and its stale containe
     giveBack: (name) => cluster.restoreNode(name),
   });
 });
+
+type Find = (place: Place, node: string) => number;
 
 interface Loss {
   readonly lose: (name: string) => Promise<void>;

@@ -71,6 +71,11 @@ export function agentOf(place: Place, node: string): number {
   return commandOf(place, " agent ", ` --name ${node} `);
 }
 
+/** The node's launcher; 0 when none runs. */
+export function launcherOf(place: Place, node: string): number {
+  return allProcesses().find((pid) => commandLineOf(pid).includes(` serve ${place.runDir}/${node}/`)) ?? 0;
+}
+
 /** The control plane; 0 when none runs. */
 export function serverOf(place: Place): number {
   return commandOf(place, " server ", ` --data ${place.dataDir} `);
