@@ -26,8 +26,7 @@ export const startDeploymentController: StartController = (context) => {
     const newSet =
       found ?? (deployment.spec?.paused === true ? undefined : await makeNewSet(deployment, hash, oldSets));
     const current = newSet === undefined ? undefined : await keepRevision(deployment, newSet, oldSets);
-    for (const scale of planRollout(deployment, current, oldSets))
-      await apply(deployment, scale, scale.set === current);
+    for (const scale of planRollout(deployment, current, oldSets)) await apply(deployment, scale);
     await cleanUp(deployment, oldSets);
     const status = deploymentStatus(deployment, { newSet: current, oldSets }, clock.now());
     await writeStatus(deployment, status);
@@ -112,11 +111,11 @@ export const startDeploymentController: StartController = (context) => {
     return current;
   };
 
-  const apply = async (deployment: Deployment, { set, replicas }: Scale, isNew: boolean): Promise<void> => {
+  const apply = async (deployment: Deployment, { set, replicas }: Scale): Promise<void> => {
     const { namespace = "", name = "" } = set.metadata ?? {};
     await client.patch(replicasets, { namespace, name }, { type: "merge", body: { spec: { replicas } } });
     const direction = replicas > replicasOf(set) ? "up" : "down";
-    const message = `Scaled ${direction} ${isNew ? "new " : ""}replica set ${name} from ${replicasOf(set)} to ${replicas}`;
+    const message = `Scaled ${direction} replica set ${name} from ${replicasOf(set)} to ${replicas}`;
     recorder.record({ resource: deployments, object: deployment }, "Normal", "ScalingReplicaSet", message);
   };
 

@@ -147,9 +147,16 @@ for (const version of ["old", "new"] as const) {
     );
     assert.match(await run("rollout", "status", `deployment/${name}`, "--timeout=60s"), /successfully rolled out/);
     assert.match(await run("get", "pods", "-l", `app=${name}`, "-o", "wide"), /2\/2|1\/1 +Running/);
+    await until("the Event of its first pods", async () =>
+      /ScalingReplicaSet .*Scaled up replica set \S+ from 0 to 2/.test(await run("describe", `deployment/${name}`))
+        ? true
+        : undefined,
+    );
     await run("scale", `deployment/${name}`, "--replicas=3");
-    await until("the Deployment's Events", async () =>
-      /ScalingReplicaSet/.test(await run("describe", `deployment/${name}`)) ? true : undefined,
+    await until("the Event of one more", async () =>
+      /ScalingReplicaSet .*Scaled up replica set \S+ from 2 to 3/.test(await run("describe", `deployment/${name}`))
+        ? true
+        : undefined,
     );
     await run("wait", `deployment/${name}`, "--for=condition=Available", "--timeout=60s");
     await run("set", "image", `deployment/${name}`, `web=naru.local/probe:2`);
