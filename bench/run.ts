@@ -3,6 +3,7 @@ import { writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { benchCluster } from "./cluster.ts";
 import { benchContainer } from "./container.ts";
+import { benchImages } from "./images.ts";
 import { measurePeers } from "./peers.ts";
 import type { Result } from "./result.ts";
 import { benchSchedule } from "./schedule.ts";
@@ -11,6 +12,7 @@ import { benchStore } from "./store.ts";
 // What a suite answers, and what is hoped for.
 const suites: readonly { readonly names: readonly string[]; readonly run: () => Promise<readonly Result[]> }[] = [
   { names: ["container-start", "container-rate"], run: benchContainer },
+  { names: ["pull-cold", "pull-shared"], run: benchImages },
   { names: ["schedule-5000"], run: benchSchedule },
   {
     names: ["store-sqlite-commit", "store-sqlite-rate", "store-etcd-commit", "store-etcd-rate"],
@@ -24,6 +26,8 @@ const suites: readonly { readonly names: readonly string[]; readonly run: () => 
 const goals: Readonly<Record<string, string>> = {
   "container-start": "<= 3",
   "container-rate": ">= 500",
+  "pull-cold": "<= 1600",
+  "pull-shared": "<= 400",
   "apply-ready-1": "<= 60, p99 <= 250",
   "apply-ready-100": "<= 1500",
   "delete-100": "<= 1500",

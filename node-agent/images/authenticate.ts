@@ -52,6 +52,8 @@ export class Authenticator {
       readonly repository: string;
       readonly credentials: RegistryCredentials | undefined;
       readonly request: Pick<HttpRequest, "url" | "ca" | "insecure">;
+      /** Besides what the challenge names: "repository:other:pull". */
+      readonly scopes?: readonly string[];
     },
     signal?: AbortSignal,
   ): Promise<string | undefined> {
@@ -79,7 +81,7 @@ export class Authenticator {
 
   async #fetchToken(
     challenge: Challenge,
-    { repository, credentials, request }: Parameters<Authenticator["answer"]>[1],
+    { repository, credentials, request, scopes = [] }: Parameters<Authenticator["answer"]>[1],
     signal: AbortSignal | undefined,
   ): Promise<{ token: string; lifeMs: number }> {
     const url = new URL(challenge.parameters["realm"] ?? "");
@@ -88,7 +90,9 @@ export class Authenticator {
     }
     const service = challenge.parameters["service"];
     if (service !== undefined) url.searchParams.set("service", service);
-    url.searchParams.set("scope", challenge.parameters["scope"] ?? `repository:${repository}:pull`);
+    const scope = challenge.parameters["scope"] ?? (repository === "" ? undefined : `repository:${repository}:pull`);
+    if (scope !== undefined) url.searchParams.set("scope", scope);
+    for (const scope of scopes) url.searchParams.append("scope", scope);
     const headers = credentials === undefined ? {} : { authorization: basic(credentials) };
     const response = await this.#http.send({ ...request, method: "GET", url, headers }, signal);
     if (response.status === 401 || response.status === 403) {

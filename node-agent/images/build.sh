@@ -16,7 +16,7 @@ mkdir -p build
 started=$(date +%s.%N)
 # shellcheck disable=SC2086
 "$compiler" -std=c11 -O2 -static -Wall -Wextra -Werror -fstack-protector-strong -D_FORTIFY_SOURCE=2 $headers \
-  -o "$program.$$" unpack.c unpack-tar.c unpack-tree.c unpack-confine.c
+  -o "$program.$$" unpack*.c
 # Its age is the build's beginning: a source that changes meanwhile must count as newer.
 touch -d "@$started" "$program.$$"
 mv "$program.$$" "$program"

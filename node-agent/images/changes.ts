@@ -1,12 +1,16 @@
 // How what a node knows of its images changes. Pure.
 import type { Image } from "./images.ts";
-import type { ImageRecord, Records } from "./records.ts";
+import type { ImageRecord, LayerBlob, Records } from "./records.ts";
 import { parseReference, repositoryName } from "./reference.ts";
+
+const repositoriesMax = 10;
 
 /** Adds an image, or its new names; a tag leaves the image that had it before. */
 export function addImage(records: Records, added: ImageRecord, layerBytes: Readonly<Record<string, number>>): Records {
   const known = records.images.find((image) => image.id === added.id);
   const merged: ImageRecord = {
+    ...(known?.manifest === undefined ? {} : { manifest: known.manifest }),
+    ...(known?.annotations === undefined ? {} : { annotations: known.annotations }),
     ...added,
     tags: union(known?.tags, added.tags),
     digests: union(known?.digests, added.digests),
@@ -31,8 +35,31 @@ export function removeName(records: Records, image: ImageRecord, name: string): 
 export function removeImages(records: Records, ids: ReadonlySet<string>): Records {
   const images = records.images.filter((image) => !ids.has(image.id));
   const used = new Set(images.flatMap((image) => image.layers));
-  const layerBytes = Object.fromEntries(Object.entries(records.layerBytes).filter(([diffId]) => used.has(diffId)));
-  return { ...records, images, layerBytes };
+  const ofUsed = <Value>(values: Readonly<Record<string, Value>>) =>
+    Object.fromEntries(Object.entries(values).filter(([diffId]) => used.has(diffId)));
+  return { ...records, images, layerBytes: ofUsed(records.layerBytes), blobs: ofUsed(records.blobs ?? {}) };
+}
+
+/** Notes compressed forms of layers; repositories that are known already stay known. */
+export function addBlobs(records: Records, added: Readonly<Record<string, LayerBlob>>): Records {
+  const blobs = { ...records.blobs };
+  for (const [diffId, blob] of Object.entries(added)) {
+    const known = blobs[diffId];
+    const before = known?.digest === blob.digest ? known.repositories : [];
+    const repositories = [...new Set([...blob.repositories, ...before])].slice(0, repositoriesMax);
+    // The form that came first stays: manifests name it.
+    blobs[diffId] = known === undefined || known.digest === blob.digest ? { ...blob, repositories } : known;
+  }
+  return { ...records, blobs };
+}
+
+/** Digests of all that the content store has to keep. */
+export function blobsInUse(records: Records): ReadonlySet<string> {
+  const used = new Set(records.images.flatMap(({ layers }) => layers));
+  const compressed = Object.entries(records.blobs ?? {}).flatMap(([diffId, { digest }]) =>
+    used.has(diffId) ? [digest] : [],
+  );
+  return new Set([...records.images.flatMap(({ blobs }) => blobs), ...compressed]);
 }
 
 export function namesWithout(image: ImageRecord, name: string): Pick<ImageRecord, "tags" | "digests"> {

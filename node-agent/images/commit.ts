@@ -1,18 +1,20 @@
 // The last step of pull and import: an image whose layers are all here becomes known, once the disk holds it for good.
 import type { Clock } from "../../lib/clock.ts";
-import { addImage, toImage } from "./changes.ts";
+import { addBlobs, addImage, toImage } from "./changes.ts";
 import type { Content } from "./content.ts";
+import type { Downloads } from "./downloads.ts";
 import { runHelper } from "./helper.ts";
 import type { Image } from "./images.ts";
 import { type Layers, noSpace } from "./layers.ts";
 import { parseConfig } from "./manifest.ts";
-import type { ImageRecord, RecordFile } from "./records.ts";
+import type { ImageRecord, LayerBlob, RecordFile } from "./records.ts";
 
 /** The rooms of one image folder. */
 export interface Folder {
   readonly directory: string;
   readonly clock: Clock;
   readonly content: Content;
+  readonly downloads: Downloads;
   readonly layers: Layers;
   readonly records: RecordFile;
 }
@@ -22,6 +24,9 @@ export interface NewImage {
   readonly manifestBytes: Uint8Array | undefined;
   readonly tags: readonly string[];
   readonly digests: readonly string[];
+  readonly annotations?: Readonly<Record<string, string>>;
+  /** Compressed forms of its layers that are in the content store, by diff id. */
+  readonly blobs?: Readonly<Record<string, LayerBlob>>;
 }
 
 /** Its layers must be present and held. */
@@ -46,10 +51,11 @@ export async function commitImage(folder: Folder, image: NewImage): Promise<Imag
       config,
       ...files,
       ...(manifest[0] === undefined ? {} : { manifest: manifest[0] }),
+      ...(image.annotations === undefined ? {} : { annotations: image.annotations }),
       usedAtMs: folder.clock.now(),
     };
     const layerBytes = Object.fromEntries(diffIds.map((diffId) => [diffId, layers.bytes(diffId)]));
-    await records.change((current) => addImage(current, record, layerBytes));
+    await records.change((current) => addBlobs(addImage(current, record, layerBytes), image.blobs ?? {}));
     const known = records.current.images.find((other) => other.id === id) ?? record;
     return toImage(records.current, known);
   } catch (error) {

@@ -26,9 +26,9 @@ export class Content {
   async write(bytes: Uint8Array, expected?: string): Promise<string> {
     const digest = digestOf(bytes);
     if (expected !== undefined && expected !== digest) throw new Error(`content has digest ${digest}, not ${expected}`);
-    const path = this.#path(digest);
+    const path = this.path(digest);
     if ((await stat(path).catch(() => undefined))?.size === bytes.length) return digest;
-    const temporary = join(this.#temporary, `blob-${this.#next++}`);
+    const temporary = this.temporaryPath();
     try {
       await writeFile(temporary, bytes);
       await rename(temporary, path);
@@ -41,15 +41,34 @@ export class Content {
 
   /** Undefined when it is not here; rejects when the disk holds something else. */
   async read(digest: string): Promise<Buffer | undefined> {
-    const bytes = await readFile(this.#path(digest)).catch((error: NodeJS.ErrnoException) => {
+    const bytes = await readFile(this.path(digest)).catch((error: NodeJS.ErrnoException) => {
       if (error.code === "ENOENT") return undefined;
       throw error;
     });
     if (bytes !== undefined && digestOf(bytes) !== digest) {
-      await rm(this.#path(digest), { force: true });
+      await rm(this.path(digest), { force: true });
       throw new Error(`blob ${digest} was damaged on the disk and is removed: pull its image again`);
     }
     return bytes;
+  }
+
+  /** Where the bytes of a blob are, or are to be. */
+  path(digest: string): string {
+    return join(this.#blobs, digest.slice("sha256:".length));
+  }
+
+  async has(digest: string, sizeBytes: number): Promise<boolean> {
+    return (await stat(this.path(digest)).catch(() => undefined))?.size === sizeBytes;
+  }
+
+  /** Takes over a file whose digest somebody verified; it is gone from where it was. */
+  async take(path: string, digest: string): Promise<void> {
+    await rename(path, this.path(digest));
+  }
+
+  /** A name for a file that nobody else has. */
+  temporaryPath(): string {
+    return join(this.#temporary, `blob-${this.#next++}`);
   }
 
   /** While it lasts nothing is swept; for the time between writing a blob and the record that names it. */
@@ -64,10 +83,6 @@ export class Content {
     for (const name of readdirSync(this.#blobs)) {
       if (!keep.has(`sha256:${name}`)) rmSync(join(this.#blobs, name), { force: true });
     }
-  }
-
-  #path(digest: string): string {
-    return join(this.#blobs, digest.slice("sha256:".length));
   }
 }
 

@@ -1,5 +1,6 @@
 // Runs naru-unpack, the static program that does to file systems what Node cannot.
 import { type ChildProcess, spawn } from "node:child_process";
+import type { Readable } from "node:stream";
 
 /** A failure that naru-unpack reported: of the archive ("bad"), of the disk's room ("nospace") or of the machine ("system"). */
 export class HelperError extends Error {
@@ -14,17 +15,42 @@ export class HelperError extends Error {
 
 const helperPath = new URL("./build/naru-unpack", import.meta.url).pathname;
 
-const outputBytesMax = 8 * 1024 * 1024;
+const outputBytesMax = 256 * 1024 * 1024;
 
 /** Starts a command; its stdin is the caller's. `done` gives its output, or rejects with HelperError. */
 export function startHelper(args: readonly string[]): { readonly child: ChildProcess; readonly done: Promise<Buffer> } {
   const child = spawn(helperPath, args, { stdio: ["pipe", "pipe", "ignore"], env: {} });
-  const done = new Promise<Buffer>((resolve, reject) => {
+  return { child, done: collect(child, child.stdout) };
+}
+
+/** Starts a command that writes a tar: on `tar`, which must be read; `done` gives what it said of it. */
+export function startPacking(args: readonly string[]): {
+  readonly tar: Readable;
+  readonly done: Promise<Buffer>;
+  kill(): void;
+} {
+  const child = spawn(helperPath, args, { stdio: ["ignore", "pipe", "ignore", "pipe"], env: {} });
+  const [, tar, , results] = child.stdio;
+  if (tar === null || tar === undefined) throw new Error("bug: helper without output");
+  return { tar: tar as Readable, done: collect(child, results as Readable), kill: () => void child.kill("SIGKILL") };
+}
+
+/** Runs a command to its end; `input` are words for its stdin. */
+export async function runHelper(args: readonly string[], input: readonly string[] = []): Promise<Buffer> {
+  const { child, done } = startHelper(args);
+  child.stdin?.on("error", () => {});
+  child.stdin?.end(input.length === 0 ? "" : `${input.join("\0")}\0`);
+  return await done;
+}
+
+function collect(child: ChildProcess, results: Readable | null): Promise<Buffer> {
+  return new Promise<Buffer>((resolve, reject) => {
     const parts: Buffer[] = [];
     let bytes = 0;
-    child.stdout?.on("data", (part: Buffer) => {
+    results?.on("data", (part: Buffer) => {
       bytes += part.length;
       if (bytes <= outputBytesMax) parts.push(part);
+      else child.kill("SIGKILL");
     });
     child.on("error", (cause) =>
       reject(
@@ -36,22 +62,24 @@ export function startHelper(args: readonly string[]): { readonly child: ChildPro
     );
     child.on("close", (code, signal) => {
       const output = Buffer.concat(parts);
-      if (code === 0 && output.subarray(0, 2).toString() === "ok") resolve(output);
-      else reject(parseFailure(output.toString(), signal));
+      const last = lastLine(output);
+      if (code === 0 && last.startsWith("ok")) resolve(output);
+      else reject(parseFailure(last, signal));
     });
   });
-  return { child, done };
 }
 
-export async function runHelper(args: readonly string[]): Promise<Buffer> {
-  const { child, done } = startHelper(args);
-  child.stdin?.on("error", () => {});
-  child.stdin?.end();
-  return await done;
+function lastLine(output: Buffer): string {
+  return output.toString("latin1", output.lastIndexOf(0x0a, output.length - 2) + 1);
 }
 
-function parseFailure(output: string, signal: NodeJS.Signals | null): HelperError {
-  const found = /^(bad|nospace|system) (.*)\n$/.exec(output);
+function parseFailure(line: string, signal: NodeJS.Signals | null): HelperError {
+  const found = /^(bad|nospace|system) (.*)\n$/.exec(line);
   if (found !== null) return new HelperError(found[1] as HelperError["kind"], found[2] ?? "");
   return new HelperError("system", `naru-unpack was ended${signal === null ? "" : ` by ${signal}`} without a word`);
+}
+
+/** The words of an "ok" line. */
+export function okWords(output: Buffer): readonly string[] {
+  return lastLine(output).trim().split(" ").slice(1);
 }

@@ -1,23 +1,28 @@
 // HTTP as registries need it: kept-alive connections, redirects with a bound, and no wait without an end.
 import http from "node:http";
 import https from "node:https";
+import { pipeline } from "node:stream/promises";
 import { rootCertificates } from "node:tls";
 import type { Clock } from "../../lib/clock.ts";
 
 export interface HttpRequest {
-  readonly method: "GET" | "HEAD";
+  readonly method: "GET" | "HEAD" | "POST" | "PATCH" | "PUT" | "DELETE";
   readonly url: URL;
   readonly headers: Readonly<Record<string, string>>;
   /** PEM of an authority to trust besides the system's. */
   readonly ca?: string;
   /** Takes any certificate, and redirects from https to http. */
   readonly insecure?: boolean;
+  /** What is sent; a header tells its length. Redirects are not followed then. */
+  readonly body?: () => AsyncIterable<Uint8Array>;
 }
 
 export interface HttpResponse {
   readonly status: number;
   readonly headers: http.IncomingHttpHeaders;
   readonly body: http.IncomingMessage;
+  /** Who answered, after redirects. */
+  readonly url: URL;
 }
 
 const redirectsMax = 5;
@@ -40,6 +45,7 @@ export class HttpClient {
       const response = await this.#sendOnce({ ...request, url, headers }, signal);
       const location = response.headers.location;
       if (![301, 302, 303, 307, 308].includes(response.status) || location === undefined) return response;
+      if (request.body !== undefined) return response;
       drop(response);
       if (redirects === redirectsMax) throw new Error(`${request.url.host} redirects more than ${redirectsMax} times`);
       const next = new URL(location, url);
@@ -64,20 +70,41 @@ export class HttpClient {
         agent: this.#agentFor(request),
         ...(signal === undefined ? {} : { signal }),
       });
-      const wait = this.#clock.after(headersWaitMsMax, () =>
-        sent.destroy(new Error(`${url.host} did not answer within ${headersWaitMsMax / 1000} s`)),
-      );
+      let answered = false;
+      const wait = this.#awaitAnswer(sent, url.host);
       sent.on("error", (error) => {
         wait.cancel();
         reject(error);
       });
       sent.on("response", (body) => {
+        answered = true;
         wait.cancel();
         this.#watchIdle(body, url.host);
-        resolve({ status: body.statusCode ?? 0, headers: body.headers, body });
+        resolve({ status: body.statusCode ?? 0, headers: body.headers, body, url });
       });
-      sent.end();
+      if (request.body === undefined) sent.end();
+      else
+        pipeline(request.body(), sent).catch((error) => {
+          // An answer that came before the end of what was sent says more than the broken connection.
+          if (!answered) reject(error);
+        });
     });
+  }
+
+  // Counts from the last byte that went out.
+  #awaitAnswer(sent: http.ClientRequest, host: string): { cancel(): void } {
+    let seenBytes = -1;
+    const check = () => {
+      const bytes = sent.socket?.bytesWritten ?? 0;
+      if (bytes === seenBytes || sent.writableFinished) {
+        sent.destroy(new Error(`${host} did not answer within ${headersWaitMsMax / 1000} s`));
+        return;
+      }
+      seenBytes = bytes;
+      timer = this.#clock.after(headersWaitMsMax, check);
+    };
+    let timer = this.#clock.after(headersWaitMsMax, check);
+    return { cancel: () => timer.cancel() };
   }
 
   // Checks now and then whether any byte came, instead of setting a timer for each.

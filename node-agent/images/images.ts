@@ -92,6 +92,11 @@ export interface WritableLayer {
   ): Promise<{ readonly uid: number; readonly gid: number; readonly additionalGids: readonly number[] }>;
 }
 
+export interface LayerOptions {
+  /** What is written survives a crash of the machine: for containers that are stopped, started and committed. Slower to start. */
+  readonly durable?: boolean;
+}
+
 export interface Images {
   /** The image by name, tag, digest or id, when it is here. */
   find(reference: string): Promise<Image | undefined>;
@@ -106,7 +111,7 @@ export interface Images {
   /** Removes a tag, and the image with its unshared layers when that was the last one. Refuses when containers use it. */
   remove(reference: string): Promise<void>;
   /** A fresh writable layer for a container; the same one again for the same container id. */
-  prepareLayer(containerId: string, image: Image): Promise<WritableLayer>;
+  prepareLayer(containerId: string, image: Image, options?: LayerOptions): Promise<WritableLayer>;
   removeLayer(containerId: string): Promise<void>;
 }
 

@@ -1,7 +1,8 @@
 // Archives of images: OCI layouts (image spec, "image-layout") and what `docker save` writes. The archive is unpacked aside by
 // the confined helper; what its documents name is then taken from there like from a registry.
+import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { lstat, mkdir, open, realpath } from "node:fs/promises";
+import { link, lstat, mkdir, open, realpath } from "node:fs/promises";
 import { join } from "node:path";
 import { nameSuffix, type Random } from "../../lib/random.ts";
 import { commitImage, type Folder } from "./commit.ts";
@@ -14,13 +15,15 @@ import {
   hostPlatform,
   type IndexEntry,
   isObject,
+  layerMediaType,
   manifestBytesMax,
   parseManifest,
 } from "./manifest.ts";
 import { checkConfig } from "./pull.ts";
+import type { LayerBlob } from "./records.ts";
 import { formatReference, parseReference, repositoryName } from "./reference.ts";
 import type { Trash } from "./trash.ts";
-import { unpackLayer } from "./unpack.ts";
+import { recognize, unpackLayer } from "./unpack.ts";
 
 /** One image of an archive, its documents read and its layers still files. */
 interface ArchivedImage {
@@ -69,6 +72,7 @@ async function importImage(
   const tags = names.filter((name) => name.digest === undefined).map(formatReference);
   const config = checkConfig(configBytes, { layers }, tags[0] ?? "image of the archive");
   using _held = folder.layers.hold(config.diffIds);
+  using _blobs = folder.content.hold();
   await Promise.all(
     layers.map(async ({ path, digest }, i) => {
       const diffId = config.diffIds[i] ?? "";
@@ -80,9 +84,46 @@ async function importImage(
       await folder.layers.ensure(layer, { signal: options.signal });
     }),
   );
+  const blobs = await keepLayers(folder, layers, config.diffIds);
   const digests =
     manifest === undefined ? [] : [...new Set(names.map((name) => `${repositoryName(name)}@${manifest.digest}`))];
-  return await commitImage(folder, { configBytes, manifestBytes: manifest?.bytes, tags, digests });
+  return await commitImage(folder, { configBytes, manifestBytes: manifest?.bytes, tags, digests, blobs });
+}
+
+// Archives bring layers that only their own bytes can be made of again: they stay for pushes and saves.
+async function keepLayers(
+  folder: Folder,
+  layers: ArchivedImage["layers"],
+  diffIds: readonly string[],
+): Promise<Readonly<Record<string, LayerBlob>>> {
+  const blobs: Record<string, LayerBlob> = {};
+  for (const [i, layer] of layers.entries()) {
+    const diffId = diffIds[i] ?? "";
+    if (folder.records.current.blobs?.[diffId] === undefined) blobs[diffId] = await keepLayer(folder, layer, diffId);
+  }
+  return blobs;
+}
+
+async function keepLayer(folder: Folder, layer: ArchivedImage["layers"][number], diffId: string): Promise<LayerBlob> {
+  await using file = await open(layer.path, "r");
+  const { size: sizeBytes } = await file.stat();
+  const start = Buffer.alloc(6);
+  await file.read(start, 0, start.length, 0);
+  const compression = recognize(start);
+  const digest = layer.digest ?? (compression === "none" ? diffId : await digestOfFile(layer.path));
+  if (!(await folder.content.has(digest, sizeBytes))) {
+    const temporary = folder.content.temporaryPath();
+    // Two images of one archive may have the same file.
+    await link(layer.path, temporary);
+    await folder.content.take(temporary, digest);
+  }
+  return { mediaType: layerMediaType(compression), digest, sizeBytes, repositories: [] };
+}
+
+async function digestOfFile(path: string): Promise<string> {
+  const hash = createHash("sha256");
+  for await (const part of createReadStream(path, { highWaterMark: 1024 * 1024 })) hash.update(part);
+  return `sha256:${hash.digest("hex")}`;
 }
 
 async function readArchive(root: string): Promise<readonly ArchivedImage[]> {

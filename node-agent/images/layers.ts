@@ -4,7 +4,7 @@ import { mkdirSync, renameSync, symlinkSync, unlinkSync } from "node:fs";
 import { mkdir, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { nameSuffix, type Random } from "../../lib/random.ts";
-import { runHelper } from "./helper.ts";
+import { okWords, runHelper } from "./helper.ts";
 import { PullError } from "./images.ts";
 import { Limit, SharedWork } from "./share.ts";
 import type { Trash } from "./trash.ts";
@@ -17,6 +17,11 @@ export interface WantedLayer {
   readonly digest?: string;
   /** The layer's bytes as they come from the registry or an archive. */
   open(signal: AbortSignal): AsyncIterable<Uint8Array>;
+}
+
+export interface AdoptedLayer extends Disposable {
+  readonly diffId: string;
+  readonly bytes: number;
 }
 
 interface PresentLayer {
@@ -118,9 +123,51 @@ export class Layers {
   /** Reads plain files of an image as a container would see them; undefined where there is none. */
   async readFiles(diffIds: readonly string[], paths: readonly string[]): Promise<readonly (Buffer | undefined)[]> {
     if (diffIds.length === 0) return paths.map(() => undefined);
-    const mountpoint = join(this.#directory, "empty");
-    const output = await runHelper(["files", this.#links, mountpoint, this.#linkNames(diffIds).join(":"), ...paths]);
-    return splitFiles(output, paths.length);
+    return splitFiles(await runHelper(["files", this.root(diffIds), ...paths]), paths.length);
+  }
+
+  /** The chain of layers as a root of naru-unpack; `over` takes what is written. */
+  root(diffIds: readonly string[], over?: { readonly upper: string; readonly work: string }): string {
+    const empty = join(this.#directory, "empty");
+    // What a container of an image without layers stands on.
+    const names = diffIds.length === 0 ? [empty] : this.#linkNames(diffIds);
+    const kind = over === undefined ? ["layers"] : ["over"];
+    const written = over === undefined ? [] : [over.upper, over.work];
+    return [...kind, this.#links, ...written, ...names].join(":");
+  }
+
+  /** The same below a directory of changes, all to be read. */
+  rootWith(diffIds: readonly string[], upper: string): string {
+    const names = diffIds.length === 0 ? [join(this.#directory, "empty")] : this.#linkNames(diffIds);
+    return ["layers", this.#links, upper, ...names].join(":");
+  }
+
+  /** Where a layer's files are, as overlayfs wants them. */
+  path(diffId: string): string {
+    return this.#path(diffId.slice("sha256:".length));
+  }
+
+  /**
+   * Makes a directory of changes, as overlayfs leaves it, a layer; it is held until disposed. Files younger than `timeMaxSeconds`
+   * become that old.
+   */
+  async adopt(directory: string, timeMaxSeconds = -1): Promise<AdoptedLayer> {
+    const output = await runHelper(["hash-layer", `dir:${directory}`, String(timeMaxSeconds)]);
+    const [hex = "", size] = okWords(output);
+    const diffId = `sha256:${hex}`;
+    const held = this.hold([diffId]);
+    try {
+      if (this.has(diffId)) {
+        this.#trash.take(directory);
+      } else {
+        renameSync(directory, this.#path(hex));
+        this.#add(diffId, Number(size));
+      }
+    } catch (error) {
+      held[Symbol.dispose]();
+      throw noSpace(error);
+    }
+    return { diffId, bytes: this.bytes(diffId), [Symbol.dispose]: () => held[Symbol.dispose]() };
   }
 
   /** Removes the layers that neither `keep` names nor anybody holds. */
@@ -204,7 +251,7 @@ async function* reportBytes(
 }
 
 function splitFiles(output: Buffer, count: number): readonly (Buffer | undefined)[] {
-  let at = output.indexOf("\n") + 1;
+  let at = 0;
   return Array.from({ length: count }, () => {
     const end = output.indexOf("\n", at);
     const size = Number(output.toString("latin1", at, end));

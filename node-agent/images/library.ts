@@ -40,12 +40,8 @@ export interface ImageLibrary extends ImageStore {
    * Rejects with NoSuchImageError, PushError, or the signal's reason. An image pulled from an index is pushed as this machine's alone.
    */
   push(reference: string, options: PushOptions): Promise<{ readonly digest: string; readonly sizeBytes: number }>;
-  /** Checks a user's name and password with a registry; gives the token to keep instead, when it has one. Rejects with PushError. */
-  login(
-    registry: string,
-    credentials: RegistryCredentials,
-    signal?: AbortSignal,
-  ): Promise<{ readonly identityToken?: string }>;
+  /** Checks a user's name and password with a registry ("" is Docker Hub). Rejects with PushError. */
+  login(registry: string, credentials: RegistryCredentials, signal?: AbortSignal): Promise<void>;
   /** Removes images that no container uses: those without a tag, or `all`. Never rejects for one that is in use. */
   prune(options: PruneOptions): Promise<{ readonly removed: readonly Removal[]; readonly freedBytes: number }>;
   /** `docker system df`: bytes on the disk, each layer counted once. */
@@ -154,8 +150,8 @@ export interface WritePathOptions {
   readonly tar: AsyncIterable<Uint8Array>;
   /** A directory never takes a file's place, nor a file a directory's. */
   readonly keepKinds?: boolean;
-  /** Numbers of the tar are kept; else all belongs to root. */
-  readonly keepOwners?: boolean;
+  /** Of all that is written; absent: the numbers of the tar. */
+  readonly owner?: { readonly uid: number; readonly gid: number };
   readonly signal?: AbortSignal;
 }
 
@@ -202,7 +198,6 @@ export interface DiskUsage {
 
 export type PushFailure = "InvalidImageName" | "Denied" | "RegistryUnavailable" | "Refused" | "BadLayer";
 
-/** @public */
 export class PushError extends Error {
   readonly failure: PushFailure;
 
@@ -225,7 +220,7 @@ export class ImageConflictError extends Error {
   override readonly name = "ImageConflictError";
 }
 
-/** A container that has no writable layer here. @public */
+/** A container that has no writable layer here. */
 export class NoSuchLayerError extends Error {
   constructor(containerId: string) {
     super(`no such container: ${containerId} has no files here`);
@@ -233,7 +228,6 @@ export class NoSuchLayerError extends Error {
   }
 }
 
-/** @public */
 export class NoSuchPathError extends Error {
   constructor(path: string, containerId: string) {
     super(`could not find the file ${path} in container ${containerId}`);

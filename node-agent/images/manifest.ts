@@ -37,6 +37,17 @@ export const manifestMediaTypes = [
   "application/vnd.docker.distribution.manifest.v2+json",
 ];
 
+export const imageManifestType = "application/vnd.oci.image.manifest.v1+json";
+export const imageIndexType = "application/vnd.oci.image.index.v1+json";
+export const imageConfigType = "application/vnd.oci.image.config.v1+json";
+const layerType = "application/vnd.oci.image.layer.v1.tar";
+
+/** What an OCI manifest calls a layer, whatever it was called where it came from. */
+export function layerMediaType(mediaType: string): string {
+  if (/gzip$/.test(mediaType)) return `${layerType}+gzip`;
+  return /zstd$/.test(mediaType) ? `${layerType}+zstd` : layerType;
+}
+
 type Json = Readonly<Record<string, unknown>>;
 
 /** Throws PullError("BadLayer") with what is wrong in it; `what` names it in the message. */
@@ -60,6 +71,13 @@ export function parseManifest(bytes: Uint8Array, what: string): Manifest {
     throw bad(what, `is not a container image but ${JSON.stringify(config.mediaType)}`);
   }
   return { type: "image", config, layers };
+}
+
+/** What a manifest says that it is, else what its form says. */
+export function manifestMediaTypeOf(bytes: Uint8Array): string {
+  const body = parseObject(bytes, "manifest");
+  if (typeof body["mediaType"] === "string" && body["mediaType"] !== "") return body["mediaType"];
+  return Array.isArray(body["manifests"]) ? imageIndexType : imageManifestType;
 }
 
 /** The entry for a platform; throws PullError("NoMatchingPlatform") that lists what there is. */

@@ -25,7 +25,8 @@ import {
   type TestRegistry,
 } from "../../test/registry.ts";
 import { ImageInUseError, type PullError, type PullProgress } from "./images.ts";
-import { type ImagesOptions, openImages } from "./open-images.ts";
+import type { ImagesOptions } from "./linux-images.ts";
+import { openImages } from "./open-images.ts";
 
 execFileSync(new URL("./build.sh", import.meta.url).pathname);
 const folder = mkdtempSync(join(tmpdir(), `naru-images-${process.pid}-`));

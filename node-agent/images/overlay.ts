@@ -40,8 +40,20 @@ export class WritableLayers {
     return [...this.#images].flatMap(([containerId, used]) => (used === imageId ? [containerId] : []));
   }
 
+  imageOf(containerId: string): string | undefined {
+    return this.#images.get(containerId);
+  }
+
+  /** Where its upper and work directories are. */
+  folderOf(containerId: string): string {
+    return join(this.#directory, containerId);
+  }
+
   /** The overlay for a container; the same one for the same id. */
-  async prepare(containerId: string, options: { readonly imageId: string; readonly lowerdir: string }): Promise<Mount> {
+  async prepare(
+    containerId: string,
+    options: { readonly imageId: string; readonly lowerdir: string; readonly durable: boolean },
+  ): Promise<Mount> {
     if (!idPattern.test(containerId))
       throw new Error(`container id ${JSON.stringify(containerId)} cannot name a folder`);
     const known = this.#images.get(containerId);
@@ -49,11 +61,11 @@ export class WritableLayers {
       throw new Error(`container ${containerId} has a writable layer on another image, ${known}: remove it first`);
     }
     const folder = join(this.#directory, containerId);
-    const mount = overlayMount(options.lowerdir, folder);
+    const mount = overlayMount(options.lowerdir, folder, options.durable);
     // Known before the first wait, so that its image can't be removed in between.
     this.#images.set(containerId, options.imageId);
     try {
-      await this.#makeFolder(containerId, options.imageId);
+      await this.#makeFolder(containerId, options);
     } catch (error) {
       this.remove(containerId);
       throw error;
@@ -69,9 +81,12 @@ export class WritableLayers {
     this.#old.delete(containerId);
   }
 
-  async #makeFolder(containerId: string, imageId: string): Promise<void> {
+  async #makeFolder(
+    containerId: string,
+    { imageId, durable }: { readonly imageId: string; readonly durable: boolean },
+  ): Promise<void> {
     const folder = join(this.#directory, containerId);
-    if (this.#old.delete(containerId)) this.#trash.take(folder);
+    if (this.#old.delete(containerId) && !durable) this.#trash.take(folder);
     const made = await makeNew(folder);
     if (!made) {
       await Promise.all([
@@ -79,7 +94,7 @@ export class WritableLayers {
         mkdir(join(folder, "work"), { recursive: true }),
       ]);
       // The kernel leaves this note against a second mount, in case of a crash. There was none: it is the same boot.
-      await rm(join(folder, "work", "work", "incompat"), { recursive: true, force: true });
+      await clearVolatile(folder);
       if ((await stat(join(folder, "image")).catch(() => undefined)) === undefined) await linkImage(folder, imageId);
       return;
     }
@@ -87,10 +102,17 @@ export class WritableLayers {
   }
 }
 
+/** Takes away the note that forbids to mount a volatile overlay again. */
+export async function clearVolatile(folder: string): Promise<void> {
+  await rm(join(folder, "work", "work", "incompat"), { recursive: true, force: true });
+}
+
 /** An overlay over `lowerdir`, written to below `folder`. Throws when the kernel could not take so many layers. */
-export function overlayMount(lowerdir: string, folder: string): Mount {
-  // Volatile: nothing of it is written to the disk for good. It is a container's scratch, gone with the container.
-  const options = [`lowerdir=${lowerdir}`, `upperdir=${folder}/upper`, `workdir=${folder}/work`, "volatile"];
+export function overlayMount(lowerdir: string, folder: string, durable: boolean): Mount {
+  const directories = [`lowerdir=${lowerdir}`, `upperdir=${folder}/upper`, `workdir=${folder}/work`];
+  // Volatile: nothing of it is written to the disk for good. It is a container's scratch, gone with the container. What may become
+  // a layer is without redirects, which mean something only to the layers below.
+  const options = [...directories, ...(durable ? ["redirect_dir=off", "metacopy=off"] : ["volatile"])];
   const bytes = options.join(",").length;
   if (bytes > optionBytesMax) {
     throw new Error(

@@ -7,12 +7,14 @@ import {
   configBytesMax,
   type Descriptor,
   hostPlatform,
+  layerMediaType,
   type Manifest,
   type ParsedConfig,
   parseConfig,
   parseManifest,
   platformName,
 } from "./manifest.ts";
+import type { LayerBlob } from "./records.ts";
 import { formatReference, type Reference, repositoryName } from "./reference.ts";
 import type { Access, FetchedManifest, Registry } from "./registry.ts";
 
@@ -53,8 +55,10 @@ export async function pullImage(
   const config = checkConfig(configBytes, manifest, name);
   report({ type: "resolved", digest: top.digest, layers: manifest.layers.length });
   using _held = context.folder.layers.hold(config.diffIds);
-  await pullLayers(context.folder, { registry, access, manifest, config, report }, signal);
-  return await commitImage(context.folder, { configBytes, manifestBytes, tags, digests });
+  using _blobs = context.folder.content.hold();
+  const repository = repositoryName(reference);
+  const blobs = await pullLayers(context.folder, { registry, access, manifest, config, repository, report }, signal);
+  return await commitImage(context.folder, { configBytes, manifestBytes, tags, digests, blobs });
 }
 
 // A tag that is here already costs one HEAD when it has not moved.
@@ -144,7 +148,7 @@ async function readConfig(
   if (config.sizeBytes > configBytesMax)
     throw new PullError("BadLayer", `config ${config.digest} is larger than ${configBytesMax} bytes`);
   const parts: Buffer[] = [];
-  for await (const part of registry.blob(access, config, signal)) parts.push(part);
+  for await (const part of registry.blob(access, config, { signal })) parts.push(part);
   const bytes = Buffer.concat(parts);
   if (digestOf(bytes) !== config.digest) {
     throw new PullError(
@@ -162,30 +166,29 @@ async function pullLayers(
     readonly access: Access;
     readonly manifest: Extract<Manifest, { type: "image" }>;
     readonly config: ParsedConfig;
+    /** Where the image says that it comes from, mirror or not. */
+    readonly repository: string;
     readonly report: (progress: PullProgress) => void;
   },
   signal: AbortSignal,
-): Promise<void> {
+): Promise<Readonly<Record<string, LayerBlob>>> {
   // The first failure ends the others: their work would be for nothing.
   const failed = new AbortController();
   const either = AbortSignal.any([signal, failed.signal]);
+  const blobs: Record<string, LayerBlob> = {};
   const works = pull.manifest.layers.map(async (descriptor, i) => {
     const { digest, sizeBytes: totalBytes } = descriptor;
     const diffId = pull.config.diffIds[i] ?? "";
     const tell = (state: "exists" | "downloading" | "unpacked", doneBytes: number) =>
       pull.report({ type: "layer", digest, state, doneBytes, totalBytes });
-    if (folder.layers.has(diffId)) {
-      tell("exists", totalBytes);
-      return;
-    }
-    const open = (own: AbortSignal) => pull.registry.blob(pull.access, descriptor, own);
-    await folder.layers.ensure(
-      { diffId, digest, open },
-      {
-        onProgress: ({ state, doneBytes }) => tell(state, state === "unpacked" ? totalBytes : doneBytes),
-        signal: either,
-      },
-    );
+    const isHere = folder.layers.has(diffId);
+    if (isHere) tell("exists", totalBytes);
+    else await pullLayer(folder, { ...pull, descriptor, diffId, tell }, either);
+    const isKept = isHere
+      ? folder.records.current.blobs?.[diffId]?.digest === digest
+      : await folder.downloads.keep(descriptor);
+    const mediaType = layerMediaType(descriptor.mediaType);
+    if (isKept) blobs[diffId] = { mediaType, digest, sizeBytes: totalBytes, repositories: [pull.repository] };
   });
   const results = await Promise.allSettled(
     works.map((work) =>
@@ -197,6 +200,37 @@ async function pullLayers(
   );
   signal.throwIfAborted();
   if (results.some((result) => result.status === "rejected")) throw failed.signal.reason;
+  return blobs;
+}
+
+async function pullLayer(
+  folder: Folder,
+  pull: {
+    readonly registry: Registry;
+    readonly access: Access;
+    readonly descriptor: Descriptor;
+    readonly diffId: string;
+    tell(state: "downloading" | "unpacked", doneBytes: number): void;
+  },
+  signal: AbortSignal,
+): Promise<void> {
+  const { registry, access, descriptor, diffId, tell } = pull;
+  const open = (own: AbortSignal) =>
+    folder.downloads.read(descriptor, (fromByte) => registry.blob(access, descriptor, { fromByte, signal: own }));
+  try {
+    await folder.layers.ensure(
+      { diffId, digest: descriptor.digest, open },
+      {
+        onProgress: ({ state, doneBytes }) => tell(state, state === "unpacked" ? descriptor.sizeBytes : doneBytes),
+        signal,
+      },
+    );
+  } catch (error) {
+    // What came is not what it should be: the next try must not go on from there.
+    if (error instanceof PullError && (error.failure === "WrongDigest" || error.failure === "BadLayer"))
+      folder.downloads.drop(descriptor.digest);
+    throw error;
+  }
 }
 
 /** Parses a config and checks that it fits its manifest and this machine. */

@@ -22,11 +22,22 @@ export interface ImageRecord {
   readonly usedAtMs: number;
 }
 
+/** A compressed form of a layer that is in the content store. */
+export interface LayerBlob {
+  readonly mediaType: string;
+  readonly digest: string;
+  readonly sizeBytes: number;
+  /** Repositories that have it, "docker.io/library/nginx": where a push can mount it from. */
+  readonly repositories: readonly string[];
+}
+
 export interface Records {
   readonly version: 1;
   readonly images: readonly ImageRecord[];
   /** Bytes of unpacked layers by diff id. */
   readonly layerBytes: Readonly<Record<string, number>>;
+  /** By diff id. A layer that was made here has none until it leaves. */
+  readonly blobs?: Readonly<Record<string, LayerBlob>>;
 }
 
 export class RecordFile {

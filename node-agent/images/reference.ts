@@ -55,6 +55,12 @@ export function parseReference(text: string): Reference {
   return { registry, repository, tag: tag ?? (digest === undefined ? "latest" : undefined), digest };
 }
 
+/** A registry's host as users say it: "https://index.docker.io/v1/" and "" are Docker Hub. */
+export function registryHost(text: string): string {
+  const host = text.replace(/^https?:\/\//, "").replace(/\/.*$/, "");
+  return ["", "index.docker.io", "registry-1.docker.io", "registry.hub.docker.com"].includes(host) ? "docker.io" : host;
+}
+
 /** "docker.io/library/nginx" */
 export function repositoryName(reference: Pick<Reference, "registry" | "repository">): string {
   return `${reference.registry}/${reference.repository}`;

@@ -1,11 +1,11 @@
-// A client of the OCI distribution spec 1.1 (pull side), over https, or http where a registry is local or set as insecure.
+// A client of the OCI distribution spec 1.1 (what both pulls and pushes stand on), over https, or http where a registry is local or set as insecure.
 import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { backoffMs } from "../../lib/backoff.ts";
 import { type Clock, sleep } from "../../lib/clock.ts";
 import type { Random } from "../../lib/random.ts";
 import { Authenticator, parseChallenges, TokenDenied } from "./authenticate.ts";
-import { drop, type HttpClient, type HttpResponse, readBody } from "./http.ts";
+import { drop, type HttpClient, type HttpRequest, type HttpResponse, readBody } from "./http.ts";
 import { PullError, type RegistryCredentials } from "./images.ts";
 import { type Descriptor, manifestBytesMax, manifestMediaTypes } from "./manifest.ts";
 
@@ -30,6 +30,10 @@ export interface RegistryOptions {
 export interface Access {
   readonly repository: string;
   readonly credentials: RegistryCredentials | undefined;
+  /** What is done there besides reading: a token for it is another token. */
+  readonly pushes?: true;
+  /** Other repositories that are read on the way, for mounts. */
+  readonly reads?: readonly string[];
 }
 
 export interface FetchedManifest {
@@ -38,15 +42,18 @@ export interface FetchedManifest {
 }
 
 /** What is asked for below a repository. */
-interface Asked {
-  readonly method: "GET" | "HEAD";
-  /** "manifests/latest", "blobs/sha256:…" */
-  readonly path: string;
+export interface Asked {
+  readonly method: HttpRequest["method"];
+  /** "manifests/latest", "blobs/sha256:…"; or where the registry said that something goes on. */
+  readonly path: string | URL;
   readonly headers: Readonly<Record<string, string>>;
+  readonly body?: HttpRequest["body"];
 }
 
 const triesMax = 3;
 const retryWait = { firstMs: 300, maxMs: 5_000 };
+/** Who asks for a longer wait is told to the user instead. */
+const retryAfterMsMax = 30_000;
 const accept = manifestMediaTypes.join(", ");
 
 export class Registry {
@@ -97,9 +104,13 @@ export class Registry {
   }
 
   /** A blob's bytes, exactly as many as announced; carries on where a connection broke. The caller verifies the digest. */
-  async *blob(access: Access, descriptor: Descriptor, signal?: AbortSignal): AsyncGenerator<Buffer, void, void> {
+  async *blob(
+    access: Access,
+    descriptor: Descriptor,
+    { fromByte = 0, signal }: { readonly fromByte?: number; readonly signal?: AbortSignal } = {},
+  ): AsyncGenerator<Buffer, void, void> {
     const { digest, sizeBytes } = descriptor;
-    let doneBytes = 0;
+    let doneBytes = fromByte;
     for (let failures = 0; doneBytes < sizeBytes || sizeBytes === 0; ) {
       try {
         for await (const part of await this.#blobFrom(access, descriptor, doneBytes, signal)) {
@@ -116,7 +127,7 @@ export class Registry {
         signal?.throwIfAborted();
         if (cause instanceof PullError) throw cause;
         if (++failures >= triesMax) throw unavailable(this.host, `reading blob ${digest}`, cause);
-        await sleep(this.#options.clock, backoffMs(retryWait, failures, this.#options.random), signal);
+        await this.pause(failures, signal);
       }
     }
   }
@@ -136,53 +147,89 @@ export class Registry {
     return skipBytes(response.body, fromByte);
   }
 
-  // One request with its authentication, and again after failures that pass.
-  async #send(access: Access, request: Asked, signal: AbortSignal | undefined): Promise<HttpResponse> {
-    const what = `${this.host}/${access.repository}`;
+  /** Whether the registry takes this user; rejects with PullError. */
+  async login(credentials: RegistryCredentials, signal?: AbortSignal): Promise<void> {
+    const base = await this.#findBase(signal);
+    const access = { repository: "", credentials };
+    const response = await this.ask(access, { method: "GET", path: new URL("v2/", base), headers: {} }, signal);
+    drop(response);
+    if (response.status === 401 || response.status === 403)
+      throw new PullError("Denied", `${this.host} does not take the name and password of ${credentials.username}`);
+    if (response.status !== 200)
+      throw new PullError("RegistryUnavailable", `registry ${this.host} answered ${response.status} to a login`);
+  }
+
+  /** The wait before another try. */
+  async pause(failures: number, signal: AbortSignal | undefined): Promise<void> {
+    await sleep(this.#options.clock, backoffMs(retryWait, failures, this.#options.random), signal);
+  }
+
+  /** Asks, with authentication, and again after failures that pass. Every answer but those is the caller's. */
+  async ask(access: Access, request: Asked, signal?: AbortSignal): Promise<HttpResponse> {
+    const { clock, random } = this.#options;
     for (let failures = 0; ; ) {
       const response = await this.#sendAuthenticated(access, request, signal);
       const { status } = response;
-      if (status === 200 || status === 206) return response;
-      drop(response);
-      if (status === 404)
-        throw new PullError(
-          "NotFound",
-          `${this.host} has no ${request.path.replace("manifests/", "image ")} in ${access.repository}: check name and tag`,
-        );
-      if (status === 401 || status === 403) throw denied(what, status, access);
       const passing = status === 429 || status === 502 || status === 503 || status === 504;
-      if (!passing || ++failures >= triesMax) {
-        const limited = status === 429 ? " (too many requests: wait, or use credentials)" : "";
+      if (!passing) return response;
+      const askedWaitMs = retryAfterMs(response, clock.now());
+      drop(response);
+      if (++failures >= triesMax || (askedWaitMs ?? 0) > retryAfterMsMax) {
+        const when = askedWaitMs === undefined ? "" : ` for ${Math.ceil(askedWaitMs / 1000)} s`;
+        const limited = status === 429 ? ` (too many requests: wait${when}, or use credentials)` : "";
         throw new PullError(
           "RegistryUnavailable",
-          `registry ${this.host} answered ${status}${limited} for ${what}/${request.path}`,
+          `registry ${this.host} answered ${status}${limited} for ${this.host}/${access.repository}/${shown(request)}`,
         );
       }
-      await sleep(this.#options.clock, backoffMs(retryWait, failures, this.#options.random), signal);
+      await sleep(clock, Math.max(askedWaitMs ?? 0, backoffMs(retryWait, failures, random)), signal);
     }
   }
 
+  async #send(access: Access, request: Asked, signal: AbortSignal | undefined): Promise<HttpResponse> {
+    const response = await this.ask(access, request, signal);
+    const { status } = response;
+    if (status === 200 || status === 206) return response;
+    drop(response);
+    if (status === 404)
+      throw new PullError(
+        "NotFound",
+        `${this.host} has no ${shown(request).replace("manifests/", "image ")} in ${access.repository}: check name and tag`,
+      );
+    if (status === 401 || status === 403) throw denied(`${this.host}/${access.repository}`, status, access);
+    throw new PullError(
+      "RegistryUnavailable",
+      `registry ${this.host} answered ${status} for ${this.host}/${access.repository}/${shown(request)}`,
+    );
+  }
+
   async #sendAuthenticated(access: Access, request: Asked, signal: AbortSignal | undefined): Promise<HttpResponse> {
-    const { repository, credentials } = access;
+    const { repository, credentials, reads = [] } = access;
     const base = await this.#findBase(signal);
-    const url = new URL(`v2/${repository}/${request.path}`, base);
+    const url = typeof request.path === "string" ? new URL(`v2/${repository}/${request.path}`, base) : request.path;
     const tls = await this.#tls(base);
+    // A place that the registry named may be another's, who is a stranger to the credentials.
+    const isOurs = url.origin === base.origin;
+    const tokenFor = access.pushes === true ? [repository, ...reads].join(" ") : repository;
+    const { method, body } = request;
     const send = async (authorization: string | undefined) => {
-      const headers = authorization === undefined ? request.headers : { ...request.headers, authorization };
+      const headers = authorization === undefined || !isOurs ? request.headers : { ...request.headers, authorization };
       try {
-        return await this.#options.http.send({ ...tls, method: request.method, url, headers }, signal);
+        const sent = { ...tls, method, url, headers, ...(body === undefined ? {} : { body }) };
+        return await this.#options.http.send(sent, signal);
       } catch (cause) {
         signal?.throwIfAborted();
         throw unavailable(this.host, "asking it", cause);
       }
     };
-    const response = await send(this.#authenticator.header(repository, credentials));
-    if (response.status !== 401) return response;
+    const response = await send(this.#authenticator.header(tokenFor, credentials));
+    if (response.status !== 401 || !isOurs) return response;
     drop(response);
-    this.#authenticator.forget(repository, credentials);
+    this.#authenticator.forget(tokenFor, credentials);
     const challenges = parseChallenges(response.headers["www-authenticate"] ?? "");
+    const scopes = reads.map((name) => `repository:${name}:pull`);
     const authorization = await this.#authenticator
-      .answer(challenges, { repository, credentials, request: { ...tls, url } }, signal)
+      .answer(challenges, { repository: tokenFor, credentials, request: { ...tls, url }, scopes }, signal)
       .catch((cause) => {
         signal?.throwIfAborted();
         if (cause instanceof TokenDenied) throw denied(`${this.host}/${repository}`, 401, access, cause);
@@ -190,7 +237,7 @@ export class Registry {
       });
     if (authorization === undefined) return response;
     const answered = await send(authorization);
-    if (answered.status === 401) this.#authenticator.forget(repository, credentials);
+    if (answered.status === 401) this.#authenticator.forget(tokenFor, credentials);
     return answered;
   }
 
@@ -259,11 +306,23 @@ async function* skipBytes(body: AsyncIterable<Buffer>, bytes: number): AsyncGene
   }
 }
 
-function denied(what: string, status: number, { credentials }: Access, cause?: unknown): PullError {
+// Seconds or a date (RFC 9110, section 10.2.3).
+function retryAfterMs(response: HttpResponse, nowMs: number): number | undefined {
+  const text = response.headers["retry-after"];
+  if (text === undefined) return undefined;
+  const ms = /^\d+$/.test(text) ? Number(text) * 1000 : Date.parse(text) - nowMs;
+  return Number.isNaN(ms) ? undefined : Math.max(0, ms);
+}
+
+function shown({ path }: Asked): string {
+  return typeof path === "string" ? path : path.pathname;
+}
+
+export function denied(what: string, status: number, { credentials, pushes }: Access, cause?: unknown): PullError {
   const who = credentials === undefined ? "without credentials" : `as ${credentials.username}`;
   return new PullError(
     "Denied",
-    `pulling ${what} ${who} is denied (${status}): the repository does not exist, or needs other credentials`,
+    `${pushes === true ? "pushing" : "pulling"} ${what} ${who} is denied (${status}): the repository does not exist, or needs other credentials`,
     { cause },
   );
 }

@@ -29,7 +29,7 @@ void enter_mount_namespace(void) {
   if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0) fail_errno("make mounts private", "/");
 }
 
-// The directory becomes a mount without devices, programs and setuid, and then the only thing there is.
+// A place without devices, programs and setuid that cannot be left by "..": the only thing there is, but for what is open.
 void enter_root(const char *directory) {
   if (mount(directory, directory, NULL, MS_BIND, NULL) != 0) fail_errno("bind", directory);
   if (mount(NULL, directory, NULL, MS_BIND | MS_REMOUNT | MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) != 0)
@@ -65,7 +65,7 @@ static const int allowed_calls[] = {
     SYS_fchownat,  SYS_fchmod,    SYS_fchmodat,     SYS_utimensat,     SYS_fsetxattr,  SYS_setxattr,  SYS_lsetxattr,
     SYS_newfstatat, SYS_statx,    SYS_getdents64,   SYS_brk,           SYS_mmap,       SYS_munmap,    SYS_mremap,
     SYS_madvise,   SYS_exit,      SYS_exit_group,   SYS_rt_sigreturn,  SYS_fcntl,      SYS_rt_sigprocmask,
-    SYS_dup,
+    SYS_dup,       SYS_readlinkat, SYS_flistxattr,  SYS_fgetxattr,     SYS_copy_file_range,
 };
 enum { calls = sizeof allowed_calls / sizeof allowed_calls[0] };
 
@@ -86,10 +86,10 @@ static void allow_calls(void) {
 }
 
 // After this the process can change files below its root and end; it can't mount, trace, run programs or make sockets.
-void drop_privileges(uint64_t capabilities) {
+void drop_privileges(uint64_t capabilities, unsigned files_max) {
   signal(SIGXFSZ, SIG_IGN);
   limit(RLIMIT_CORE, 0);
-  limit(RLIMIT_NOFILE, 32);
+  limit(RLIMIT_NOFILE, files_max);
   limit(RLIMIT_AS, 512UL * 1024 * 1024);
   if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) fail_errno("become undumpable", "");
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) fail_errno("set no_new_privs", "");

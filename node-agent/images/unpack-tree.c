@@ -22,6 +22,7 @@ struct directory_time {
 };
 
 int root_fd = -1;
+static struct placing placing;
 static uint64_t entry_count;
 static uint64_t entry_limit;
 static struct directory_time *times;
@@ -37,18 +38,27 @@ void tree_open(uint64_t entries_max) {
   if (root_fd < 0) fail_errno("open", "/");
 }
 
+void tree_enter(int fd) {
+  root_fd = fd;
+  entry_limit = UINT64_MAX;
+}
+
 uint64_t tree_entries(void) { return entry_count; }
 
 void count_entry(void) {
   if (++entry_count > entry_limit) fail("bad", "has more than %llu entries", (unsigned long long)entry_limit);
 }
 
-int open_inside(const char *path, uint64_t flags) {
+int open_below(int root, const char *path, uint64_t flags) {
   struct open_how how = {.flags = flags | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
-  return (int)syscall(SYS_openat2, root_fd, *path == 0 ? "." : path, &how, sizeof how);
+  return (int)syscall(SYS_openat2, root, *path == 0 ? "." : path, &how, sizeof how);
 }
 
-static bool is_whiteout(const struct stat *status) { return S_ISCHR(status->st_mode) && status->st_rdev == makedev(0, 0); }
+int open_inside(const char *path, uint64_t flags) { return open_below(root_fd, path, flags); }
+
+void tree_place(const struct placing *given) { placing = *given; }
+
+bool is_whiteout(const struct stat *status) { return S_ISCHR(status->st_mode) && status->st_rdev == makedev(0, 0); }
 
 static void hide_lower(int directory, const char *name) {
   if (fsetxattr(directory, "trusted.overlay.opaque", "y", 1, 0) != 0) fail_errno("mark as opaque", name);
@@ -60,16 +70,15 @@ static int open_directory(int parent, const char *name, const char *path) {
   return fd;
 }
 
-enum place { place_free, place_directory, place_whiteout };
-
-// Makes `name` free; a directory stays when a directory is wanted.
-static enum place clear_place(int parent, const char *name, const char *path, bool want_directory) {
+enum place clear_place(int parent, const char *name, const char *path, bool want_directory) {
   struct stat status;
   if (fstatat(parent, name, &status, AT_SYMLINK_NOFOLLOW) != 0) {
     if (errno == ENOENT) return place_free;
     fail_errno("look at", path);
   }
   if (S_ISDIR(status.st_mode) && want_directory) return place_directory;
+  if (placing.keep_kinds && S_ISDIR(status.st_mode)) fail("bad", "would put a file in the place of a directory: %s", path);
+  if (placing.keep_kinds && want_directory) fail("bad", "would put a directory in the place of a file: %s", path);
   if (!remove_tree(parent, name)) fail_errno("replace", path);
   return is_whiteout(&status) ? place_whiteout : place_free;
 }
@@ -113,7 +122,7 @@ static int make_parents(const char *path) {
   return fd;
 }
 
-static int open_parent(const char *path) {
+int open_parent(const char *path) {
   if (parent_fd >= 0 && strcmp(path, parent_path) == 0) return parent_fd;
   if (parent_fd >= 0) close(parent_fd);
   parent_fd = open_inside(path, O_RDONLY | O_DIRECTORY);
@@ -126,7 +135,7 @@ static int open_parent(const char *path) {
 }
 
 // Splits into the path of the directory and the name in it.
-static const char *split(const char *path, char *directory) {
+const char *split(const char *path, char *directory) {
   const char *slash = strrchr(path, '/');
   size_t length = slash == NULL ? 0 : (size_t)(slash - path);
   memcpy(directory, path, length);
@@ -134,7 +143,7 @@ static const char *split(const char *path, char *directory) {
   return slash == NULL ? path : slash + 1;
 }
 
-static bool wanted_xattr(const char *name) {
+bool wanted_xattr(const char *name) {
   // Never trusted.*: overlayfs takes orders from it. SELinux labels are the host's to give.
   if (strcmp(name, "security.capability") == 0) return true;
   if (strncmp(name, "system.posix_acl_", 17) == 0) return true;
@@ -151,7 +160,7 @@ static void set_xattrs(int fd, const struct entry *entry) {
 }
 
 // Owner first: changing it clears setuid and file capabilities.
-static void set_attributes(int fd, const struct entry *entry) {
+void set_attributes(int fd, const struct entry *entry) {
   if (fchown(fd, entry->uid, entry->gid) != 0) fail_errno("set owner of", entry->path);
   set_xattrs(fd, entry);
   if (fchmod(fd, entry->mode) != 0) fail_errno("set mode of", entry->path);
@@ -169,6 +178,12 @@ static void remember_time(const struct entry *entry) {
 }
 
 static void add_directory(int parent, const char *name, const struct entry *entry) {
+  // Also one that a symlink leads to.
+  int there = placing.keep_kinds ? open_inside(entry->path, O_RDONLY | O_DIRECTORY) : -1;
+  if (there >= 0) {
+    close(there);
+    return;
+  }
   int fd = *entry->path == 0 ? dup(root_fd) : make_directory(parent, name, entry->path);
   if (fd < 0) fail_errno("open directory", entry->path);
   set_attributes(fd, entry);
@@ -246,16 +261,33 @@ static void add_whiteout(int parent, const char *name, const struct entry *entry
   close(fd);
 }
 
-int tree_add(const struct entry *entry) {
+static int add_entry(int parent, const char *name, const struct entry *entry) {
+  switch (entry->type) {
+    case '0': return add_file(parent, name, entry->path);
+    case '1': add_hard_link(parent, name, entry); return -1;
+    case '5': add_directory(parent, name, entry); return -1;
+    default: add_node(parent, name, entry); return -1;
+  }
+}
+
+int tree_add(struct entry *entry) {
   count_entry();
+  if (placing.has_owner) {
+    entry->uid = placing.uid;
+    entry->gid = placing.gid;
+  }
   if (*entry->path == 0) {
     if (entry->type == '5') add_directory(-1, "", entry);
     return -1;
   }
+  char directory[path_bytes_max];
+  if (placing.plain) {
+    const char *plain_name = split(entry->path, directory);
+    return add_entry(open_parent(directory), plain_name, entry);
+  }
   // aufs' own files, in layers of old Dockers.
   const char *special = strstr(entry->path, ".wh..wh.");
   if (special != NULL && (special == entry->path || special[-1] == '/') && strcmp(special, ".wh..wh..opq") != 0) return -1;
-  char directory[path_bytes_max];
   const char *name = split(entry->path, directory);
   if (strncmp(directory, ".wh.", 4) == 0 || strstr(directory, "/.wh.") != NULL)
     fail("bad", "has files below a whiteout: %s", entry->path);
@@ -268,12 +300,7 @@ int tree_add(const struct entry *entry) {
     add_whiteout(parent, name + 4, entry);
     return -1;
   }
-  switch (entry->type) {
-    case '0': return add_file(parent, name, entry->path);
-    case '1': add_hard_link(parent, name, entry); return -1;
-    case '5': add_directory(parent, name, entry); return -1;
-    default: add_node(parent, name, entry); return -1;
-  }
+  return add_entry(parent, name, entry);
 }
 
 void tree_finish(void) {

@@ -3,6 +3,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 #include <time.h>
 
@@ -38,22 +39,136 @@ _Noreturn void fail_errno(const char *action, const char *name);
 // unpack-confine.c: a mount namespace of our own, `directory` as "/", capabilities and system calls cut to what is needed.
 void enter_mount_namespace(void);
 void enter_root(const char *directory);
-void drop_privileges(uint64_t capabilities);
+// `files_max`: descriptors that it may hold.
+void drop_privileges(uint64_t capabilities, unsigned files_max);
 
 // unpack-tree.c: writes entries below the root.
 extern int root_fd;
 void count_entry(void);
 void tree_open(uint64_t entries_max);
+// With a root that is open, and any number of entries.
+void tree_enter(int fd);
 // Returns a descriptor to write the data of a regular file to, else -1.
-int tree_add(const struct entry *entry);
+int tree_add(struct entry *entry);
 void tree_finish_file(int fd, const struct entry *entry);
 void tree_finish(void);
 uint64_t tree_entries(void);
+// Symlinks and ".." lead nowhere out of the root.
 int open_inside(const char *path, uint64_t flags);
+int open_below(int root, const char *path, uint64_t flags);
+// How entries are added; all false: as a layer's.
+struct placing {
+  // Names of whiteouts mean nothing.
+  bool plain;
+  // A directory never takes a file's place, nor a file a directory's; directories that are there stay as they are.
+  bool keep_kinds;
+  // All belongs to this owner.
+  bool has_owner;
+  uid_t uid;
+  gid_t gid;
+};
+void tree_place(const struct placing *placing);
+// Splits into the path of the directory and the name in it.
+const char *split(const char *path, char *directory);
+// Descriptor of the directory at `path`, made with those above it when it is not there; stays ours.
+int open_parent(const char *path);
+enum place { place_free, place_directory, place_whiteout };
+// Makes `name` free; a directory stays when a directory is wanted.
+enum place clear_place(int parent, const char *name, const char *path, bool want_directory);
+void set_attributes(int fd, const struct entry *entry);
 // Removes `name` with all below it, however deep; false with errno when something could not be removed.
 bool remove_tree(int parent, const char *name);
 // The same for what a directory holds; closes `fd`.
 bool empty_tree(int fd);
+
+// unpack-sha256.c
+struct sha256 {
+  uint32_t state[8];
+  uint64_t bytes;
+  uint8_t held[64];
+};
+void sha256_start(struct sha256 *hash);
+void sha256_add(struct sha256 *hash, const void *data, size_t size);
+// Writes 64 digits and a zero.
+void sha256_end(struct sha256 *hash, char *hex);
+
+// unpack-root.c: opens the directory that a word of the command line means, mounting it in our mount namespace when it takes that:
+//   dir:PATH                      a directory
+//   layers:LINKS:NAMES            layers of an image, top first, "2:1:0", as links within LINKS; read-only
+//   over:LINKS:UPPER:WORK:NAMES   the same below a directory that takes what is written
+//   process:PID                   what a process sees as its root
+int open_root(const char *word);
+// The roots become all there is.
+void leave_machine(void);
+
+// unpack-walk.c: all that lies at and below a path, a directory before what it holds, names in the order of their bytes.
+struct found {
+  // Of the directory that holds it; of the root when it is the root.
+  int parent;
+  const char *name;
+  // From the root, without a first slash; "" is the root.
+  const char *path;
+  struct stat status;
+  // Open for reading, of directories only.
+  int fd;
+};
+struct walker {
+  void (*enter)(const struct found *found);
+  // After what a directory holds; may be NULL.
+  void (*leave)(const struct found *found);
+};
+// False when nothing lies there. A symlink at `path` itself is not followed.
+bool walk(int root, const char *path, const struct walker *walker);
+// Only what lies at the path.
+bool walk_one(int root, const char *path, void (*see)(const struct found *found));
+bool is_whiteout(const struct stat *status);
+// For a file of several names: the one under which it came before; NULL, and `path` is kept, when this is the first.
+const char *find_link(const struct stat *status, const char *path);
+// Opens a plain file for reading; fails when it has become something else.
+int open_found(const struct found *found);
+// Attributes that belong to an image, and how many; those of a file that is open.
+size_t read_xattrs(int fd, const char *path, struct xattr *xattrs);
+bool wanted_xattr(const char *name);
+
+// unpack-pack.c
+struct packing {
+  // Whiteouts as the image specification has them, opaque directories; else all as it is.
+  bool layer;
+  // What takes the place of `path` in entries' names.
+  const char *path;
+  const char *prefix;
+  // -1: only the digest is wanted.
+  int output;
+  // Later times become this one, in the tar and on the disk; -1: none.
+  int64_t time_max;
+};
+// False when nothing lies at the path. Writes the digest's 64 digits and a zero.
+bool pack_tar(const struct packing *packing, char *hex, uint64_t *bytes);
+
+// unpack-digest.c
+// Records of what the paths on stdin mean: kind, mode, owner, size, times, digest of the content.
+void print_digests(void);
+// The same of one path, without reading it.
+void print_stat(const char *path);
+void print_changes(int lower);
+uint64_t measure_tree(uint64_t *entries);
+
+// unpack-copy.c
+// Performs the records on stdin, from `source` to the root.
+void copy_files(int source);
+// A layer's directory as it is, with whiteouts and all.
+void copy_tree(int source);
+
+// unpack-words.c: what goes out, and words that end with a zero byte coming in on stdin.
+void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void write_out(const void *data, size_t size);
+// Results end with a line of their own, whatever was told before.
+void start_line(void);
+void flush_out(void);
+// NULL at the end.
+char *next_word(void);
+// Where results and failures are told; 1, or 3 where the output is a tar.
+extern int result_fd;
 
 // unpack-tar.c: reads the tar on stdin to its end; returns the bytes of all files.
 uint64_t unpack_tar(uint64_t bytes_max);

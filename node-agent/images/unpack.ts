@@ -3,7 +3,7 @@
 import { createHash, type Hash } from "node:crypto";
 import { pipeline } from "node:stream/promises";
 import { createGunzip } from "node:zlib";
-import { HelperError, startHelper } from "./helper.ts";
+import { HelperError, okWords, startHelper } from "./helper.ts";
 import { PullError } from "./images.ts";
 import { decompressZstd } from "./zstd.ts";
 
@@ -72,7 +72,7 @@ export async function unpackLayer(
     // EPIPE only says that the helper ended; other failures of the pipeline are causes of its end.
     const error = helperError !== undefined && (failure === undefined || isBrokenPipe(failure)) ? helperError : failure;
     await verify(source, { input, diffHash, error });
-    return Number(output?.toString().split(" ")[2]);
+    return Number(output === undefined ? 0 : okWords(output)[1]);
   } finally {
     await input.close();
   }
@@ -145,7 +145,7 @@ class HashedInput {
 }
 
 // By the first bytes, as Docker does: media types lie now and then.
-function recognize(start: Uint8Array): "gzip" | "zstd" | "none" {
+export function recognize(start: Uint8Array): "gzip" | "zstd" | "none" {
   const hex = Buffer.from(start.subarray(0, 6)).toString("hex");
   if (hex.startsWith("1f8b")) return "gzip";
   if (hex.startsWith("28b52ffd") || /^5.2a4d18/.test(hex)) return "zstd";

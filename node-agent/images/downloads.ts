@@ -1,0 +1,100 @@
+// Blobs on their way: what has come is kept in partial/<hex>, so that a pull which broke, or was killed, goes on from there.
+import { rmSync } from "node:fs";
+import { type FileHandle, mkdir, open, readdir, rm, stat } from "node:fs/promises";
+import { join } from "node:path";
+import type { Clock } from "../../lib/clock.ts";
+import type { Content } from "./content.ts";
+import type { Descriptor } from "./manifest.ts";
+
+/** Gives a blob's bytes from a place on. */
+export type FetchFrom = (fromByte: number) => AsyncIterable<Buffer>;
+
+const ageMsMax = 7 * 24 * 3600 * 1000;
+const readBytes = 1024 * 1024;
+
+export class Downloads {
+  readonly #directory: string;
+  readonly #content: Content;
+  readonly #clock: Clock;
+  readonly #busy = new Set<string>();
+
+  constructor(options: { readonly directory: string; readonly content: Content; readonly clock: Clock }) {
+    this.#directory = join(options.directory, "partial");
+    this.#content = options.content;
+    this.#clock = options.clock;
+  }
+
+  async open(): Promise<void> {
+    await mkdir(this.#directory, { recursive: true });
+    for (const name of await readdir(this.#directory)) {
+      const path = join(this.#directory, name);
+      const seen = await stat(path).catch(() => undefined);
+      if (seen !== undefined && this.#clock.now() - seen.mtimeMs > ageMsMax) await rm(path, { force: true });
+    }
+  }
+
+  /**
+   * The bytes of a blob, what is here first. Who reads them verifies the digest, and says `keep` or `drop` then; without either the
+   * part that came stays for the next time.
+   */
+  async *read({ digest, sizeBytes }: Descriptor, fetch: FetchFrom): AsyncGenerator<Buffer, void, void> {
+    if (this.#busy.has(digest)) {
+      yield* fetch(0);
+      return;
+    }
+    this.#busy.add(digest);
+    let file: FileHandle | undefined;
+    try {
+      file = await open(this.#path(digest), "a+");
+      let doneBytes = (await file.stat()).size;
+      if (doneBytes > sizeBytes) {
+        await file.truncate(0);
+        doneBytes = 0;
+      }
+      yield* readParts(file, doneBytes);
+      if (doneBytes === sizeBytes && sizeBytes > 0) return;
+      // One write is under way while the next part comes.
+      let writing: Promise<unknown> = Promise.resolve();
+      try {
+        for await (const part of fetch(doneBytes)) {
+          await writing;
+          writing = file.appendFile(part);
+          writing.catch(() => {});
+          yield part;
+        }
+      } finally {
+        await writing;
+      }
+    } finally {
+      this.#busy.delete(digest);
+      await file?.close();
+    }
+  }
+
+  /** Makes a whole, verified blob part of the content; false when it did not come this way. */
+  async keep({ digest, sizeBytes }: Descriptor): Promise<boolean> {
+    if (await this.#content.has(digest, sizeBytes)) return true;
+    const seen = await stat(this.#path(digest)).catch(() => undefined);
+    if (seen?.size !== sizeBytes) return false;
+    await this.#content.take(this.#path(digest), digest);
+    return true;
+  }
+
+  drop(digest: string): void {
+    rmSync(this.#path(digest), { force: true });
+  }
+
+  #path(digest: string): string {
+    return join(this.#directory, digest.slice("sha256:".length));
+  }
+}
+
+async function* readParts(file: FileHandle, bytes: number): AsyncGenerator<Buffer> {
+  for (let at = 0; at < bytes; ) {
+    const part = Buffer.allocUnsafe(Math.min(readBytes, bytes - at));
+    const { bytesRead } = await file.read(part, 0, part.length, at);
+    if (bytesRead === 0) throw new Error("file became shorter while it was read");
+    at += bytesRead;
+    yield part.subarray(0, bytesRead);
+  }
+}

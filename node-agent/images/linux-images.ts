@@ -1,0 +1,202 @@
+import type { Clock } from "../../lib/clock.ts";
+import type { Logger } from "../../lib/log.ts";
+import type { Random } from "../../lib/random.ts";
+import { blobsInUse, findImage, planCollection, removeImages, toImage } from "./changes.ts";
+import type { Folder } from "./commit.ts";
+import { HttpClient } from "./http.ts";
+import type {
+  CollectOptions,
+  Image,
+  ImageStore,
+  LayerOptions,
+  PullOptions,
+  PullProgress,
+  WritableLayer,
+} from "./images.ts";
+import { importArchive } from "./import.ts";
+import type { WritableLayers } from "./overlay.ts";
+import { pullImage } from "./pull.ts";
+import type { ImageRecord } from "./records.ts";
+import { formatReference, parseReference } from "./reference.ts";
+import { Registry, type RegistrySettings } from "./registry.ts";
+import { planRemoval } from "./removal.ts";
+import { SharedWork } from "./share.ts";
+import type { Trash } from "./trash.ts";
+import type { LayerLimits } from "./unpack.ts";
+import { resolveUser } from "./users.ts";
+
+export interface ImagesOptions {
+  /** Holds images across restarts; one process at a time. */
+  readonly dir: string;
+  /** For short links to layers, such as /run/naru: the shorter, the more layers fit into a mount. Default: within `dir`. */
+  readonly runDir?: string;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+  /** By host, as in image names: "docker.io", "registry.local:5000". */
+  readonly registries?: Readonly<Record<string, RegistrySettings>>;
+  readonly limits?: LayerLimits;
+}
+
+const minAgeMsDefault = 120_000;
+const usersMax = 200;
+
+export interface Parts {
+  readonly options: ImagesOptions;
+  readonly folder: Folder;
+  readonly trash: Trash;
+  readonly writable: WritableLayers;
+}
+
+export class LinuxImages implements ImageStore {
+  protected readonly parts: Parts;
+  readonly #http: HttpClient;
+  readonly #registries = new Map<string, readonly Registry[]>();
+  readonly #pulls = new SharedWork<Image, PullProgress>((progress) =>
+    progress.type === "layer" ? progress.digest : "",
+  );
+  /** Texts of passwd and group by digest. */
+  readonly #users = new Map<string, string>();
+  protected readonly stopped = new AbortController();
+
+  constructor(parts: Parts) {
+    this.parts = parts;
+    this.#http = new HttpClient(parts.options.clock);
+  }
+
+  async find(reference: string): Promise<Image | undefined> {
+    const { current } = this.parts.folder.records;
+    const found = findImage(current, reference);
+    return found && toImage(current, found.image);
+  }
+
+  async list(): Promise<readonly Image[]> {
+    const { current } = this.parts.folder.records;
+    return current.images.map((image) => toImage(current, image));
+  }
+
+  async pull(text: string, options: PullOptions): Promise<Image> {
+    const reference = parseReference(text);
+    const { credentials, onProgress, signal } = options;
+    // Other credentials are other work: nobody gets an image on another's password.
+    const key = JSON.stringify([
+      formatReference(reference),
+      credentials.map(({ username, password }) => [username, password]),
+    ]);
+    const context = { folder: this.parts.folder, registriesFor: (host: string) => this.registriesFor(host) };
+    return await this.#pulls.join(
+      key,
+      (report, own) =>
+        pullImage(context, reference, { credentials, report, signal: AbortSignal.any([own, this.stopped.signal]) }),
+      { onProgress, signal },
+    );
+  }
+
+  async import(
+    archive: NodeJS.ReadableStream,
+    options: { readonly tag?: string; readonly signal?: AbortSignal } = {},
+  ): Promise<readonly Image[]> {
+    const { folder, trash, options: own } = this.parts;
+    const signal =
+      options.signal === undefined ? this.stopped.signal : AbortSignal.any([options.signal, this.stopped.signal]);
+    return await importArchive({ folder, trash, random: own.random }, archive as AsyncIterable<Uint8Array>, {
+      tag: options.tag,
+      signal,
+    });
+  }
+
+  async remove(reference: string): Promise<void> {
+    const { folder, writable } = this.parts;
+    await folder.records.change(
+      (current) => planRemoval(current, reference, { usersOf: (id) => writable.usersOf(id) }).records,
+    );
+    this.sweep();
+  }
+
+  async prepareLayer(
+    containerId: string,
+    image: Image,
+    { durable = false }: LayerOptions = {},
+  ): Promise<WritableLayer> {
+    const { folder, writable, options } = this.parts;
+    const record = folder.records.current.images.find((known) => known.id === image.id);
+    if (record === undefined) throw new Error(`image ${image.id} is not here any more: pull it again`);
+    folder.records.touch(record.id, options.clock.now());
+    const lowerdir = folder.layers.lowerdir(record.layers);
+    const rootfs = await writable.prepare(containerId, { imageId: record.id, lowerdir, durable });
+    return { rootfs, resolveUser: async (user) => await this.#resolveUser(record, user) };
+  }
+
+  async removeLayer(containerId: string): Promise<void> {
+    this.parts.writable.remove(containerId);
+  }
+
+  async listLayers(): Promise<readonly { readonly containerId: string; readonly imageId: string }[]> {
+    return this.parts.writable.list();
+  }
+
+  async collect(options: CollectOptions): Promise<{ readonly freedBytes: number; readonly images: readonly Image[] }> {
+    const { folder, writable, trash } = this.parts;
+    const beforeMs = folder.clock.now() - (options.minAgeMs ?? minAgeMsDefault);
+    let result: { freedBytes: number; images: readonly Image[] } = { freedBytes: 0, images: [] };
+    await folder.records.change((current) => {
+      const keep = new Set([...(options.keep ?? []), ...writable.list().map(({ imageId }) => imageId)]);
+      const { ids, freedBytes } = planCollection(current, { bytes: options.bytes, beforeMs, keep });
+      result = {
+        freedBytes,
+        images: current.images.filter(({ id }) => ids.has(id)).map((image) => toImage(current, image)),
+      };
+      return ids.size === 0 ? current : removeImages(current, ids);
+    });
+    this.sweep();
+    await trash.settle();
+    return result;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.stopped.abort(new Error("images are closed"));
+    this.#http[Symbol.dispose]();
+    await this.parts.folder.records.change((current) => current);
+    await this.parts.trash.settle();
+  }
+
+  protected sweep(): void {
+    const { records, layers, content } = this.parts.folder;
+    layers.sweep(new Set(records.current.images.flatMap((image) => image.layers)));
+    content.sweep(blobsInUse(records.current));
+  }
+
+  async #resolveUser(record: ImageRecord, user: string) {
+    const read = async (digest: string | undefined) => (digest === undefined ? "" : await this.#readUsers(digest));
+    const [passwd, group] = await Promise.all([read(record.passwd), read(record.group)]);
+    return resolveUser(user, { passwd, group });
+  }
+
+  // Read once: containers of one image start often.
+  async #readUsers(digest: string): Promise<string> {
+    const known = this.#users.get(digest);
+    if (known !== undefined) return known;
+    const text = (await this.parts.folder.content.read(digest))?.toString() ?? "";
+    if (this.#users.size >= usersMax) this.#users.clear();
+    this.#users.set(digest, text);
+    return text;
+  }
+
+  protected registriesFor(host: string): readonly Registry[] {
+    const known = this.#registries.get(host);
+    if (known !== undefined) return known;
+    const { clock, random, registries = {} } = this.parts.options;
+    const settings = registries[host] ?? {};
+    const open = (name: string) =>
+      new Registry({
+        http: this.#http,
+        clock,
+        random,
+        host: name,
+        settings: registries[name] ?? (name === host ? {} : settings),
+      });
+    const opened = [...(settings.mirror ?? []), host].map(open);
+    this.#registries.set(host, opened);
+    return opened;
+  }
+}
