@@ -1,7 +1,8 @@
 // Requests for paths: discovery, OpenAPI, version, health, metrics and Naru's own routes.
 import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
 import type { Bind } from "../../client/client.ts";
-import { openapiV2, openapiV3, openapiV3Paths } from "../kinds/schema/openapi.ts";
+import { type Descriptions, openapiV2, openapiV3, openapiV3Paths } from "../kinds/schema/openapi.ts";
 import { encodeOpenapiV2, openapiV2ProtoContentType, openapiV2ProtoTypes } from "../kinds/schema/openapi-v2-proto.ts";
 import { isObject } from "../kinds/schema/schema.ts";
 import { ApiError } from "../kinds/status.ts";
@@ -108,12 +109,12 @@ async function sendAggregated(exchange: Exchange, root: "api" | "apis", { versio
 
 /** The documents do not change while the server runs: each is printed once, when somebody first asks. */
 function openapiDocuments(): (exchange: Exchange, rest: readonly string[]) => Promise<number> {
-  const v2 = once(() => Buffer.from(JSON.stringify(openapiV2(servedResources))));
-  const v2Proto = once(() => Buffer.from(encodeOpenapiV2(openapiV2(servedResources))));
+  const v2 = once(() => Buffer.from(JSON.stringify(openapiV2(servedResources, readDescriptions()))));
+  const v2Proto = once(() => Buffer.from(encodeOpenapiV2(openapiV2(servedResources, readDescriptions()))));
   const paths = once(() => openapiV3Paths(servedResources));
   const v3 = new Map<string, Buffer>();
   const v3Of = (path: string) => {
-    const made = v3.get(path) ?? Buffer.from(JSON.stringify(openapiV3(path, servedResources)));
+    const made = v3.get(path) ?? Buffer.from(JSON.stringify(openapiV3(path, servedResources, readDescriptions())));
     v3.set(path, made);
     return made;
   };
@@ -138,6 +139,11 @@ function openapiDocuments(): (exchange: Exchange, rest: readonly string[]) => Pr
     await sendBytes(exchange, { body: v3Of(path) });
     return 200;
   };
+}
+
+// By type and field, "" for the type itself. Not kept: only the printed documents are.
+function readDescriptions(): Descriptions {
+  return JSON.parse(readFileSync(new URL("../kinds/descriptions.json", import.meta.url), "utf8")) as Descriptions;
 }
 
 function hashOf(body: Buffer): string {

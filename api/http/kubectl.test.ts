@@ -79,7 +79,9 @@ for (const [name, find] of [
         "services",
       ]);
       assert.match(await kubectl("version"), /v1\.36\.0\+naru/);
-      assert.match(await kubectl("explain", "deployment.spec.strategy"), /rollingUpdate/);
+      const explained = await kubectl("explain", "deployment.spec.strategy");
+      assert.match(explained, /rollingUpdate/);
+      assert.match(explained, /How old pods are replaced by new ones\./);
       assert.equal(await kubectl("auth", "can-i", "delete", "pods"), "yes");
     }));
 

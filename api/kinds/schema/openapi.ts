@@ -10,20 +10,32 @@ import {
   pathsOf,
   statusType,
 } from "./openapi-paths.ts";
-import { builtinSchemas, isQuantity, type JsonObject, type Schema, type Schemas } from "./schema.ts";
+import { builtinSchemas, isObject, isQuantity, type JsonObject, type Schema, type Schemas } from "./schema.ts";
+
+/** What explain says of a type (under "") and of its fields, by the last part of the type's name. */
+export type Descriptions = Readonly<Record<string, Readonly<Record<string, string>>>>;
 
 /** The document at /openapi/v2. */
-export function openapiV2(resources: readonly Resource[], schemas: Schemas = builtinSchemas): JsonObject {
+export function openapiV2(
+  resources: readonly Resource[],
+  descriptions: Descriptions = {},
+  schemas: Schemas = builtinSchemas,
+): JsonObject {
   return {
     swagger: "2.0",
     info: { title: "Naru", version: "v1.36.0" },
     paths: Object.fromEntries(resources.flatMap(pathsOf).map((path) => [path.path, pathV2(path)])),
-    definitions: definitions(Object.keys(schemas), schemas, v2),
+    definitions: definitions(Object.keys(schemas), { schemas, descriptions }, v2),
   };
 }
 
 /** The document at /openapi/v3/<path>, for "api/v1" or "apis/apps/v1": the resources of that group and version only. */
-export function openapiV3(path: string, resources: readonly Resource[], schemas: Schemas = builtinSchemas): JsonObject {
+export function openapiV3(
+  path: string,
+  resources: readonly Resource[],
+  descriptions: Descriptions = {},
+  schemas: Schemas = builtinSchemas,
+): JsonObject {
   const paths = resources.filter((resource) => groupPath(resource) === path).flatMap(pathsOf);
   const named = paths
     .flatMap((p) => p.operations)
@@ -32,7 +44,13 @@ export function openapiV3(path: string, resources: readonly Resource[], schemas:
     openapi: "3.0.0",
     info: { title: "Naru", version: "v1.36.0" },
     paths: Object.fromEntries(paths.map((p) => [p.path, pathV3(p)])),
-    components: { schemas: definitions(closureOf([...named, statusType, deleteOptionsType], schemas), schemas, v3) },
+    components: {
+      schemas: definitions(
+        closureOf([...named, statusType, deleteOptionsType], schemas),
+        { schemas, descriptions },
+        v3,
+      ),
+    },
   };
 }
 
@@ -62,10 +80,17 @@ const v3: Dialect = {
   quantity: { oneOf: [{ type: "string" }, { type: "number" }] },
 };
 
-function definitions(names: readonly string[], schemas: Schemas, dialect: Dialect): JsonObject {
-  const own = names.flatMap((name) =>
-    Object.hasOwn(schemas, name) ? [[name, printType(name, schemas[name] ?? {}, dialect)]] : [],
-  );
+interface Types {
+  readonly schemas: Schemas;
+  readonly descriptions: Descriptions;
+}
+
+function definitions(names: readonly string[], { schemas, descriptions }: Types, dialect: Dialect): JsonObject {
+  const own = names.flatMap((name) => {
+    if (!Object.hasOwn(schemas, name)) return [];
+    const texts = descriptions[name.split(".").at(-1) ?? ""];
+    return [[name, describe(printType(name, schemas[name] ?? {}, dialect), texts)]];
+  });
   return { ...Object.fromEntries(own), [patchType]: { type: "object" } };
 }
 
@@ -74,6 +99,25 @@ function printType(name: string, schema: Schema, dialect: Dialect): JsonObject {
   if (schema.properties === undefined && schema.type === undefined) return { type: "object" };
   const kinds = (schema.gvk ?? []).map(gvkOf);
   return { ...print(schema, dialect), ...(kinds.length === 0 ? {} : { "x-kubernetes-group-version-kind": kinds }) };
+}
+
+function describe(type: JsonObject, texts: Readonly<Record<string, string>> | undefined): JsonObject {
+  if (texts === undefined) return type;
+  const { "": own, ...fields } = texts;
+  const properties = type["properties"];
+  if (!isObject(properties)) return { ...type, ...(own === undefined ? {} : { description: own }) };
+  const described = Object.entries(properties).map(([name, field]) => {
+    const description = Object.hasOwn(fields, name) ? fields[name] : undefined;
+    return [name, description === undefined || !isObject(field) ? field : besideRef(field, { description })];
+  });
+  return { ...(own === undefined ? {} : { description: own }), ...type, properties: Object.fromEntries(described) };
+}
+
+// In OpenAPI 3.0 nothing stands beside a reference; in 2.0 too, but kubectl reads a description there.
+function besideRef(field: JsonObject, beside: JsonObject): JsonObject {
+  const ref = field["$ref"];
+  const isV3 = typeof ref === "string" && ref.startsWith(v3.prefix);
+  return isV3 ? { allOf: [field], ...beside } : { ...field, ...beside };
 }
 
 function print(schema: Schema, dialect: Dialect): JsonObject {
