@@ -17,6 +17,7 @@ import type { ProbeTransport } from "./pods/probe-transport.ts";
 import { discard } from "./pods/start-container.ts";
 import { messageOf } from "./pods/start-problem.ts";
 import type { PodStorage } from "./pods/storage.ts";
+import { watchStorageLimits } from "./pods/storage-limits.ts";
 import type { Runtime } from "./runtime/runtime.ts";
 import type { NodeCache, NodeResource, Reports } from "./session-types.ts";
 
@@ -58,6 +59,7 @@ export class Agent {
   #networkBusy = false;
   #networkApply = false;
   #endListening = () => {};
+  #limits: Disposable | undefined;
   #closed = false;
   #muted = false;
 
@@ -110,12 +112,14 @@ export class Agent {
     // Watches begin before the network stands: it may need the Node object that the session brings.
     this.#endListening = cache.onChange((resource, key) => this.#onChange(resource, key));
     cache.onSynced(() => this.#onSynced());
+    this.#limits = watchStorageLimits({ ...this.#parts, workers: () => this.workers });
     await this.#setUpNetwork(this.#ownNode());
   }
 
   /** Leaves everything running. */
   close(): void {
     this.#closed = true;
+    this.#limits?.[Symbol.dispose]();
     this.#endListening();
     for (const worker of this.#workers.values()) worker.close();
   }

@@ -171,6 +171,7 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
       allocatableMemoryBytes: machine.memoryBytes,
       allocatableEphemeralStorageBytes: load.diskBytes,
       memoryCapacityBytes: machine.memoryBytes,
+      allowedUnsafeSysctls: options.allowedUnsafeSysctls ?? [],
       clusterDomain,
     },
   });

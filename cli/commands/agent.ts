@@ -30,6 +30,12 @@ export const agent: Command = {
     cpus: { type: "string", value: "N", help: "CPUs to offer (default: all)" },
     memory: { type: "string", value: "BYTES", help: "memory to offer (default: all)" },
     "insecure-registry": { type: "string", multiple: true, value: "HOST", help: "registry to speak plain HTTP with" },
+    "allowed-unsafe-sysctl": {
+      type: "string",
+      multiple: true,
+      value: "NAME",
+      help: "kernel setting that pods may change besides the safe ones, such as net.core.*",
+    },
     "stop-pods": { type: "boolean", help: "when stopped, stop all containers too and leave nothing behind" },
     "log-level": {
       type: "string",
@@ -59,6 +65,7 @@ export const agent: Command = {
         labels: invocation.texts("label"),
         taints: invocation.texts("taint"),
         insecureRegistries: invocation.texts("insecure-registry"),
+        allowedUnsafeSysctls: invocation.texts("allowed-unsafe-sysctl"),
         stopPods: invocation.flag("stop-pods"),
         logLevel: text("log-level"),
         ...optional("joinToken", invocation.text("join") ?? process.env["NARU_TOKEN"]),

@@ -113,6 +113,8 @@ export interface Images {
   /** A fresh writable layer for a container; the same one again for the same container id. */
   prepareLayer(containerId: string, image: Image, options?: LayerOptions): Promise<WritableLayer>;
   removeLayer(containerId: string): Promise<void>;
+  /** The folder that holds what a container has written; undefined for one without a layer. */
+  layerPath(containerId: string): string | undefined;
 }
 
 /** What a node's agent needs besides: which layers are left over, and room on a full disk. */

@@ -1,3 +1,4 @@
+import { join } from "node:path";
 import type { Clock } from "../../lib/clock.ts";
 import type { Logger } from "../../lib/log.ts";
 import type { Random } from "../../lib/random.ts";
@@ -129,6 +130,11 @@ export class LinuxImages implements ImageStore {
 
   async removeLayer(containerId: string): Promise<void> {
     this.parts.writable.remove(containerId);
+  }
+
+  layerPath(containerId: string): string | undefined {
+    const { writable } = this.parts;
+    return writable.imageOf(containerId) === undefined ? undefined : join(writable.folderOf(containerId), "upper");
   }
 
   async listLayers(): Promise<readonly { readonly containerId: string; readonly imageId: string }[]> {

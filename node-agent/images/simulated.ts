@@ -75,6 +75,7 @@ export function openSimulatedImages(options: SimulatedImagesOptions): ImageStore
     removeLayer: async (containerId) => {
       layers.delete(containerId);
     },
+    layerPath: () => undefined,
     listLayers: async () => [...layers].map(([containerId, imageId]) => ({ containerId, imageId })),
     collect: async () => ({ freedBytes: 0, images: [] }),
     [Symbol.asyncDispose]: async () => {},

@@ -8,6 +8,7 @@ import { readMountinfo } from "../runtime/cgroup-files.ts";
 import type { Mount } from "../runtime/runtime.ts";
 import { volumeTypeOf, volumeTypes } from "../volumes/list.ts";
 import { isTmpfs, mountFileSystem, unmountBelow } from "../volumes/mounts.ts";
+import { bytesBelow } from "../volumes/usage.ts";
 import { type MadeVolume, type VolumeContext, VolumeError } from "../volumes/volume-type.ts";
 import { ConfigError } from "./container-env.ts";
 import { fieldValue, resourceValue } from "./field-values.ts";
@@ -22,7 +23,7 @@ export interface DiskStorageOptions {
   readonly dataDir: string;
   readonly runDir: string;
   /** For image volumes. */
-  readonly images: Pick<Images, "prepareLayer" | "removeLayer">;
+  readonly images: Pick<Images, "prepareLayer" | "removeLayer" | "layerPath">;
 }
 
 /** Makes its folders, and a tmpfs below `runDir` unless that is on one. */
@@ -132,6 +133,15 @@ export async function openDiskStorage({ dataDir, runDir, images }: DiskStorageOp
             ? storage.logPath(pod, container.name, attempt)
             : undefined,
       }),
+
+    volumeBytes: (pod, volumeName, bytesMax) =>
+      bytesBelow(join(podDir(uidOf(pod)), "volumes", checkName(volumeName)), bytesMax),
+
+    containerBytes: async (pod, { name, id }, bytesMax) => {
+      const logs = await bytesBelow(join(logDir(pod), checkName(name)), bytesMax);
+      const layer = images.layerPath(id);
+      return layer === undefined || logs > bytesMax ? logs : logs + (await bytesBelow(layer, bytesMax));
+    },
 
     logPath: (pod, containerName, attempt) => join(logDir(pod), checkName(containerName), `${attempt}.log`),
 

@@ -4,6 +4,8 @@ import type { Intent } from "./pod-state.ts";
 
 /** The server does not know it any more: nobody waits for a long farewell. */
 const removedGraceMs = 1000;
+/** What it uses too much of is needed now. */
+const evictedGraceMs = 1000;
 
 export interface IntentInput {
   readonly pod: Pod;
@@ -13,9 +15,16 @@ export interface IntentInput {
   readonly startedAtMs: number;
   /** Set by the fence when the pod may have been started elsewhere. */
   readonly fenced: boolean;
+  /** Why it cannot stay here: the reason and words of its failure. */
+  readonly ending: Ending | undefined;
 }
 
-export function intentOf({ pod, removed, startedAtMs, fenced }: IntentInput, nowMs: number): Intent {
+export interface Ending {
+  readonly reason: string;
+  readonly message: string;
+}
+
+export function intentOf({ pod, removed, startedAtMs, fenced, ending }: IntentInput, nowMs: number): Intent {
   if (removed) return { do: "stop", graceMs: removedGraceMs, leave: "nothing", reason: "", message: "" };
   if (pod.metadata?.deletionTimestamp !== undefined) {
     const seconds = pod.metadata.deletionGracePeriodSeconds ?? pod.spec?.terminationGracePeriodSeconds ?? 30;
@@ -25,6 +34,7 @@ export function intentOf({ pod, removed, startedAtMs, fenced }: IntentInput, now
     const message = "The node lost its server for longer than this pod may run unseen";
     return { do: "stop", graceMs: removedGraceMs, leave: "results", reason: "NodeLost", message };
   }
+  if (ending !== undefined) return { do: "stop", graceMs: evictedGraceMs, leave: "results", ...ending };
   const deadlineMs = deadlineOf(pod, startedAtMs);
   if (deadlineMs !== undefined && nowMs >= deadlineMs) {
     const message = "Pod was active on the node longer than the specified deadline";

@@ -13,6 +13,8 @@ export function openMemoryStorage(
     setUp: async (pod, context) => checkVolumes(pod, context),
     refresh: async () => {},
     containerMounts: async () => [],
+    volumeBytes: async () => 0,
+    containerBytes: async () => 0,
     terminationMessage: async () => "",
     logPath: (pod, name, attempt) => `/simulated/${pod.metadata?.uid ?? ""}/${name}/${attempt}.log`,
     removeRunsBefore: async () => {},

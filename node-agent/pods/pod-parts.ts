@@ -22,7 +22,12 @@ export interface PodParts {
   readonly events: EventRecorder;
   readonly lookup: ConfigLookup;
   readonly services: () => readonly Service[];
-  readonly node: NodeFacts & { readonly memoryCapacityBytes: number; readonly clusterDomain: string };
+  readonly node: NodeFacts & {
+    readonly memoryCapacityBytes: number;
+    readonly clusterDomain: string;
+    /** Besides the safe ones: names, or beginnings such as "net.core.*". */
+    readonly allowedUnsafeSysctls?: readonly string[];
+  };
   readonly onStatus: (pod: Pod, status: PodStatus) => void;
   /** Nothing of it is left here. */
   readonly onGone: (pod: Pod) => void;

@@ -5,7 +5,7 @@ import { unreachable } from "../../lib/assert.ts";
 import type { Timer } from "../../lib/clock.ts";
 import { containerId } from "./container-labels.ts";
 import { ContainerRuns } from "./container-runs.ts";
-import { deadlineOf, intentOf } from "./intent.ts";
+import { deadlineOf, type Ending, intentOf } from "./intent.ts";
 import { nextStep, type Step } from "./next-step.ts";
 import { type Ground, makeGround, removeGround, SetUpError, storageContext } from "./pod-ground.ts";
 import type { PodParts } from "./pod-parts.ts";
@@ -13,6 +13,7 @@ import { type ContainerRecord, containersOf, isAlive, newContainer, type PodStat
 import { podStatus } from "./pod-status.ts";
 import { messageOf } from "./start-problem.ts";
 import { StatusReporter } from "./status-reporter.ts";
+import { sysctlRefusal } from "./sysctls.ts";
 
 const setUpRetryMsFirst = 500;
 const setUpRetryMsMax = 20_000;
@@ -29,6 +30,7 @@ export class PodWorker {
   #ground: Ground | undefined;
   #removed = false;
   #fenced = false;
+  #ending: Ending | undefined;
   #stopSinceMs: number | undefined;
   #timer: Timer | undefined;
   #asked = false;
@@ -60,6 +62,8 @@ export class PodWorker {
       parts.onStatus(this.#pod, status);
       this.#save();
     });
+    const refusal = sysctlRefusal(pod, parts.node.allowedUnsafeSysctls ?? []);
+    if (refusal !== undefined) this.#ending = { reason: "SysctlForbidden", message: refusal };
     this.#runs.adopt();
   }
 
@@ -113,6 +117,14 @@ export class PodWorker {
   /** It must not run unseen any longer. Nothing calls this yet: pods that may run at most once are to be fenced by the session's `connection`. */
   fence(): void {
     this.#fenced = true;
+    this.wake();
+  }
+
+  /** It uses more of the node than it may: it fails, for these reasons. */
+  evict(message: string): void {
+    if (this.#ending !== undefined) return;
+    this.#ending = { reason: "Evicted", message };
+    this.#event("Warning", "Evicted", message);
     this.wake();
   }
 
@@ -300,8 +312,16 @@ export class PodWorker {
   }
 
   #wanted(nowMs: number): Wanted {
-    const input = { pod: this.#pod, removed: this.#removed, fenced: this.#fenced, startedAtMs: this.#startedAtMs };
-    const intent = intentOf(input, nowMs);
+    const intent = intentOf(
+      {
+        pod: this.#pod,
+        removed: this.#removed,
+        fenced: this.#fenced,
+        ending: this.#ending,
+        startedAtMs: this.#startedAtMs,
+      },
+      nowMs,
+    );
     this.#stopSinceMs = intent.do === "stop" ? (this.#stopSinceMs ?? nowMs) : undefined;
     return { pod: this.#pod, intent, ...(this.#stopSinceMs === undefined ? {} : { stopSinceMs: this.#stopSinceMs }) };
   }

@@ -37,6 +37,14 @@ export interface PodStorage {
     container: Container,
     run: { readonly attempt: number; readonly failed: boolean },
   ): Promise<string>;
+  /** What a volume takes on the disk, or some number above `bytesMax`. */
+  volumeBytes(pod: Pod, volumeName: string, bytesMax: number): Promise<number>;
+  /** The same of a container's writable layer and its logs. */
+  containerBytes(
+    pod: Pod,
+    container: { readonly name: string; readonly id: string },
+    bytesMax: number,
+  ): Promise<number>;
   logPath(pod: Pod, containerName: string, attempt: number): string;
   /** Removes logs and files of runs before `attempt`. */
   removeRunsBefore(pod: Pod, containerName: string, attempt: number): Promise<void>;

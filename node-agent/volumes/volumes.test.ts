@@ -1,12 +1,25 @@
 // Volumes on a real file system.
 import assert from "node:assert/strict";
-import { chmod, mkdtemp, readdir, readFile, readlink, rm, stat } from "node:fs/promises";
+import {
+  chmod,
+  link,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  readlink,
+  rm,
+  stat,
+  symlink,
+  writeFile,
+} from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import type { Volume } from "../../api/kinds/generated/types.ts";
 import { writeFiles } from "./atomic-files.ts";
 import { volumeTypeOf } from "./list.ts";
+import { bytesBelow } from "./usage.ts";
 import type { VolumeContext } from "./volume-type.ts";
 
 function inFolder(title: string, run: (dir: string) => Promise<void>): void {
@@ -188,4 +201,23 @@ inFolder("setUp leaves an emptyDir as its containers made it", async (dir) => {
   await chmod(path, 0o700);
   await volumeTypeOf(context.volume).setUp(context);
   assert.equal((await stat(path)).mode & 0o777, 0o700);
+});
+
+inFolder("bytesBelow counts what is on the disk, links once, and stops when it knows enough", async (dir) => {
+  await mkdir(join(dir, "a/b"), { recursive: true });
+  await writeFile(join(dir, "a/b/big"), Buffer.alloc(64 * 1024, 1));
+  const once = await bytesBelow(dir, 2 ** 40);
+  await link(join(dir, "a/b/big"), join(dir, "a/again"));
+  await symlink("/usr", join(dir, "a/far"));
+  const twice = await bytesBelow(dir, 2 ** 40);
+  assert.deepEqual(
+    [
+      once >= 64 * 1024,
+      once < 128 * 1024,
+      twice - once < 1024,
+      (await bytesBelow(dir, 1)) > 1,
+      await bytesBelow("/none", 1),
+    ],
+    [true, true, true, true, 0],
+  );
 });

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/magic.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -13,6 +14,7 @@
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
@@ -157,6 +159,25 @@ static void list(const char *path) {
   printf("\n");
 }
 
+static void file_system(const char *path) {
+  struct statfs info;
+  if (statfs(path, &info) != 0) {
+    printf("fs %s: %s\n", path, strerror(errno));
+    return;
+  }
+  const char *type = info.f_type == TMPFS_MAGIC ? "tmpfs" : info.f_type == OVERLAYFS_SUPER_MAGIC ? "overlay" : "disk";
+  printf("fs %s: %s %llu\n", path, type, (unsigned long long)info.f_blocks * (unsigned long long)info.f_bsize);
+}
+
+static void fill(const char *path) {
+  static char block[1 << 20];
+  memset(block, 1, sizeof block);
+  int fd = open(path, O_WRONLY | O_CREAT, 0644), i = 0;
+  while (i < 64 && fd >= 0 && write(fd, block, sizeof block) == sizeof block) i++;
+  printf("fill %s: %s\n", path, i == 64 ? "64 MiB" : strerror(errno));
+  if (fd >= 0) close(fd);
+}
+
 static void put(const char *path) {
   int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0644);
   printf("write %s: %s\n", path, fd < 0 ? strerror(errno) : write(fd, "written\n", 8) == 8 ? "allowed" : strerror(errno));
@@ -173,6 +194,8 @@ static int files(char **words) {
     else if (strcmp(what, "stat") == 0) look_at(path);
     else if (strcmp(what, "list") == 0) list(path);
     else if (strcmp(what, "write") == 0) put(path);
+    else if (strcmp(what, "fs") == 0) file_system(path);
+    else if (strcmp(what, "fill") == 0) fill(path);
     else if (strcmp(what, "mkdir") == 0) printf("mkdir %s: %s\n", path, outcome(mkdir(path, 0755)));
     else if (strcmp(what, "tmpfs") == 0) printf("tmpfs %s: %s\n", path, outcome(mount("tmpfs", path, "tmpfs", 0, NULL)));
     else if (strcmp(what, "chown") == 0) printf("chown %s: %s\n", path, outcome(chown(path, 1234, 1234)));
