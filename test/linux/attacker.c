@@ -31,11 +31,15 @@ static void say(const char *what, long result) { printf("%s: %s\n", what, outcom
 /* --- processes that come into the container --------------------------------------------------------------------------- */
 
 struct hunt {
-  int seen, hidden, traced, memory, files, launcher, written;
+  int seen, hidden, bare, traced, memory, files, launcher, unsealed, written;
 };
 
 static void try_launcher(const char *exe, struct hunt *hunt) {
   hunt->launcher++;
+  int file = open(exe, O_RDONLY);
+  int seals = file < 0 ? 0 : fcntl(file, F_GET_SEALS);
+  if (file >= 0 && (seals < 0 || !(seals & F_SEAL_WRITE))) hunt->unsealed++;
+  close(file);
   int flags[] = {O_WRONLY, O_RDWR, O_WRONLY | O_TRUNC, O_WRONLY | O_APPEND};
   for (size_t i = 0; i < sizeof flags / sizeof flags[0]; i++) {
     int fd = open(exe, flags[i]);
@@ -100,7 +104,15 @@ static void try_process(pid_t pid, struct hunt *hunt) {
       ptrace(PTRACE_DETACH, pid, 0, 0);
     }
   }
-  if (size > 0 && strstr(target, "naru-launcher") != NULL) try_launcher(path, hunt);
+  if (size > 0 && strstr(target, "naru-launcher") != NULL) {
+    /* Its own name for itself, which exec of the same program as a script's interpreter changes. */
+    char name[32] = "", list[64];
+    snprintf(list, sizeof list, "/proc/%d/comm", pid);
+    int fd = open(list, O_RDONLY);
+    if (fd >= 0 && read(fd, name, sizeof name - 1) > 0 && strncmp(name, "naru", 4) == 0) hunt->bare++;
+    if (fd >= 0) close(fd);
+    try_launcher(path, hunt);
+  }
   kill(pid, SIGCONT);
 }
 
@@ -123,7 +135,8 @@ static int hunt_processes(const char *with) {
     if (hunt.seen == 0) nanosleep(&pause, NULL);
   }
   printf("caught: %s\nhidden: %s\nlauncher: %s\n", hunt.seen > 0 ? "yes" : "no", hunt.hidden > 0 ? "yes" : "no", hunt.launcher > 0 ? "yes" : "no");
-  printf("traced: %d\nmemory: %d\nfiles: %d\nwritten: %d\n", hunt.traced, hunt.memory, hunt.files, hunt.written);
+  printf("bare: %d\ntraced: %d\nmemory: %d\nfiles: %d\nunsealed: %d\nwritten: %d\n", hunt.bare, hunt.traced, hunt.memory, hunt.files,
+         hunt.unsealed, hunt.written);
   return 0;
 }
 

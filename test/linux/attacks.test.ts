@@ -104,9 +104,11 @@ test("a process on its way in is a closed box, and the launcher's program cannot
     "caught: yes",
     "hidden: yes",
     "launcher: yes",
+    "bare: 0",
     "traced: 0",
     "memory: 0",
     "files: 0",
+    "unsealed: 0",
     "written: 0",
   ]);
 });
@@ -259,7 +261,7 @@ test("containers and processes that enter them have keyrings of their own start,
   await using rig = await openAttackRig();
   const seccomp = "unconfined";
   await start(rig, "a", ["keys", "add"], { seccomp });
-  await until(() => logLines(rig, "a").length === 2);
+  await until(() => existsSync(rig.logOf("a")) && logLines(rig, "a").length === 2);
   const other = await attack(rig, "b", ["keys", "search"], { seccomp });
   const entered = await execLines(rig.runtime, "a", ["/attacker", "keys", "search"]);
   const confined = await attack(rig, "c", ["keys", "search"]);
