@@ -14,6 +14,7 @@ const mayImport: readonly (readonly [room: string, rooms: readonly string[]])[] 
   ["api/kinds", ["lib"]],
   ["api/store", ["lib", "api/kinds"]],
   ["node-agent/runtime", ["lib", "node-agent/images/images.ts"]],
+  ["node-agent/oci", ["package.json", "lib", "node-agent/runtime"]],
   ["node-agent/images", ["lib", "node-agent/runtime/runtime.ts"]],
   ["node-agent/network", ["lib", "api/kinds", "node-agent/launcher", "node-agent/runtime"]],
   ["node-agent/volumes", ["lib", "api/kinds", "node-agent/runtime/runtime.ts"]],

@@ -145,7 +145,17 @@ struct launch {
   int held_count, placed;
   bool cloned;
   bool hold_output;
+  /* once.c: where the child waits for its start, who gets its terminal, its number as the host sees it, files that it inherits,
+     and whether `report` is a stream now, which takes whole frames. */
+  int listener, console;
+  pid_t host_pid;
+  unsigned preserved_files;
+  bool framed;
 };
+
+#define LAUNCH_NONE                                                                                                              \
+  {.containers = -1, .child_stdio = {-1, -1, -1}, .in = -1, .out = -1, .err = -1, .report = -1, .pidfd = -1, .root = -1,         \
+   .target = -1, .cgroup = -1, .null_tree = -1, .empty_tree = -1, .listener = -1, .console = -1}
 
 struct launch_op {
   const char *name;
@@ -156,14 +166,27 @@ struct launch_op {
   int (*run)(struct launch *launch, struct op_call *call);
 };
 
-extern const struct launch_op mount_launch_ops[], bind_launch_ops[], process_launch_ops[], monitor_launch_ops[];
-extern const int mount_launch_op_count, bind_launch_op_count, process_launch_op_count, monitor_launch_op_count;
+extern const struct launch_op mount_launch_ops[], bind_launch_ops[], process_launch_ops[], monitor_launch_ops[], once_launch_ops[];
+extern const int mount_launch_op_count, bind_launch_op_count, process_launch_op_count, monitor_launch_op_count, once_launch_op_count;
 
 /* Performs ops in the monitor up to and with clone. 0 once the child exists; the child never returns. On failure -errno, *index
    says which op, and call what. */
 int plan_run(struct launch *launch, const struct field *ops, int count, int *index, struct op_call *call);
-/* Closes every file but 0, 1, 2 and those of `keep` that are not -1. Sorts keep. */
-void close_all_but(int *keep, int count);
+/* Closes every file from `first` on but those of `keep`. Sorts keep. */
+void close_all_but(unsigned first, int *keep, int count);
+
+enum report_kind { REPORT_END, REPORT_TERMINAL, REPORT_EXEC, REPORT_SYNC, REPORT_WAITING, REPORT_FAILED };
+
+/* What the child says next, to whoever cloned it. fd: the terminal. index, error and what: of the op that failed. */
+struct report {
+  enum report_kind kind;
+  int fd, index, error;
+  char what[TEXT_BYTES_MAX];
+};
+
+void read_report(const struct launch *launch, struct report *report);
+/* Sends one word, with a file unless that is -1; 0 or -1. */
+int send_with_file(int socket, const char *word, int fd);
 /* Flags of "mount pid net …"; 0 for words it does not know. */
 uint64_t namespace_flags(struct field words);
 /* Opens a directory or file inside the root for mounting on it, made when absent. An O_PATH fd or -1. */
@@ -206,6 +229,9 @@ int write_file(const char *path, const void *data, size_t size);
 int bring_loopback_up(void);
 /* What ps shows. */
 void set_title(const char *text);
+
+/* once.c: performs one plan for a caller who then is the parent of its process. */
+int once_command(const char *control, const char *preserved_files, const char *end);
 
 int serve(const char *run_directory, const char *containers_directory);
 

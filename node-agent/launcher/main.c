@@ -1,4 +1,4 @@
-/* The launcher's commands: serve, netns-run, netns-connect, and netlink. */
+/* The launcher's commands: serve, once, netns-run, netns-connect, and netlink. */
 #include "kernel.h"
 #include "launcher.h"
 
@@ -72,11 +72,17 @@ int main(int argc, char **argv) {
   }
   if (argc >= 5 && strcmp(argv[1], "netns-run") == 0 && strcmp(argv[3], "--") == 0) return netns_run(argv[2], argv + 4);
   if (argc == 4 && strcmp(argv[1], "netns-connect") == 0) return relay_command(argv[2], argv[3]);
+  if (argc == 5 && strcmp(argv[1], "once") == 0) {
+    become_sealed_copy(argv);
+    prctl(PR_SET_DUMPABLE, 0);
+    return once_command(argv[2], argv[3], argv[4]);
+  }
   if (argc == 2 && strcmp(argv[1], "netlink") == 0) return netlink_command();
   fprintf(stderr,
           "usage: naru-launcher serve <run directory> <containers directory>\n"
           "       naru-launcher netns-run <network namespace's path> -- <command> [<argument>…]\n"
           "       naru-launcher netns-connect <network namespace's path> <port>\n"
+          "       naru-launcher once <control's file number> <number of files to pass on> leave|stay\n"
           "       naru-launcher netlink\n");
   return 2;
 }

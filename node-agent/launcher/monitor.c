@@ -371,35 +371,25 @@ static int listen_in_directory(void) {
 
 /* Waits until the child executes its program: 0, or -errno with call->what and *index. */
 static int wait_for_exec(int *index, struct op_call *call) {
-  bool about_to = false;
-  for (;;) {
-    char data[1024];
-    struct iovec part = {.iov_base = data, .iov_len = sizeof data};
-    union {
-      char bytes[CMSG_SPACE(sizeof(int))];
-      struct cmsghdr align;
-    } space = {0};
-    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = space.bytes, .msg_controllen = sizeof space.bytes};
-    ssize_t got = recvmsg(launch.report, &message, MSG_CMSG_CLOEXEC);
-    if (got < 0 && errno == EINTR) continue;
-    if (got <= 0) return about_to ? 0 : op_fail(call, ECHILD, "the container's process was ended before it began");
-    struct cmsghdr *head = CMSG_FIRSTHDR(&message);
-    if (head != NULL && head->cmsg_type == SCM_RIGHTS) {
-      memcpy(&launch.out, CMSG_DATA(head), sizeof launch.out);
-      launch.in = launch.out;
-      continue;
+  struct report report;
+  for (bool about_to = false;;) {
+    read_report(&launch, &report);
+    switch (report.kind) {
+      case REPORT_TERMINAL:
+        launch.in = launch.out = report.fd;
+        break;
+      case REPORT_EXEC:
+        about_to = true;
+        break;
+      case REPORT_END:
+        return about_to ? 0 : op_fail(call, ECHILD, "the container's process was ended before it began");
+      case REPORT_FAILED:
+        *index = report.index;
+        return op_fail(call, report.error, "%s", report.what);
+      case REPORT_SYNC:
+      case REPORT_WAITING:
+        return op_fail(call, EINVAL, "the plan waits for a caller that no monitor has");
     }
-    if (got == 4 && memcmp(data, "exec", 4) == 0) {
-      about_to = true;
-      continue;
-    }
-    struct field fields[4];
-    struct reader reader = {.at = data, .end = data + got};
-    uint64_t error, failed_index;
-    if (read_fields(reader, fields, 4) != 4 || !field_number(fields[1], 4095, &error) || !field_number(fields[3], FIELDS_MAX, &failed_index))
-      return op_fail(call, EPROTO, "read the child's report");
-    *index = (int)failed_index;
-    return op_fail(call, (int)error, "%s", fields[2].data);
   }
 }
 
@@ -500,15 +490,15 @@ _Noreturn void monitor_run(int containers, const struct launch_request *request)
   for (int i = 0; i < CLIENTS_MAX; i++) clients[i].fd = -1;
   fill_standard_files();
   int keep[] = {request->control, request->stream, containers};
-  close_all_but(keep, 3);
+  close_all_but(3, keep, 3);
   setsid();
   signal(SIGCHLD, SIG_DFL);
   signal(SIGPIPE, SIG_IGN);
   char title[128];
   snprintf(title, sizeof title, is_exec ? "naru-exec" : "naru-monitor %.100s", request->name.data);
   set_title(title);
-  launch = (struct launch){.containers = containers, .child_stdio = {-1, -1, -1}, .in = -1, .out = -1, .err = -1, .report = -1,
-                           .pidfd = -1, .root = -1, .target = -1, .cgroup = -1, .null_tree = -1, .empty_tree = -1};
+  launch = (struct launch)LAUNCH_NONE;
+  launch.containers = containers;
   int index = 0;
   struct op_call call = {0};
   int result = start(containers, request, &index, &call);

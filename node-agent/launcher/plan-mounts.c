@@ -223,11 +223,12 @@ static int op_mount(struct launch *launch, struct op_call *call) {
   return result;
 }
 
-/* device <destination> c|b <major> <minor> <mode> */
+/* device <destination> c|b <major> <minor> <mode> [<uid> <gid>] */
 static int op_device(struct launch *launch, struct op_call *call) {
-  uint64_t major_number, minor_number, mode;
+  uint64_t major_number, minor_number, mode, uid = 0, gid = 0;
   if (!need_root(launch) || !is_text(call->args[0]) || !field_number(call->args[2], 1 << 20, &major_number) ||
-      !field_number(call->args[3], 1 << 20, &minor_number) || !field_number(call->args[4], 0777, &mode))
+      !field_number(call->args[3], 1 << 20, &minor_number) || !field_number(call->args[4], 0777, &mode) || call->count == 6 ||
+      (call->count == 7 && (!field_number(call->args[5], UINT32_MAX - 1, &uid) || !field_number(call->args[6], UINT32_MAX - 1, &gid))))
     return op_fail(call, EINVAL, "device");
   const char *path = call->args[0].data;
   const char *slash = strrchr(path, '/');
@@ -238,13 +239,19 @@ static int op_device(struct launch *launch, struct op_call *call) {
   if (parent < 0) return op_fail(call, errno, "make device %s", path);
   mode_t type = field_is(call->args[1], "b") ? S_IFBLK : S_IFCHR;
   dev_t number = makedev((unsigned)major_number, (unsigned)minor_number);
+  mode_t mask = umask(0);
   int made = mknodat(parent, slash + 1, type | (mode_t)mode, number);
   int error = errno;
+  umask(mask);
   /* What an image has there may be that device already, and nothing else. */
   struct stat info;
   if (made != 0 && error == EEXIST && fstatat(parent, slash + 1, &info, AT_SYMLINK_NOFOLLOW) == 0 &&
       (info.st_mode & S_IFMT) == type && info.st_rdev == number)
     made = 0;
+  if (made == 0 && (uid != 0 || gid != 0) && fchownat(parent, slash + 1, (uid_t)uid, (gid_t)gid, AT_SYMLINK_NOFOLLOW) != 0) {
+    made = -1;
+    error = errno;
+  }
   close(parent);
   return made != 0 ? op_fail(call, error, "make device %s", path) : 0;
 }
@@ -397,19 +404,7 @@ static int op_terminal(struct launch *launch, struct op_call *call) {
     close(tree);
     close(to);
   }
-  char text[] = "terminal";
-  struct iovec data = {.iov_base = text, .iov_len = sizeof text - 1};
-  union {
-    char bytes[CMSG_SPACE(sizeof(int))];
-    struct cmsghdr align;
-  } control = {0};
-  struct msghdr message = {.msg_iov = &data, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
-  struct cmsghdr *head = CMSG_FIRSTHDR(&message);
-  head->cmsg_level = SOL_SOCKET;
-  head->cmsg_type = SCM_RIGHTS;
-  head->cmsg_len = CMSG_LEN(sizeof(int));
-  memcpy(CMSG_DATA(head), &master, sizeof master);
-  if (sendmsg(launch->report, &message, MSG_NOSIGNAL) < 0) return op_fail(call, errno, "hand over terminal");
+  if (send_with_file(launch->report, "terminal", master) != 0) return op_fail(call, errno, "hand over terminal");
   close(master);
   for (int i = 0; i < 3; i++) launch->child_stdio[i] = slave;
   return 0;
@@ -419,7 +414,7 @@ const struct launch_op mount_launch_ops[] = {
     {"private-mounts", 0, 0, false, true, op_private_mounts},
     {"rootfs", 5, 5, false, true, op_rootfs},
     {"mount", 5, 5, false, true, op_mount},
-    {"device", 5, 5, false, true, op_device},
+    {"device", 5, 7, false, true, op_device},
     {"symlink", 2, 2, false, true, op_symlink},
     {"directory", 1, 1, false, true, op_directory},
     {"terminal", 1, 1, false, true, op_terminal},

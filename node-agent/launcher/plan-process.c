@@ -123,17 +123,26 @@ static int op_user(struct launch *launch, struct op_call *call) {
   return 0;
 }
 
-/* capabilities <mask>: effective and permitted; none are inheritable or ambient. */
+/* capabilities <effective> [<permitted> <inheritable> <ambient>]: permitted are as effective, the others none. */
 static int op_capabilities(struct launch *launch, struct op_call *call) {
   (void)launch;
-  uint64_t mask;
-  if (!field_number(call->args[0], UINT64_MAX, &mask)) return op_fail(call, EINVAL, "capabilities");
-  mask &= held_capabilities();
+  uint64_t set[4] = {0}, held = held_capabilities();
+  for (int i = 0; i < call->count; i++)
+    if (call->count == 2 || call->count == 3 || !field_number(call->args[i], UINT64_MAX, &set[i])) return op_fail(call, EINVAL, "capabilities");
+  if (call->count == 1) set[1] = set[0];
+  for (int i = 0; i < 4; i++) set[i] &= held;
+  uint64_t effective = set[0] & set[1], permitted = set[1], inheritable = set[2], ambient = set[3] & set[1] & set[2];
   struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
-  struct __user_cap_data_struct data[2] = {{.effective = (uint32_t)mask, .permitted = (uint32_t)mask},
-                                           {.effective = (uint32_t)(mask >> 32), .permitted = (uint32_t)(mask >> 32)}};
+  struct __user_cap_data_struct data[2];
+  for (int i = 0; i < 2; i++)
+    data[i] = (struct __user_cap_data_struct){.effective = (uint32_t)(effective >> 32 * i),
+                                              .permitted = (uint32_t)(permitted >> 32 * i),
+                                              .inheritable = (uint32_t)(inheritable >> 32 * i)};
   prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
   if (syscall(SYS_capset, &head, data) != 0 || prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0) != 0) return op_fail(call, errno, "set capabilities");
+  for (int i = 0; i < 64; i++)
+    if ((ambient >> i & 1) != 0 && prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, i, 0, 0) != 0)
+      return op_fail(call, errno, "raise ambient capability %d", i);
   return 0;
 }
 
@@ -179,7 +188,6 @@ static int op_die_with_monitor(struct launch *launch, struct op_call *call) {
 static int op_session(struct launch *launch, struct op_call *call) {
   if (setsid() < 0) return op_fail(call, errno, "start session");
   if (launch->terminal && ioctl(launch->child_stdio[0], TIOCSCTTY, 0) != 0) return op_fail(call, errno, "take terminal");
-  umask(022);
   return 0;
 }
 
@@ -209,6 +217,48 @@ static int exec_search(char *const *args, char *const *environment) {
   }
 }
 
+/* 0, ENOENT or EACCES: as exec would say, without trying. */
+static int look_for(const char *name, char *const *environment) {
+  if (strchr(name, '/') != NULL) return faccessat(AT_FDCWD, name, X_OK, AT_EACCESS) == 0 ? 0 : errno;
+  int error = ENOENT;
+  char path[4096];
+  for (const char *at = search_path(environment);;) {
+    size_t size = strcspn(at, ":");
+    int wrote = snprintf(path, sizeof path, "%.*s%s%s", (int)size, at, size > 0 ? "/" : "./", name);
+    if (wrote > 0 && (size_t)wrote < sizeof path) {
+      if (faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) == 0) return 0;
+      if (errno == EACCES) error = EACCES;
+    }
+    if (at[size] == 0) return error;
+    at += size + 1;
+  }
+}
+
+/* find-program <name> <directory> <environment…>: fails early as exec in that directory would. */
+static int op_find_program(struct launch *launch, struct op_call *call) {
+  (void)launch;
+  static char *environment[FIELDS_MAX + 1];
+  for (int i = 0; i < call->count; i++)
+    if (!is_text(call->args[i])) return op_fail(call, EINVAL, "find-program");
+  for (int i = 2; i < call->count; i++) environment[i - 2] = (char *)(uintptr_t)call->args[i].data;
+  environment[call->count - 2] = NULL;
+  const char *name = call->args[0].data;
+  if (name[0] == 0) return op_fail(call, ENOENT, "exec \"\"");
+  if (chdir(call->args[1].data) != 0) return op_fail(call, errno, "change directory to %s", call->args[1].data);
+  int error = look_for(name, environment);
+  return error != 0 || chdir("/") != 0 ? op_fail(call, error != 0 ? error : errno, "exec %s", name) : 0;
+}
+
+static int report_exec(const struct launch *launch) {
+  if (!launch->framed) return send_with_file(launch->report, "exec", -1);
+  char data[32];
+  struct writer writer;
+  write_begin(&writer, data, sizeof data);
+  write_text(&writer, "exec");
+  size_t size = write_end(&writer);
+  return send(launch->report, data, size, MSG_NOSIGNAL) < 0 ? -1 : 0;
+}
+
 /* exec <number of arguments> <arguments…> <environment…> */
 static int op_exec(struct launch *launch, struct op_call *call) {
   static char *args[FIELDS_MAX + 1], *environment[FIELDS_MAX + 1];
@@ -221,16 +271,16 @@ static int op_exec(struct launch *launch, struct op_call *call) {
   }
   if (args[0][0] == 0) return op_fail(call, ENOENT, "exec \"\"");
   /* From here on the monitor counts a failure that says nothing as the program's own end. */
-  char text[] = "exec";
-  if (send(launch->report, text, sizeof text - 1, MSG_NOSIGNAL) < 0) _exit(1);
+  if (report_exec(launch) != 0) _exit(1);
   for (int i = 0; i < 3; i++)
     if (dup2(launch->child_stdio[i], i) < 0) return op_fail(call, errno, "set up stdio");
   /* Closed here, not by exec: the program's path may lead through /proc/self/fd. The report alone stays until then. */
-  if (launch->report != 3) {
-    if (dup3(launch->report, 3, O_CLOEXEC) < 0) return op_fail(call, errno, "close files");
-    launch->report = 3;
+  int last = 3 + (int)launch->preserved_files;
+  if (launch->report != last) {
+    if (dup3(launch->report, last, O_CLOEXEC) < 0) return op_fail(call, errno, "close files");
+    launch->report = last;
   }
-  if (sys_close_range(4, ~0u, 0) != 0) return op_fail(call, errno, "close files");
+  if (sys_close_range((unsigned)last + 1, ~0u, 0) != 0) return op_fail(call, errno, "close files");
   return op_fail(call, exec_search(args, environment), "exec %s", args[0]);
 }
 
@@ -243,12 +293,13 @@ const struct launch_op process_launch_ops[] = {
     {"cwd", 1, 1, false, true, op_cwd},
     {"bounding", 1, 1, false, true, op_bounding},
     {"user", 2, 2 + GROUPS_MAX, false, true, op_user},
-    {"capabilities", 1, 1, false, true, op_capabilities},
+    {"capabilities", 1, 4, false, true, op_capabilities},
     {"keyring", 0, 0, false, true, op_keyring},
     {"no-new-privileges", 0, 0, false, true, op_no_new_privileges},
     {"seccomp", 1, 1, false, true, op_seccomp},
     {"die-with-monitor", 0, 0, false, true, op_die_with_monitor},
     {"session", 0, 0, false, true, op_session},
+    {"find-program", 2, FIELDS_MAX, false, true, op_find_program},
     {"exec", 2, FIELDS_MAX, false, true, op_exec},
 };
 const int process_launch_op_count = sizeof process_launch_ops / sizeof process_launch_ops[0];

@@ -25,6 +25,7 @@ static const struct launch_op *find(struct field name) {
   if (op == NULL) op = find_in(mount_launch_ops, mount_launch_op_count, name);
   if (op == NULL) op = find_in(bind_launch_ops, bind_launch_op_count, name);
   if (op == NULL) op = find_in(process_launch_ops, process_launch_op_count, name);
+  if (op == NULL) op = find_in(once_launch_ops, once_launch_op_count, name);
   return op;
 }
 
@@ -53,7 +54,73 @@ static void report_failure(struct launch *launch, int index, int error, const ch
   write_text(&writer, what);
   write_number(&writer, (uint64_t)index);
   size_t size = write_end(&writer);
-  if (size > 0) send(launch->report, data + 4, size - 4, MSG_NOSIGNAL);
+  if (size == 0) return;
+  if (launch->framed) send(launch->report, data, size, MSG_NOSIGNAL);
+  else send(launch->report, data + 4, size - 4, MSG_NOSIGNAL);
+}
+
+static void end_report(struct report *report, int error, const char *what) {
+  report->kind = REPORT_FAILED;
+  report->error = error;
+  snprintf(report->what, sizeof report->what, "%s", what);
+}
+
+void read_report(const struct launch *launch, struct report *report) {
+  static const struct {
+    const char *word;
+    enum report_kind kind;
+  } words[] = {{"exec", REPORT_EXEC}, {"sync", REPORT_SYNC}, {"waiting", REPORT_WAITING}};
+  *report = (struct report){.kind = REPORT_END, .fd = -1};
+  char data[1024];
+  struct iovec part = {.iov_base = data, .iov_len = sizeof data};
+  union {
+    char bytes[CMSG_SPACE(sizeof(int))];
+    struct cmsghdr align;
+  } space = {0};
+  struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = space.bytes, .msg_controllen = sizeof space.bytes};
+  ssize_t got;
+  do got = recvmsg(launch->report, &message, MSG_CMSG_CLOEXEC);
+  while (got < 0 && errno == EINTR);
+  if (got <= 0) return;
+  struct cmsghdr *head = CMSG_FIRSTHDR(&message);
+  if (head != NULL && head->cmsg_type == SCM_RIGHTS) {
+    memcpy(&report->fd, CMSG_DATA(head), sizeof report->fd);
+    report->kind = REPORT_TERMINAL;
+    return;
+  }
+  for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+    if ((size_t)got == strlen(words[i].word) && memcmp(data, words[i].word, (size_t)got) == 0) {
+      report->kind = words[i].kind;
+      return;
+    }
+  struct field fields[4];
+  struct reader reader = {.at = data, .end = data + got};
+  uint64_t error, index;
+  if (read_fields(reader, fields, 4) != 4 || !field_number(fields[1], 4095, &error) || !field_number(fields[3], FIELDS_MAX, &index)) {
+    end_report(report, EPROTO, "read the child's report");
+    return;
+  }
+  report->index = (int)index;
+  end_report(report, (int)error, fields[2].data);
+}
+
+int send_with_file(int socket, const char *word, int fd) {
+  struct iovec part = {.iov_base = (void *)(uintptr_t)word, .iov_len = strlen(word)};
+  union {
+    char bytes[CMSG_SPACE(sizeof(int))];
+    struct cmsghdr align;
+  } space = {0};
+  struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+  if (fd >= 0) {
+    message.msg_control = space.bytes;
+    message.msg_controllen = sizeof space.bytes;
+    struct cmsghdr *head = CMSG_FIRSTHDR(&message);
+    head->cmsg_level = SOL_SOCKET;
+    head->cmsg_type = SCM_RIGHTS;
+    head->cmsg_len = CMSG_LEN(sizeof(int));
+    memcpy(CMSG_DATA(head), &fd, sizeof fd);
+  }
+  return sendmsg(socket, &message, MSG_NOSIGNAL) < 0 ? -1 : 0;
 }
 
 int plan_run(struct launch *launch, const struct field *ops, int count, int *index, struct op_call *call) {
@@ -80,7 +147,7 @@ int plan_run(struct launch *launch, const struct field *ops, int count, int *ind
 static const struct {
   const char *word;
   uint64_t flag;
-} namespaces[] = {{"mount", CLONE_NEWNS}, {"pid", CLONE_NEWPID}, {"network", CLONE_NEWNET},
+} namespaces[] = {{"mount", CLONE_NEWNS}, {"pid", CLONE_NEWPID}, {"network", CLONE_NEWNET}, {"time", CLONE_NEWTIME},
                   {"ipc", CLONE_NEWIPC},  {"uts", CLONE_NEWUTS}, {"cgroup", CLONE_NEWCGROUP}};
 
 uint64_t namespace_flags(struct field words) {
@@ -99,14 +166,14 @@ uint64_t namespace_flags(struct field words) {
   return flags;
 }
 
-void close_all_but(int *keep, int count) {
+void close_all_but(unsigned first, int *keep, int count) {
   for (int i = 1; i < count; i++)
     for (int j = i; j > 0 && keep[j] < keep[j - 1]; j--) {
       int other = keep[j];
       keep[j] = keep[j - 1];
       keep[j - 1] = other;
     }
-  unsigned from = 3;
+  unsigned from = first;
   for (int i = 0; i < count; i++) {
     if (keep[i] < (int)from) continue;
     if ((unsigned)keep[i] > from) sys_close_range(from, (unsigned)keep[i] - 1, 0);
@@ -139,11 +206,12 @@ static int op_clone(struct launch *launch, struct op_call *call) {
   if (pid != 0) close(report[1]);
   if (pid == 0) {
     /* Nothing of the host that is open here may be reached through /proc/self/fd of a root that is a stranger's. */
-    int keep[] = {launch->report, launch->child_stdio[0], launch->child_stdio[1], launch->child_stdio[2], launch->target};
-    close_all_but(keep, sizeof keep / sizeof keep[0]);
+    int keep[] = {launch->report, launch->child_stdio[0], launch->child_stdio[1], launch->child_stdio[2], launch->target, launch->listener};
+    close_all_but(3 + launch->preserved_files, keep, sizeof keep / sizeof keep[0]);
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
+    umask(022);
     /* The only one that the monitor treats otherwise: what is ignored stays so over exec. */
     signal(SIGPIPE, SIG_DFL);
     return 0;
@@ -153,9 +221,13 @@ static int op_clone(struct launch *launch, struct op_call *call) {
   return 0;
 }
 
-/* stdio null|pipe|terminal <stdin 0|1> [<columns> <rows>] */
+/* stdio null|pipe|terminal|inherit <stdin 0|1> [<columns> <rows>] */
 static int op_stdio(struct launch *launch, struct op_call *call) {
   bool terminal = field_is(call->args[0], "terminal");
+  if (field_is(call->args[0], "inherit")) {
+    for (int i = 0; i < 3; i++) launch->child_stdio[i] = i;
+    return 0;
+  }
   bool pipes = field_is(call->args[0], "pipe");
   if (!terminal && !pipes && !field_is(call->args[0], "null")) return op_fail(call, EINVAL, "stdio: kind");
   if (terminal) {
@@ -210,7 +282,15 @@ static int op_oom_counter(struct launch *launch, struct op_call *call) {
   return 0;
 }
 
-static bool make_directory(const char *path) { return mkdir(path, 0755) == 0 || errno == EEXIST; }
+/* Everybody may look into it, such as a container's user into its cgroup. */
+static bool make_directory(const char *path) {
+  mode_t mask = umask(022);
+  bool there = mkdir(path, 0755) == 0 || errno == EEXIST;
+  int error = errno;
+  umask(mask);
+  errno = error;
+  return there;
+}
 
 /* make-directory <path>: with every parent that is absent. */
 static int op_make_directory(struct launch *launch, struct op_call *call) {

@@ -47,11 +47,19 @@ export interface CgroupRequest {
   readonly devices?: readonly AllowedDevice[];
 }
 
-const controllersWanted = ["cpu", "cpuacct", "memory", "pids", "devices", "freezer", "hugetlb"] as const;
+export const controllersWanted: readonly string[] = [
+  "cpu",
+  "cpuacct",
+  "memory",
+  "pids",
+  "devices",
+  "freezer",
+  "hugetlb",
+];
 const controllersV2 = ["cpu", "memory", "pids", "hugetlb"] as const;
 
 /** Reads /proc/self/mountinfo (proc(5)). Undefined when there are no cgroups. */
-export function detectCgroups(mountinfo: string): CgroupLayout | undefined {
+export function detectCgroups(mountinfo: string, controllers = controllersWanted): CgroupLayout | undefined {
   const mounts: Record<string, string> = {};
   let unified: string | undefined;
   for (const line of mountinfo.split("\n")) {
@@ -63,8 +71,7 @@ export function detectCgroups(mountinfo: string): CgroupLayout | undefined {
     if (path === undefined) continue;
     if (type === "cgroup2") unified ??= path;
     if (type !== "cgroup") continue;
-    for (const name of options?.split(",") ?? [])
-      if (controllersWanted.some((wanted) => wanted === name)) mounts[name] ??= path;
+    for (const name of options?.split(",") ?? []) if (controllers.includes(name)) mounts[name] ??= path;
   }
   if (mounts["memory"] !== undefined || mounts["pids"] !== undefined) return { version: 1, mounts };
   return unified === undefined ? undefined : { version: 2, mount: unified };

@@ -27,6 +27,11 @@ const propagations: Readonly<Record<string, MountOptions["propagation"]>> = {
 };
 const unsupported = ["unbindable", "runbindable"];
 
+/** All words that mean something but to one file system alone. */
+export const mountOptionNames: readonly string[] = [
+  ...["bind", "rbind", ...attributes, ...recursiveAttributes, ...defaults, ...Object.keys(propagations)],
+].toSorted();
+
 /** A text says why not. */
 export function parseMountOptions(mount: Mount): MountOptions | string {
   const kept = new Set<string>();

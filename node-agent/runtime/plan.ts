@@ -116,7 +116,10 @@ function planStdio(spec: ContainerSpec): readonly LaunchOp[] {
 }
 
 /** Nothing of it does harm when it is there already. */
-function planCgroupMake({ cgroup, deviceFilter }: LaunchContext): readonly LaunchOp[] {
+export function planCgroupMake({
+  cgroup,
+  deviceFilter,
+}: Pick<LaunchContext, "cgroup" | "deviceFilter">): readonly LaunchOp[] {
   if (cgroup === undefined) return [];
   const [directory] = cgroup.directories;
   return [
@@ -128,7 +131,7 @@ function planCgroupMake({ cgroup, deviceFilter }: LaunchContext): readonly Launc
   ];
 }
 
-function planCgroupUse({ cgroup }: LaunchContext): readonly LaunchOp[] {
+export function planCgroupUse({ cgroup }: Pick<LaunchContext, "cgroup">): readonly LaunchOp[] {
   if (cgroup === undefined) return [];
   return [
     ...(cgroup.oom === undefined ? [] : [["oom-counter", cgroup.oom.path, cgroup.oom.key] satisfies LaunchOp]),
@@ -147,7 +150,7 @@ function planClone(spec: ContainerSpec): readonly LaunchOp[] {
   ];
 }
 
-function joinCgroup(cgroup: CgroupPlan | undefined): readonly LaunchOp[] {
+export function joinCgroup(cgroup: CgroupPlan | undefined): readonly LaunchOp[] {
   return cgroup?.join.type === "tasks" ? cgroup.join.files.map((file): LaunchOp => ["write", file, "0"]) : [];
 }
 
@@ -194,11 +197,13 @@ export function sysctlScope(name: string): "network" | "ipc" | "uts" | undefined
 
 /** Sources that go on sharing mounts with the host are taken before everything else becomes the container's own. */
 function planHolds(spec: ContainerSpec, context: LaunchContext): readonly LaunchOp[] {
-  return allMounts(spec, context).flatMap((mount): readonly LaunchOp[] => {
-    const parsed = options(mount);
-    if (parsed.propagation === "private") return [];
-    return [["hold", mount.source, mount.subPath ?? "", mount.destination, words(parsed)]];
-  });
+  return allMounts(spec, context).flatMap(planHold);
+}
+
+export function planHold(mount: Mount): readonly LaunchOp[] {
+  const parsed = options(mount);
+  if (parsed.propagation === "private") return [];
+  return [["hold", mount.source, mount.subPath ?? "", mount.destination, words(parsed)]];
 }
 
 function planFiles(spec: ContainerSpec, context: LaunchContext): readonly LaunchOp[] {
@@ -244,7 +249,10 @@ function ownCgroups(spec: ContainerSpec): boolean {
 }
 
 /** A container's own cgroups, so that programs find their limits where they look; nothing of the node's. */
-function cgroupMounts(spec: ContainerSpec, cgroup: CgroupPlan | undefined): readonly Mount[] {
+export function cgroupMounts(
+  spec: Pick<ContainerSpec, "privileged">,
+  cgroup: CgroupPlan | undefined,
+): readonly Mount[] {
   const flags = ["nosuid", "noexec", "nodev"];
   const seen = cgroup?.seen ?? [];
   const binds = seen.map(({ name, directory }) => ({
@@ -261,7 +269,10 @@ function cgroupMounts(spec: ContainerSpec, cgroup: CgroupPlan | undefined): read
   ];
 }
 
-function planCgroupLinks(spec: ContainerSpec, { cgroup }: LaunchContext): readonly LaunchOp[] {
+export function planCgroupLinks(
+  spec: Pick<ContainerSpec, "privileged">,
+  { cgroup }: Pick<LaunchContext, "cgroup">,
+): readonly LaunchOp[] {
   const seen = (cgroup?.seen ?? []).filter(({ name }) => name !== "");
   return [
     ...seen.flatMap(({ name, links }) => links.map((link): LaunchOp => ["symlink", name, `${cgroupsPath}/${link}`])),
@@ -275,7 +286,7 @@ function planRootfs(rootfs: Mount, target: string): LaunchOp {
   return ["rootfs", target, type, rootfs.source, words(parsed), parsed.data];
 }
 
-function planMount(mount: Mount): LaunchOp {
+export function planMount(mount: Mount): LaunchOp {
   const parsed = options(mount);
   if (parsed.propagation !== "private") return ["place"];
   if (parsed.bind !== undefined) return ["bind", mount.source, mount.subPath ?? "", mount.destination, words(parsed)];
@@ -328,7 +339,7 @@ function planProcess(spec: ContainerSpec, filter: Buffer | undefined): readonly 
   ];
 }
 
-function planRlimit(limit: ContainerSpec["rlimits"][number]): LaunchOp {
+export function planRlimit(limit: ContainerSpec["rlimits"][number]): LaunchOp {
   const number = rlimits.indexOf(limit.type);
   if (number === -1) throw new LaunchError(`resource limit ${limit.type}: known are ${rlimits.join(", ")}`, 128);
   return ["rlimit", number, rlimitText(limit.soft), rlimitText(limit.hard)];
@@ -350,7 +361,7 @@ export function capabilityMask(names: readonly string[]): string {
   return String(mask);
 }
 
-function mergeEnv(base: readonly string[], more: readonly string[]): readonly string[] {
+export function mergeEnv(base: readonly string[], more: readonly string[]): readonly string[] {
   const nameOf = (entry: string) => entry.split("=", 1)[0];
   const replaced = new Set(more.map(nameOf));
   return [...base.filter((entry) => !replaced.has(nameOf(entry))), ...more];

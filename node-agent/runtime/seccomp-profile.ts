@@ -49,6 +49,8 @@ const actions: Readonly<Record<string, number>> = {
 };
 const eperm = 1;
 
+export const seccompNames = { actions: Object.keys(actions), operators } as const;
+
 /** Throws with the field's path when the profile is not one. */
 export function parseProfile(value: unknown): Profile {
   const profile = object(value, "profile");

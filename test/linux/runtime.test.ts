@@ -102,6 +102,7 @@ test("a container of another user has no capabilities, and can write to its outp
   const user = { uid: 1000, gid: 1001, additionalGids: [] };
   const { lines } = await run(rig, "a", ["report"], { user, noNewPrivileges: true });
   const opened = await run(rig, "b", ["write", "/dev/stdout"], { user });
+  const device = await run(rig, "c", ["write", "/dev/null"], { user });
   assert.deepEqual(
     [
       valuesOf(lines, "uid"),
@@ -109,8 +110,9 @@ test("a container of another user has no capabilities, and can write to its outp
       statusOf(lines, "CapEff"),
       statusOf(lines, "NoNewPrivs"),
       opened.lines,
+      device.lines,
     ],
-    [["1000"], ["1001"], "0000000000000000", "1", ["write /dev/stdout: allowed"]],
+    [["1000"], ["1001"], "0000000000000000", "1", ["write /dev/stdout: allowed"], ["write /dev/null: allowed"]],
   );
 });
 

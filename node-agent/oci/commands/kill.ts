@@ -1,0 +1,39 @@
+// naru-oci kill: a signal to a container's first process, or to all.
+import { constants } from "node:os";
+import { killAll } from "../../runtime/cgroup-files.ts";
+import { type Command, requireId } from "../command.ts";
+import { cgroupLayout } from "../create.ts";
+import { directoryOf, readConfig, readRecord, statusOf } from "../state.ts";
+
+export const killCommand: Command = {
+  name: "kill",
+  usage: "kill [--all] <id> [<signal>]",
+  help: "send a signal, SIGTERM unless another is named",
+  options: [{ name: "all", short: "a", help: "to all processes of the container" }],
+  run(args, globals) {
+    const id = requireId(args);
+    const record = readRecord(globals.root, id);
+    const signal = signalNumber(args.rest[1] ?? "SIGTERM");
+    const status = statusOf(globals.root, record);
+    if (args.flags.has("all")) {
+      const layout = cgroupLayout(readConfig(directoryOf(globals.root, id), record));
+      if (layout !== undefined) killAll(layout, record.cgroupPath, signal);
+      return 0;
+    }
+    // The words that containerd and podman look for.
+    if (status === "stopped" || record.process === undefined) throw new Error("container not running");
+    process.kill(record.process.pid, signal);
+    return 0;
+  },
+};
+
+/** "15", "TERM", "SIGTERM", "SIGRTMIN+3". */
+export function signalNumber(text: string): number {
+  if (/^\d+$/.test(text) && Number(text) <= 64) return Number(text);
+  const name = text.toUpperCase().startsWith("SIG") ? text.toUpperCase() : `SIG${text.toUpperCase()}`;
+  const realTime = /^SIGRTMIN(?:\+(\d+))?$/.exec(name);
+  if (realTime !== null && Number(realTime[1] ?? 0) <= 30) return 34 + Number(realTime[1] ?? 0);
+  const number = Object.entries(constants.signals).find(([known]) => known === name)?.[1];
+  if (number === undefined) throw new Error(`signal ${text}: no such signal`);
+  return number;
+}

@@ -1,0 +1,65 @@
+// naru-oci update: other limits for a running container.
+import { readFileSync } from "node:fs";
+import { applyWrites } from "../../runtime/cgroup-files.ts";
+import { type OptionSpec, optionValue } from "../arguments.ts";
+import { planOciCgroup } from "../cgroup.ts";
+import { type Command, requireId } from "../command.ts";
+import { cgroupLayout } from "../create.ts";
+import { Fields } from "../fields.ts";
+import { parseResources } from "../resource-config.ts";
+import { readRecord } from "../state.ts";
+
+const options: readonly OptionSpec[] = [
+  { name: "resources", short: "r", value: "file", help: 'linux.resources as JSON; "-" reads standard input' },
+  { name: "memory", value: "bytes", help: "memory" },
+  { name: "memory-swap", value: "bytes", help: "memory and swap" },
+  { name: "memory-reservation", value: "bytes", help: "memory kept when it is short" },
+  { name: "cpu-share", value: "shares", help: "share of CPU time" },
+  { name: "cpu-period", value: "microseconds", help: "period of the quota" },
+  { name: "cpu-quota", value: "microseconds", help: "CPU time in a period" },
+  { name: "cpuset-cpus", value: "list", help: "CPUs" },
+  { name: "cpuset-mems", value: "list", help: "memory nodes" },
+  { name: "pids-limit", value: "number", help: "processes" },
+];
+
+export const updateCommand: Command = {
+  name: "update",
+  usage: "update [options] <id>",
+  help: "change a running container's limits",
+  options,
+  run(args, { root }) {
+    const record = readRecord(root, requireId(args));
+    const file = optionValue(args, "resources");
+    const number = (name: string) => {
+      const text = optionValue(args, name);
+      return text === undefined ? undefined : Number(text);
+    };
+    const given =
+      file === undefined
+        ? {
+            memory: {
+              limit: number("memory"),
+              swap: number("memory-swap"),
+              reservation: number("memory-reservation"),
+            },
+            cpu: {
+              shares: number("cpu-share"),
+              period: number("cpu-period"),
+              quota: number("cpu-quota"),
+              cpus: optionValue(args, "cpuset-cpus"),
+              mems: optionValue(args, "cpuset-mems"),
+            },
+            pids: number("pids-limit") === undefined ? undefined : { limit: number("pids-limit") },
+          }
+        : JSON.parse(readFileSync(file === "-" ? 0 : file, "utf8"));
+    const resources = parseResources(new Fields(given, "resources"));
+    const layout = cgroupLayout({ resources });
+    if (layout === undefined) throw new Error("this machine has no cgroups");
+    const { cgroup } = planOciCgroup(layout, record.cgroupPath, resources);
+    // What devices it may use is not changed by other limits.
+    applyWrites(
+      cgroup.writes.filter(({ path }) => !/\/(?:devices\.(?:allow|deny)|cgroup\.subtree_control)$/.test(path)),
+    );
+    return 0;
+  },
+};

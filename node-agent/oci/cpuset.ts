@@ -1,0 +1,19 @@
+// Version 1's cpusets hold nothing until they are told what, from the top down: a new one gets what the one above has.
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { CgroupLayout } from "../runtime/cgroups.ts";
+import type { ResourceConfig } from "./resource-config.ts";
+
+export function prepareCpuset(layout: CgroupLayout, path: string, { files }: ResourceConfig): void {
+  const mount = layout.version === 1 ? layout.mounts["cpuset"] : undefined;
+  if (mount === undefined || !files.some(({ controller }) => controller === "cpuset")) return;
+  let above = mount;
+  for (const name of path.split("/").filter((part) => part !== "")) {
+    const own = join(above, name);
+    mkdirSync(own, { recursive: true });
+    for (const file of ["cpuset.cpus", "cpuset.mems"])
+      if (readFileSync(join(own, file), "utf8").trim() === "")
+        writeFileSync(join(own, file), readFileSync(join(above, file), "utf8"));
+    above = own;
+  }
+}

@@ -1,0 +1,145 @@
+// Makes a container up to its program, which waits; what `create` and `run` share.
+import { readFileSync, writeFileSync } from "node:fs";
+import { release } from "node:os";
+import { join, resolve } from "node:path";
+import { realClock } from "../../lib/clock.ts";
+import { readMountinfo, removeCgroup } from "../runtime/cgroup-files.ts";
+import { type CgroupLayout, detectCgroups } from "../runtime/cgroups.ts";
+import type { ProcessIdentity } from "../runtime/container-directory.ts";
+import { compileSeccomp } from "../runtime/seccomp.ts";
+import { type Arguments, type OptionSpec, optionValue } from "./arguments.ts";
+import { cgroupPath, controllersOf, type OciCgroup, planOciCgroup } from "./cgroup.ts";
+import type { Globals } from "./command.ts";
+import { type OciConfig, parseConfig } from "./config.ts";
+import { prepareCpuset } from "./cpuset.ts";
+import { runHooks, tryHooks } from "./hooks.ts";
+import { type Launched, launch } from "./once.ts";
+import { planCreate } from "./plan.ts";
+import type { ProcessConfig } from "./process-config.ts";
+import {
+  type ContainerRecord,
+  makeDirectory,
+  removeDirectory,
+  saveConfig,
+  saveRecord,
+  startSocketOf,
+  stateAround,
+  stateOf,
+} from "./state.ts";
+
+export const createOptions: readonly OptionSpec[] = [
+  { name: "bundle", short: "b", value: "directory", help: "where config.json is (this directory)" },
+  { name: "console-socket", value: "path", help: "who gets the terminal's master" },
+  { name: "pid-file", value: "path", help: "gets the process's number" },
+  { name: "preserve-fds", value: "number", help: "files above 2 that the process inherits" },
+  { name: "no-pivot", help: "refused: the root is always pivoted" },
+  { name: "no-new-keyring", help: "keep the caller's session keyring" },
+];
+
+export interface Created {
+  readonly record: ContainerRecord & { readonly process: ProcessIdentity };
+  readonly config: OciConfig;
+  readonly directory: string;
+  readonly exited: Launched["exited"];
+}
+
+export async function create(id: string, args: Arguments, globals: Globals, end: "leave" | "stay"): Promise<Created> {
+  if (args.flags.has("no-pivot"))
+    throw new Error("--no-pivot: a root that is not pivoted can be left; naru-oci does not do it");
+  const bundle = resolve(optionValue(args, "bundle") ?? ".");
+  const text = readBundle(bundle);
+  const config = parseConfig(JSON.parse(text), bundle);
+  const consoleSocket = optionValue(args, "console-socket");
+  checkConsole(config.process, consoleSocket, end);
+  const directory = makeDirectory(globals.root, id);
+  const path = cgroupPath(config, id);
+  const created = {
+    id,
+    bundle,
+    createdAt: new Date().toISOString(),
+    cgroupPath: path,
+    annotations: config.annotations,
+  };
+  const layout = cgroupLayout(config);
+  try {
+    saveConfig(directory, text);
+    saveRecord(directory, created);
+    if (layout !== undefined) prepareCpuset(layout, path, config.resources);
+    const cgroup = layout === undefined ? undefined : planOciCgroup(layout, path, config.resources);
+    const ops = planCreate(config, {
+      startSocket: startSocketOf(directory),
+      consoleSocket: consoleSocket === undefined ? undefined : resolve(consoleSocket),
+      cgroup,
+      seccompFilter: config.process === undefined ? undefined : seccompFilter(config, config.process),
+      state: stateAround(created, "created"),
+      newKeyring: !args.flags.has("no-new-keyring"),
+    });
+    const launched = await launch(ops, {
+      end,
+      preservedFiles: Number(optionValue(args, "preserve-fds") ?? 0),
+      onSync: (process) => {
+        const state = stateOf({ ...created, process }, "creating");
+        runHooks([...config.hooks.prestart, ...config.hooks.createRuntime], state);
+      },
+    });
+    const record = { ...created, process: launched.process };
+    saveRecord(directory, record);
+    writePidFile(args, launched.process);
+    return { record, config, directory, exited: launched.exited };
+  } catch (error) {
+    await removeLeftovers(layout, path);
+    removeDirectory(directory);
+    for (const failure of tryHooks(config.hooks.poststop, stateOf(created, "stopped"))) globals.warn(failure.message);
+    throw error;
+  }
+}
+
+export function cgroupLayout({ resources }: Pick<OciConfig, "resources">): CgroupLayout | undefined {
+  return detectCgroups(readMountinfo(), controllersOf(resources));
+}
+
+export function cgroupOf(config: OciConfig, record: ContainerRecord): OciCgroup | undefined {
+  const layout = cgroupLayout(config);
+  return layout === undefined ? undefined : planOciCgroup(layout, record.cgroupPath, config.resources);
+}
+
+/** Its processes with it. */
+export async function removeLeftovers(layout: CgroupLayout | undefined, path: string): Promise<void> {
+  // Groups above it are the caller's, but for our own.
+  const ours = path.startsWith("/naru-oci/");
+  const [parent, name] = ours
+    ? ["", path.slice(1)]
+    : [path.slice(0, path.lastIndexOf("/")), path.slice(path.lastIndexOf("/") + 1)];
+  if (layout !== undefined) await removeCgroup(layout, parent, name, realClock);
+}
+
+export function seccompFilter(config: OciConfig, process: ProcessConfig): Buffer | undefined {
+  if (config.seccomp === undefined) return undefined;
+  const [major = 0, minor = 0] = release().split(".").map(Number);
+  return compileSeccomp(config.seccomp, { capabilities: process.capabilities.bounding, kernel: [major, minor] });
+}
+
+export function writePidFile(args: Arguments, { pid }: ProcessIdentity): void {
+  const path = optionValue(args, "pid-file");
+  if (path !== undefined) writeFileSync(path, String(pid));
+}
+
+/** A terminal needs somebody at its other end. */
+export function checkConsole(
+  process: ProcessConfig | undefined,
+  socket: string | undefined,
+  end: "leave" | "stay",
+): void {
+  const terminal = process?.terminal === true;
+  if (terminal && socket === undefined && end === "leave")
+    throw new Error("process.terminal needs --console-socket, unless naru-oci stays in the foreground");
+  if (!terminal && socket !== undefined) throw new Error("--console-socket is only for a process with a terminal");
+}
+
+function readBundle(bundle: string): string {
+  try {
+    return readFileSync(join(bundle, "config.json"), "utf8");
+  } catch (cause) {
+    throw new Error(`read ${bundle}/config.json`, { cause });
+  }
+}

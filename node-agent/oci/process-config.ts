@@ -1,0 +1,83 @@
+// The process of config.json, also what `exec --process` takes. Source: OCI runtime specification 1.2, config.md, Process.
+import { isAbsolute } from "node:path";
+import type { Fields } from "./fields.ts";
+
+export interface CapabilitySets {
+  readonly bounding: readonly string[];
+  readonly effective: readonly string[];
+  readonly permitted: readonly string[];
+  readonly inheritable: readonly string[];
+  readonly ambient: readonly string[];
+}
+
+export interface ProcessConfig {
+  readonly terminal: boolean;
+  readonly consoleSize: { readonly columns: number; readonly rows: number } | undefined;
+  readonly cwd: string;
+  readonly env: readonly string[];
+  readonly args: readonly string[];
+  readonly user: { readonly uid: number; readonly gid: number; readonly additionalGids: readonly number[] };
+  readonly umask: number | undefined;
+  /** Without any the process has none. */
+  readonly capabilities: CapabilitySets;
+  readonly noNewPrivileges: boolean;
+  readonly oomScoreAdj: number | undefined;
+  readonly rlimits: readonly { readonly type: string; readonly soft: number; readonly hard: number }[];
+}
+
+export const noCapabilities: CapabilitySets = {
+  bounding: [],
+  effective: [],
+  permitted: [],
+  inheritable: [],
+  ambient: [],
+};
+
+export function parseProcess(process: Fields): ProcessConfig {
+  const cwd = process.text("cwd") ?? "";
+  const args = process.texts("args");
+  if (!isAbsolute(cwd)) throw process.wrong("cwd", "an absolute path is expected");
+  if (args.length === 0) throw process.wrong("args", "a program is expected");
+  process.refuse("apparmorProfile", "AppArmor is not supported");
+  process.refuse("selinuxLabel", "SELinux is not supported");
+  for (const name of ["scheduler", "ioPriority", "execCPUAffinity"]) process.refuse(name);
+  const size = process.object("consoleSize");
+  const user = process.object("user");
+  return {
+    terminal: process.flag("terminal"),
+    consoleSize:
+      size === undefined ? undefined : { columns: size.whole("width") ?? 0, rows: size.whole("height") ?? 0 },
+    cwd,
+    env: process.texts("env"),
+    args,
+    user: {
+      uid: user?.whole("uid") ?? 0,
+      gid: user?.whole("gid") ?? 0,
+      additionalGids: user?.wholes("additionalGids") ?? [],
+    },
+    umask: user?.whole("umask"),
+    capabilities: parseCapabilities(process.object("capabilities")),
+    noNewPrivileges: process.flag("noNewPrivileges"),
+    oomScoreAdj: process.whole("oomScoreAdj"),
+    rlimits: process.objects("rlimits", parseRlimit),
+  };
+}
+
+function parseCapabilities(sets: Fields | undefined): CapabilitySets {
+  if (sets === undefined) return noCapabilities;
+  return {
+    bounding: sets.texts("bounding"),
+    effective: sets.texts("effective"),
+    permitted: sets.texts("permitted"),
+    inheritable: sets.texts("inheritable"),
+    ambient: sets.texts("ambient"),
+  };
+}
+
+function parseRlimit(limit: Fields): ProcessConfig["rlimits"][number] {
+  const type = limit.text("type") ?? "";
+  const [soft, hard] = [limit.value("soft"), limit.value("hard")];
+  // Whole 64 bits are allowed, so no limit comes as a number that JSON cannot hold exactly.
+  if (typeof soft !== "number" || typeof hard !== "number") throw limit.wrong("soft", "numbers are expected");
+  return { type, soft, hard };
+}
