@@ -4,8 +4,8 @@ import { conditionOf } from "../api/kinds/conditions.ts";
 import { deployments } from "../api/kinds/generated/resources.ts";
 import type { Deployment } from "../api/kinds/generated/types.ts";
 import type { Connection } from "./connection.ts";
+import { silentProgress, startProgress } from "./progress.ts";
 import { pathOf } from "./resources.ts";
-import { silentProgress, startProgress } from "./terminal.ts";
 import { watchObjects } from "./watch.ts";
 
 /** What is still awaited; undefined when the rollout is complete. Throws when it cannot complete. */

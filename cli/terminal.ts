@@ -1,4 +1,4 @@
-// How output looks: colour and live lines on a terminal only, tables everywhere.
+// How output looks: colour on a terminal only, tables everywhere.
 import pc from "picocolors";
 
 export const { red, green, yellow, dim, bold, cyan } = pc.createColors(
@@ -30,23 +30,3 @@ function colourOf(cell: string): (text: string) => string {
   if (middling.test(cell)) return yellow;
   return bad.test(cell) ? red : (text) => text;
 }
-
-export interface Progress {
-  /** Replaces the line on a terminal; elsewhere a line is printed when the text changes. */
-  update(text: string): void;
-  /** Leaves a last line. */
-  done(text: string): void;
-}
-
-export function startProgress(): Progress {
-  const live = process.stderr.isTTY;
-  let last = "";
-  const write = (text: string, end: string) => {
-    if (live) process.stderr.write(`\r\x1b[2K${text}${end}`);
-    else if (text !== last) process.stderr.write(`${text}\n`);
-    last = text;
-  };
-  return { update: (text) => write(text, ""), done: (text) => write(text, "\n") };
-}
-
-export const silentProgress: Progress = { update: () => {}, done: () => {} };

@@ -11,6 +11,7 @@ import {
 } from "../command.ts";
 import { type Connection, connect } from "../connection.ts";
 import { readManifests } from "../manifests.ts";
+import { silentProgress, startProgress } from "../progress.ts";
 import { namespaceOf, pathOf, resourceOfKind, resourcesOf, targetsOf, titleOf } from "../resources.ts";
 
 interface Doomed {
@@ -70,8 +71,7 @@ export const deleteCommand: Command = {
           throw error;
       }
     }
-    if (!invocation.flag("no-wait"))
-      for (const { path } of doomed) await untilGone(connection, path, invocation.signal);
+    if (!invocation.flag("no-wait")) await untilAllGone(connection, doomed, invocation.signal);
     connection.close();
     return 0;
   },
@@ -113,6 +113,20 @@ async function find(invocation: Invocation, connection: Connection): Promise<rea
     );
   }
   return found;
+}
+
+// Most are gone at once; what takes its grace period is named meanwhile, on a terminal.
+async function untilAllGone(connection: Connection, doomed: readonly Doomed[], signal: AbortSignal): Promise<void> {
+  const progress = process.stderr.isTTY ? startProgress() : silentProgress;
+  try {
+    for (const [at, { title, path }] of doomed.entries()) {
+      const more = doomed.length - at - 1;
+      progress.update(`waiting until ${title} is gone${more === 0 ? "" : `, and ${more} more`}`);
+      await untilGone(connection, path, signal);
+    }
+  } finally {
+    progress.clear();
+  }
 }
 
 async function untilGone(connection: Connection, path: string, signal: AbortSignal): Promise<void> {

@@ -5,8 +5,9 @@ import type { Node } from "../../api/kinds/generated/types.ts";
 import { lines } from "../../client/http.ts";
 import { type Command, connectionOptions, UsageError } from "../command.ts";
 import { type Connection, connect } from "../connection.ts";
+import { silentProgress, startProgress } from "../progress.ts";
 import { pathOf } from "../resources.ts";
-import { printTable, silentProgress, startProgress } from "../terminal.ts";
+import { printTable } from "../terminal.ts";
 
 interface ImageLine {
   readonly id?: string;
@@ -62,7 +63,7 @@ export const image: Command = {
           ),
         );
       else if (action === "import" && argument === "-") await importStream(connection, names);
-      else await Promise.all(names.map((name) => act(connection, name, { action, argument: argument ?? "" })));
+      else await onEach(names, (name) => act(connection, name, { action, argument: argument ?? "" }));
     } finally {
       connection.close();
     }
@@ -78,6 +79,12 @@ async function list(connection: Connection, node: string): Promise<readonly (rea
       rows.push([node, tag, id.replace("sha256:", "").slice(0, 12), megabytes(sizeBytes)]);
   }
   return rows;
+}
+
+// One node's refusal does not end the others' work.
+async function onEach(nodes: readonly string[], run: (node: string) => Promise<void>): Promise<void> {
+  const results = await Promise.allSettled(nodes.map(run));
+  for (const result of results) if (result.status === "rejected") throw result.reason;
 }
 
 export interface ImageAction {
@@ -102,15 +109,23 @@ export async function act(
       : action === "rm"
         ? linesOf(connection, "DELETE", node, { reference: argument })
         : linesOf(connection, "PUT", node, {}, stream ?? createReadStream(argument));
+  const layers = new Map<string, ImageLine>();
   let last: ImageLine = {};
-  for await (const line of lines) {
-    last = line;
-    if (line.type !== "layer") continue;
-    const { digest = "", state, doneBytes = 0, totalBytes = 0 } = line;
-    progress.update(`${node}: ${digest.slice(7, 19)} ${state} ${megabytes(doneBytes)} of ${megabytes(totalBytes)}`);
+  try {
+    for await (const line of lines) {
+      last = line;
+      if (line.type !== "layer") continue;
+      layers.set(line.digest ?? "", line);
+      const [text, detail] = layersText([...layers.values()]);
+      progress.update(`${node}: ${text}`, detail);
+    }
+  } catch (error) {
+    progress.clear();
+    throw error;
   }
   const done = { pull: "pulled", rm: "removed", import: "imported" }[action];
-  progress.done(`${node}: ${done} ${last.tags?.join(", ") ?? argument}`);
+  const what = action === "import" ? (last.tags?.join(", ") ?? argument) : argument;
+  progress.done(`${node}: ${done} ${what}`);
 }
 
 // One reading of standard input serves every node.
@@ -140,6 +155,16 @@ async function* linesOf(
     if (value.error !== undefined && value.error !== "") throw new Error(`${node}: ${value.error}`);
     yield value;
   }
+}
+
+function layersText(layers: readonly ImageLine[]): readonly [text: string, detail: string] {
+  const here = layers.filter(({ state }) => state === "exists").length;
+  const unpacked = layers.filter(({ state }) => state === "unpacked").length;
+  const sum = (field: "doneBytes" | "totalBytes") => layers.reduce((bytes, layer) => bytes + (layer[field] ?? 0), 0);
+  return [
+    `${unpacked + here} of ${layers.length} layers${here === 0 ? "" : `, ${here} of them already there`}`,
+    `${megabytes(sum("doneBytes"))} of ${megabytes(sum("totalBytes"))}`,
+  ];
 }
 
 function megabytes(bytes: number): string {

@@ -1,6 +1,6 @@
 // naru store: moves a cluster's state from one store to another, with the server stopped.
 import { type Command, UsageError } from "../command.ts";
-import { startProgress } from "../terminal.ts";
+import { startProgress } from "../progress.ts";
 
 export const store: Command = {
   name: "store",

@@ -56,6 +56,24 @@ test("a pod runs an image of the registry", async () => {
   await untilReady(cluster, "app=pulled", { count: 1 });
 });
 
+test("naru image pulls to every node, lists and removes", async () => {
+  await pushImage(open, "team/tool", { image, tag: "1" });
+  const reference = `${open.host}/team/tool:1`;
+  const listed = async () => {
+    const lines = done(await cluster.naru(["image", "ls"])).split("\n");
+    return lines.flatMap((line) => (line.includes(reference) ? [line.split(/\s+/)[0]] : []));
+  };
+  const pulled = await cluster.naru(["image", "pull", reference]);
+  assert.equal(pulled.code, 0, pulled.stderr);
+  for (const { name } of cluster.nodes) assert.match(pulled.stderr, new RegExp(`^${name}: pulled ${reference}$`, "m"));
+  assert.deepEqual(await listed(), ["node-1", "node-2"]);
+  done(await cluster.naru(["image", "rm", reference, "--node", "node-1"]));
+  assert.deepEqual(await listed(), ["node-2"]);
+  const missing = await cluster.naru(["image", "pull", `${open.host}/team/none:1`]);
+  assert.equal(missing.code, 1);
+  assert.match(missing.stderr, /node-\d: .*has no image 1 in team\/none: check name and tag/);
+});
+
 for (const [name, reference, words] of [
   ["missing", "team/none:1", /has no image 1 in team\/none: check name and tag/],
   ["tagless", "team/probe:none", /has no image none in team\/probe: check name and tag/],
