@@ -108,6 +108,13 @@ export function parseInvocation(command: Command, args: readonly string[], signa
 // Node's words, or a better one for what was probably meant.
 function explainParse(command: Command, error: unknown): string {
   const message = error instanceof Error ? (error.message.split(". To specify")[0] ?? "") : String(error);
+  const [, valueless, missing] =
+    /^Option '(?:-\w, )?--([\w-]+)[^']*' argument (is ambiguous|missing)/.exec(message) ?? [];
+  if (valueless !== undefined) {
+    const { value = "VALUE" } = command.options[valueless] ?? {};
+    const dashed = missing === "missing" ? "" : `; one that begins with "-" is written --${valueless}=-…`;
+    return `--${valueless} takes a value: --${valueless} ${value}${dashed}`;
+  }
   const unknown = /^Unknown option '--?([^']+)'/.exec(message)?.[1];
   if (unknown === undefined) return message;
   const near = nearest(unknown, Object.keys(command.options));

@@ -39,7 +39,7 @@ function liveProgress(screen: Screen): () => Progress {
   let shown = 0;
   // A line that wrapped would be two to the terminal and one to us.
   const fit = (text: string) => {
-    const columnsMax = (screen.columns ?? 80) - 1;
+    const columnsMax = (screen.columns || 80) - 1;
     return text.length > columnsMax ? `${text.slice(0, columnsMax - 1)}…` : text;
   };
   const draw = (above: string) => {

@@ -45,13 +45,15 @@ test("parseInvocation tells what was probably meant", async () => {
       complain("--zzzzzz"),
       complain("-z"),
       complain("--output"),
+      complain("--output", "-1"),
       complain("pods", "-o", "x"),
     ],
     [
       "there is no option --outptu; did you mean --output?",
       "there is no option --zzzzzz",
       "there is no option -z",
-      "Option '-o, --output <value>' argument missing",
+      "--output takes a value: --output FORM",
+      '--output takes a value: --output FORM; one that begins with "-" is written --output=-…',
       "",
     ],
   );

@@ -49,6 +49,7 @@ export const deleteCommand: Command = {
   run: async (invocation) => {
     const connection = await connect(invocation);
     const doomed = await find(invocation, connection);
+    if (doomed.length === 0) console.error("No resources found.");
     const grace = numberOption(invocation, "grace-period");
     const body = {
       kind: "DeleteOptions",
