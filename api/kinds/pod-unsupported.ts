@@ -3,7 +3,6 @@
 const fields = [
   "affinity.podAffinity",
   "affinity.podAntiAffinity",
-  "hostUsers=false",
   "os",
   "resourceClaims",
   "runtimeClassName",

@@ -306,13 +306,13 @@ test("unsupportedIn names what nobody acts on", () => {
     spec: {
       os: { name: "linux" },
       shareProcessNamespace: false,
-      hostUsers: false,
+      schedulingGroup: { name: "g" },
       containers: [{ name: "a" }, { name: "b", volumeDevices: [{}] }],
     },
   };
   assert.deepEqual(unsupportedIn(object, podKind.unsupportedFields ?? []), [
-    "spec.hostUsers",
     "spec.os",
+    "spec.schedulingGroup",
     "spec.containers[1].volumeDevices",
   ]);
   assert.deepEqual(

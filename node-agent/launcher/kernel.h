@@ -51,6 +51,9 @@
 #ifndef AT_RECURSIVE
 #define AT_RECURSIVE 0x8000
 #endif
+#ifndef MOUNT_ATTR_IDMAP
+#define MOUNT_ATTR_IDMAP 0x00100000
+#endif
 #ifndef MNT_DETACH
 #define MNT_DETACH 2
 #endif
@@ -76,6 +79,11 @@ static inline int sys_move_mount(int from, int to) {
 }
 static inline int sys_mount_setattr(int at, unsigned flags, uint64_t set, uint64_t clear, uint64_t propagation) {
   struct mount_attr attr = {.attr_set = set, .attr_clr = clear, .propagation = propagation};
+  return (int)syscall(SYS_mount_setattr, at, "", AT_EMPTY_PATH | flags, &attr, sizeof attr);
+}
+/* The users of a user namespace own what the mount shows, as the numbers on disk say. */
+static inline int sys_mount_idmap(int at, unsigned flags, int user_namespace) {
+  struct mount_attr attr = {.attr_set = MOUNT_ATTR_IDMAP, .userns_fd = (unsigned)user_namespace};
   return (int)syscall(SYS_mount_setattr, at, "", AT_EMPTY_PATH | flags, &attr, sizeof attr);
 }
 static inline int sys_fsopen(const char *type, unsigned flags) { return (int)syscall(SYS_fsopen, type, flags); }

@@ -143,6 +143,8 @@ struct launch {
   /* Trees that `hold` opened and `place` has mounted. */
   struct held held[HELD_MAX];
   int held_count, placed;
+  /* -1, or whose users the container's are. */
+  int user_namespace;
   bool cloned;
   bool hold_output;
   /* once.c: where the child waits for its start, who gets its terminal, its number as the host sees it, files that it inherits,
@@ -155,7 +157,7 @@ struct launch {
 
 #define LAUNCH_NONE                                                                                                              \
   {.containers = -1, .child_stdio = {-1, -1, -1}, .in = -1, .out = -1, .err = -1, .report = -1, .pidfd = -1, .root = -1,         \
-   .target = -1, .cgroup = -1, .null_tree = -1, .empty_tree = -1, .listener = -1, .console = -1}
+   .target = -1, .cgroup = -1, .null_tree = -1, .empty_tree = -1, .listener = -1, .console = -1, .user_namespace = -1}
 
 struct launch_op {
   const char *name;
@@ -166,8 +168,8 @@ struct launch_op {
   int (*run)(struct launch *launch, struct op_call *call);
 };
 
-extern const struct launch_op mount_launch_ops[], bind_launch_ops[], process_launch_ops[], monitor_launch_ops[], once_launch_ops[];
-extern const int mount_launch_op_count, bind_launch_op_count, process_launch_op_count, monitor_launch_op_count, once_launch_op_count;
+extern const struct launch_op mount_launch_ops[], bind_launch_ops[], user_launch_ops[], process_launch_ops[], monitor_launch_ops[], once_launch_ops[];
+extern const int mount_launch_op_count, bind_launch_op_count, user_launch_op_count, process_launch_op_count, monitor_launch_op_count, once_launch_op_count;
 
 /* Performs ops in the monitor up to and with clone. 0 once the child exists; the child never returns. On failure -errno, *index
    says which op, and call what. */
@@ -197,12 +199,15 @@ int make_in_root(int root, const char *path, bool directory, mode_t mode);
 /* Attributes of a mount: of the mount itself, of it and all below, and what it shares with the place that it came from. */
 struct mount_words {
   uint64_t set, set_all, propagation;
-  bool recursive;
+  bool recursive, idmap;
 };
 
 /* Reads "ro nosuid recursive rro slave". False for a word it does not know. */
 bool mount_words(struct field text, struct mount_words *words);
-int bind_on(struct op_call *call, int to, const char *path, const struct mount_words *words);
+/* A copy of the mount at path, attached nowhere yet, or a negative errno. */
+int tree_at(const struct launch *launch, struct op_call *call, const char *path, const struct mount_words *words);
+/* What is made inside the root from now on belongs to this user and group of the host. */
+void make_in_root_for(uid_t owner);
 /* make_in_root, but nothing of the kernel's /proc by another name; with `plain` through no link at all. */
 int open_mount_point(int root, const char *path, bool directory, bool plain);
 

@@ -22,6 +22,7 @@ static bool is_word(const char *at, size_t size, const char *word) { return strl
 static bool mount_word(const char *at, size_t size, struct mount_words *words) {
   uint64_t set = 0, set_all = 0;
   if (is_word(at, size, "recursive")) words->recursive = true;
+  else if (is_word(at, size, "idmap")) words->idmap = true;
   else if (is_word(at, size, "shared")) words->propagation = MS_SHARED;
   else if (is_word(at, size, "slave")) words->propagation = MS_SLAVE;
   else {
@@ -101,27 +102,26 @@ static int open_source(struct op_call *call, const char *source, const char *bel
   return fd < 0 ? op_fail(call, error, "open %.200s below %.200s%s", below, source, out) : fd;
 }
 
-static int tree_of(int source, const struct mount_words *words) {
+static int tree_of(const struct launch *launch, struct op_call *call, int source, const char *path, const struct mount_words *words) {
   unsigned recursive = words->recursive ? AT_RECURSIVE : 0;
   int tree = sys_open_tree(source, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | recursive);
-  if (tree < 0) return -1;
-  if (sys_mount_setattr(tree, recursive, words->set_all, 0, words->propagation) == 0 &&
-      (words->set == 0 || sys_mount_setattr(tree, 0, words->set, 0, 0) == 0))
-    return tree;
+  const char *what = "bind";
+  if (tree >= 0 && sys_mount_setattr(tree, recursive, words->set_all, 0, words->propagation) == 0 &&
+      (words->set == 0 || sys_mount_setattr(tree, 0, words->set, 0, 0) == 0)) {
+    if (!words->idmap || sys_mount_idmap(tree, recursive, launch->user_namespace) == 0) return tree;
+    what = "map users of";
+  }
   int error = errno;
-  close(tree);
-  errno = error;
-  return -1;
+  if (tree >= 0) close(tree);
+  return op_fail(call, error, "%s %s", what, path);
 }
 
-int bind_on(struct op_call *call, int to, const char *path, const struct mount_words *words) {
+int tree_at(const struct launch *launch, struct op_call *call, const char *path, const struct mount_words *words) {
   int source = open_source(call, path, "");
   if (source < 0) return source;
-  int tree = tree_of(source, words);
-  int result = tree < 0 || sys_move_mount(tree, to) != 0 ? op_fail(call, errno, "bind %s", path) : 0;
-  if (tree >= 0) close(tree);
+  int tree = tree_of(launch, call, source, path, words);
   close(source);
-  return result;
+  return tree;
 }
 
 int open_mount_point(int root, const char *path, bool directory, bool plain) {
@@ -156,22 +156,21 @@ static int place(struct launch *launch, struct op_call *call, int tree, const ch
 }
 
 /* The mount that bind and hold ask for, not attached anywhere yet; its destination is args[2]. */
-static int tree_asked(struct op_call *call) {
+static int tree_asked(struct launch *launch, struct op_call *call) {
   for (int i = 0; i < 4; i++)
     if (!is_text(call->args[i])) return op_fail(call, EINVAL, "bind");
   struct mount_words words;
   if (!mount_words(call->args[3], &words)) return op_fail(call, EINVAL, "bind: attributes");
   int source = open_source(call, call->args[0].data, call->args[1].data);
   if (source < 0) return source;
-  int tree = tree_of(source, &words);
-  int error = errno;
+  int tree = tree_of(launch, call, source, call->args[0].data, &words);
   close(source);
-  return tree < 0 ? op_fail(call, error, "bind %.200s at %.200s", call->args[0].data, call->args[2].data) : tree;
+  return tree;
 }
 
 /* bind <source> <path below it or ""> <destination> <attributes> */
 static int op_bind(struct launch *launch, struct op_call *call) {
-  int tree = launch->root < 0 ? op_fail(call, EINVAL, "bind") : tree_asked(call);
+  int tree = launch->root < 0 ? op_fail(call, EINVAL, "bind") : tree_asked(launch, call);
   if (tree < 0) return tree;
   int result = place(launch, call, tree, call->args[2].data);
   close(tree);
@@ -181,7 +180,7 @@ static int op_bind(struct launch *launch, struct op_call *call) {
 /* hold: bind's arguments. Comes before private-mounts, so that what is mounted there later is seen on the other side. */
 static int op_hold(struct launch *launch, struct op_call *call) {
   if (launch->held_count >= HELD_MAX) return op_fail(call, EINVAL, "hold: more than %d", HELD_MAX);
-  int tree = tree_asked(call);
+  int tree = tree_asked(launch, call);
   if (tree < 0) return tree;
   launch->held[launch->held_count++] = (struct held){.tree = tree, .destination = call->args[2].data};
   return 0;

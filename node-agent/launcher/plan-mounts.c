@@ -53,6 +53,10 @@ static int follow(char *path, size_t capacity, int parent, const char *name, con
   return 0;
 }
 
+static uid_t make_owner;
+
+void make_in_root_for(uid_t owner) { make_owner = owner; }
+
 /* Makes what is absent of path. 0: it is there now; 1: path was changed, as a link leads elsewhere; -1. */
 static int make_names(int root, char *path, size_t capacity, bool directory, mode_t mode) {
   int parent = open_in_root(root, "/", O_PATH | O_DIRECTORY, 0);
@@ -75,6 +79,7 @@ static int make_names(int root, char *path, size_t capacity, bool directory, mod
       }
       if (made >= 0) {
         next = open_in_root(root, path, O_PATH, 0);
+        if (next >= 0 && make_owner != 0 && fchownat(next, "", make_owner, make_owner, AT_EMPTY_PATH) != 0) made = -1;
       } else if (errno == EEXIST) {
         *end = saved;
         int followed = follow(path, capacity, parent, name, end);
@@ -181,6 +186,58 @@ static int mount_on(struct op_call *call, int to, const char *type, const char *
   return 0;
 }
 
+static int bind_rootfs(struct launch *launch, struct op_call *call, int on, const char *source, const struct mount_words *words) {
+  int tree = tree_at(launch, call, source, words);
+  if (tree < 0) return tree;
+  int result = sys_move_mount(tree, on) != 0 ? op_fail(call, errno, "bind %s", source) : 0;
+  close(tree);
+  return result;
+}
+
+/* Puts a layer, with its users mapped, into the current directory, under a number. */
+static int map_layer(struct launch *launch, struct op_call *call, const char *layer, int number) {
+  char name[16];
+  snprintf(name, sizeof name, "%d", number);
+  struct mount_words plain = {.propagation = MS_PRIVATE, .idmap = true};
+  int tree = tree_at(launch, call, layer, &plain);
+  if (tree < 0) return tree;
+  int on = mkdir(name, 0700) == 0 ? open(name, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
+  int result = on < 0 || sys_move_mount(tree, on) != 0 ? op_fail(call, errno, "map layer %s", layer) : 0;
+  if (on >= 0) close(on);
+  close(tree);
+  return result;
+}
+
+/* An overlay has no users of its own: each of its layers is mounted with its users mapped, in a file system that it then covers. */
+static int mount_mapped_overlay(struct launch *launch, struct op_call *call, const char *target, const struct mount_words *words) {
+  int here = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+  if (here < 0 || sys_mount("tmpfs", target, "tmpfs", MS_NOSUID | MS_NODEV, "size=64k,mode=700") != 0 || chdir(target) != 0)
+    return op_fail(call, errno, "prepare layers at %s", target);
+  char *data = malloc(call->args[4].size * 2 + 64), *options = strdup(call->args[4].data);
+  int result = data == NULL || options == NULL ? op_fail(call, ENOMEM, "map layers") : 0;
+  size_t size = 0;
+  int number = 0;
+  char *rest = options;
+  for (char *option; result == 0 && (option = strsep(&rest, ",")) != NULL;) {
+    if (size > 0) data[size++] = ',';
+    bool lower = strncmp(option, "lowerdir=", 9) == 0;
+    size += (size_t)sprintf(data + size, "%s", lower ? "lowerdir=" : option);
+    char *layers = lower ? option + 9 : NULL;
+    for (char *layer; result == 0 && layers != NULL && (layer = strsep(&layers, ":")) != NULL; number++) {
+      result = map_layer(launch, call, layer, number);
+      size += (size_t)sprintf(data + size, number > 0 ? ":%d" : "%d", number);
+    }
+  }
+  int on = result == 0 ? open(target, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
+  if (result == 0) result = mount_on(call, on, "overlay", "overlay", words->set, data);
+  if (on >= 0) close(on);
+  if (fchdir(here) != 0 && result == 0) result = op_fail(call, errno, "leave %s", target);
+  close(here);
+  free(data);
+  free(options);
+  return result;
+}
+
 /* rootfs <target on the host> <type> <source> <attributes> <data> */
 static int op_rootfs(struct launch *launch, struct op_call *call) {
   for (int i = 0; i < 5; i++)
@@ -192,7 +249,9 @@ static int op_rootfs(struct launch *launch, struct op_call *call) {
   if (on < 0) return op_fail(call, errno, "open %s", target);
   int result;
   if (strcmp(type, "bind") == 0) {
-    result = bind_on(call, on, source, &words);
+    result = bind_rootfs(launch, call, on, source, &words);
+  } else if (strcmp(type, "overlay") == 0 && words.idmap) {
+    result = mount_mapped_overlay(launch, call, target, &words);
   } else if (strcmp(type, "overlay") == 0 && call->args[4].size > 4000) {
     int tree = mount_overlay(call, call->args[4], words.set);
     result = tree < 0 ? tree : sys_move_mount(tree, on) != 0 ? op_fail(call, errno, "mount overlay") : 0;

@@ -24,6 +24,7 @@ static const struct launch_op *find(struct field name) {
   const struct launch_op *op = find_in(monitor_launch_ops, monitor_launch_op_count, name);
   if (op == NULL) op = find_in(mount_launch_ops, mount_launch_op_count, name);
   if (op == NULL) op = find_in(bind_launch_ops, bind_launch_op_count, name);
+  if (op == NULL) op = find_in(user_launch_ops, user_launch_op_count, name);
   if (op == NULL) op = find_in(process_launch_ops, process_launch_op_count, name);
   if (op == NULL) op = find_in(once_launch_ops, once_launch_op_count, name);
   return op;
@@ -148,7 +149,7 @@ static const struct {
   const char *word;
   uint64_t flag;
 } namespaces[] = {{"mount", CLONE_NEWNS}, {"pid", CLONE_NEWPID}, {"network", CLONE_NEWNET}, {"time", CLONE_NEWTIME},
-                  {"ipc", CLONE_NEWIPC},  {"uts", CLONE_NEWUTS}, {"cgroup", CLONE_NEWCGROUP}};
+                  {"user", CLONE_NEWUSER}, {"ipc", CLONE_NEWIPC},  {"uts", CLONE_NEWUTS}, {"cgroup", CLONE_NEWCGROUP}};
 
 uint64_t namespace_flags(struct field words) {
   uint64_t flags = 0;

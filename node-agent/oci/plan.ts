@@ -109,7 +109,7 @@ function planFiles(config: OciConfig, mounts: readonly Mount[], context: CreateC
     hooks.prestart.length + hooks.createRuntime.length + hooks.createContainer.length + hooks.startContainer.length;
   return [
     ["rootfs", root.path, "bind", root.path, "recursive", ""],
-    ...mounts.map(planMount),
+    ...mounts.map((mount) => planMount(mount)),
     ...(cgroups === undefined
       ? []
       : planCgroupLinks({ privileged: !cgroups.options.includes("ro") }, context.cgroup ?? none)),

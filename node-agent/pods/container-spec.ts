@@ -60,9 +60,10 @@ export function containerSpec(input: ContainerSpecInput): ContainerSpec {
     rootfs: input.rootfs,
     mounts: [
       ...specialMounts({ privileged: confined.privileged, hostNetwork: pod.spec?.hostNetwork === true }),
-      ...input.mounts,
+      ...(input.sandbox.idMapping === undefined ? input.mounts : input.mounts.map(withOwnUsers)),
     ],
     namespaces: namespaces(pod, input.sandbox, input.targetPidPath),
+    ...(input.sandbox.idMapping === undefined ? {} : { idMapping: input.sandbox.idMapping }),
     cgroupPath: `pod${uid}/${id}`,
     resources: containerResources(container, pod, input.memoryCapacityBytes),
     resourcesAbove: podResources(pod),
@@ -108,6 +109,11 @@ function workingDir(container: Container, image: Image): string {
   return image.config.workingDir === "" ? "/" : image.config.workingDir;
 }
 
+/** Files of a volume keep their owners' numbers, inside and on the disk. */
+function withOwnUsers(mount: Mount): Mount {
+  return mount.type === "bind" ? { ...mount, options: [...mount.options, "ridmap"] } : mount;
+}
+
 function namespaces(pod: Pod, sandbox: Sandbox, targetPidPath: string | undefined): readonly Namespace[] {
   const spec = pod.spec ?? { containers: [] };
   const pidPath = targetPidPath ?? sandbox.pidPath;
@@ -115,6 +121,7 @@ function namespaces(pod: Pod, sandbox: Sandbox, targetPidPath: string | undefine
     { type: "mount" },
     ...(spec.hostPID === true ? [] : [{ type: "pid" as const, ...(pidPath === undefined ? {} : { path: pidPath }) }]),
     { type: "cgroup" },
+    ...(sandbox.userPath === undefined ? [] : [{ type: "user" as const, path: sandbox.userPath }]),
     ...(spec.hostNetwork === true ? [] : [{ type: "network" as const, path: sandbox.networkPath }]),
     ...(spec.hostIPC === true ? [] : [{ type: "ipc" as const, path: sandbox.ipcPath }]),
     ...(spec.hostNetwork === true ? [] : [{ type: "uts" as const, path: sandbox.utsPath }]),

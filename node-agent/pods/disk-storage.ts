@@ -17,6 +17,7 @@ import { containersOf } from "./pod-state.ts";
 import { podResources } from "./resource-limits.ts";
 import type { PodStorage, SavedObject, StorageContext } from "./storage.ts";
 import { readTerminationMessage } from "./termination-message.ts";
+import { freeRange, parseRange } from "./user-ranges.ts";
 import { volumeMounts } from "./volume-mounts.ts";
 
 export interface DiskStorageOptions {
@@ -37,6 +38,11 @@ export async function openDiskStorage({ dataDir, runDir, images }: DiskStorageOp
   const hostResolvConf = await readFile("/etc/resolv.conf", "utf8").catch(() => "");
   const hostHosts = await readFile("/etc/hosts", "utf8").catch(() => "");
 
+  const ranges = new Map<string, number>();
+  for (const uid of await readdir(podsDir)) {
+    const range = parseRange(await readFile(join(podsDir, uid, "users"), "utf8").catch(() => ""));
+    if (range !== undefined) ranges.set(uid, range.hostId);
+  }
   const savings = new Map<string, Promise<void>>();
   const podDir = (uid: string) => join(podsDir, checkName(uid));
   const logDir = (pod: Pod) => join(logsDir, checkName(logName(pod)));
@@ -98,6 +104,16 @@ export async function openDiskStorage({ dataDir, runDir, images }: DiskStorageOp
       ]);
       const volumes = await Promise.all((pod.spec?.volumes ?? []).map((volume) => setUpVolume(pod, volume, context)));
       made.set(uidOf(pod), new Map(volumes));
+    },
+
+    userRange: async (pod) => {
+      const path = join(podDir(uidOf(pod)), "users");
+      const noted = parseRange(await readFile(path, "utf8").catch(() => ""));
+      const range = noted ?? freeRange(new Set(ranges.values()), dataDir);
+      if (range === undefined) throw new VolumeError("no users of the host are left for a pod with users of its own");
+      ranges.set(uidOf(pod), range.hostId);
+      if (noted === undefined) await writeFile(path, `${range.hostId}\n`, { mode: 0o600 });
+      return range;
     },
 
     refresh: async (pod, context) => {
@@ -171,6 +187,7 @@ export async function openDiskStorage({ dataDir, runDir, images }: DiskStorageOp
     },
 
     remove: async (pod) => {
+      ranges.delete(uidOf(pod));
       await storage.removeVolumes(uidOf(pod));
       await rm(logDir(pod), { recursive: true, force: true });
       await rm(podDir(uidOf(pod)), { recursive: true, force: true });

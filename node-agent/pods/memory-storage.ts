@@ -11,6 +11,7 @@ export function openMemoryStorage(
 ): PodStorage {
   return {
     setUp: async (pod, context) => checkVolumes(pod, context),
+    userRange: async () => ({ hostId: 65_536, size: 65_536 }),
     refresh: async () => {},
     containerMounts: async () => [],
     volumeBytes: async () => 0,

@@ -65,13 +65,15 @@ async function makeSandbox(
   pod: Pod,
   { runtime, network, storage, node }: PodParts,
 ): Promise<{ readonly sandbox: Sandbox; readonly ips: readonly string[] }> {
-  const { hostNetwork, hostPID, shareProcessNamespace, securityContext } = pod.spec ?? {};
+  const { hostNetwork, hostPID, shareProcessNamespace, hostUsers, securityContext } = pod.spec ?? {};
   const uid = pod.metadata?.uid ?? "";
   await storage.saveCheckpoint(pod);
+  const idMapping = hostUsers === false ? await storage.userRange(pod) : undefined;
   const sandbox = await runtime.createSandbox(uid, {
     hostname: hostNames(pod, node).kernelName,
     hostNetwork: hostNetwork === true,
     sysctls: Object.fromEntries((securityContext?.sysctls ?? []).map(({ name, value }) => [name, value])),
+    ...(idMapping === undefined ? {} : { idMapping }),
     sharePids: shareProcessNamespace === true && hostPID !== true,
   });
   if (hostNetwork === true) return { sandbox, ips: [node.nodeIp] };

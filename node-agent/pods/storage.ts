@@ -1,7 +1,7 @@
 // What a pod has on its node's disk and in memory: volumes, small files of its own, logs, its checkpoint. Implementations: disk, memory.
 import type { ConfigMap, Container, Node, Pod, Secret, Volume } from "../../api/kinds/generated/types.ts";
 import type { Image } from "../images/images.ts";
-import type { Mount } from "../runtime/runtime.ts";
+import type { IdMapping, Mount } from "../runtime/runtime.ts";
 import type { ConfigLookup } from "./container-env.ts";
 import type { FieldContext } from "./field-values.ts";
 import type { HostNames } from "./hostname.ts";
@@ -23,6 +23,8 @@ export type SavedObject = ConfigMap | Secret | Node;
 export interface PodStorage {
   /** Volumes and files; finds them made when they are. Rejects with VolumeError. */
   setUp(pod: Pod, context: StorageContext): Promise<void>;
+  /** The users of a pod that has its own (hostUsers: false); the same ones again. Rejects with VolumeError when none are left. */
+  userRange(pod: Pod): Promise<IdMapping>;
   /** Brings files of volumes up to their ConfigMaps, Secrets and fields. */
   refresh(pod: Pod, context: StorageContext): Promise<void>;
   /** What one run of a container mounts, outermost first. Rejects with VolumeError. */

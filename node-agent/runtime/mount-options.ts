@@ -9,6 +9,8 @@ export interface MountOptions {
   readonly bind: "plain" | "recursive" | undefined;
   /** What is mounted later on one side is seen on the other: on both, or here what the host mounts. */
   readonly propagation: "private" | "slave" | "shared";
+  /** Files belong to the users of the container's user namespace who have the numbers on disk. */
+  readonly idmap: boolean;
 }
 
 const attributes = ["ro", "nosuid", "nodev", "noexec", "noatime", "strictatime"];
@@ -37,18 +39,21 @@ export function parseMountOptions(mount: Mount): MountOptions | string {
   const kept = new Set<string>();
   const data: string[] = [];
   let bind: MountOptions["bind"] = mount.type === "bind" ? "plain" : undefined;
+  let idmap = false;
   let propagation: MountOptions["propagation"] = "private";
   for (const option of mount.options) {
     const opposite = opposites[option];
     if (option === "bind" || option === "rbind") bind = option === "rbind" ? "recursive" : "plain";
     else if (attributes.includes(option) || recursiveAttributes.includes(option)) kept.add(option);
     else if (opposite !== undefined) kept.delete(opposite);
+    else if (option === "idmap" || option === "ridmap") idmap = true;
     else if (propagations[option] !== undefined) propagation = propagations[option];
     else if (unsupported.includes(option)) return `mount propagation ${option} is not supported`;
     else if (!defaults.includes(option)) data.push(option);
   }
   if (bind !== undefined && data.length > 0) return `a bind mount takes no option ${data.join(",")}`;
   if (bind === undefined && propagation !== "private") return `only a bind mount can be ${propagation}`;
+  if (bind === undefined && idmap) return "only a bind mount can have idmap";
   if (bind === undefined && mount.subPath !== undefined) return "only a bind mount can have a subPath";
-  return { attributes: [...kept], data: data.join(","), bind, propagation };
+  return { attributes: [...kept], data: data.join(","), bind, propagation, idmap };
 }

@@ -72,6 +72,24 @@ test("every step of a container in a sandbox planLaunch", () => {
   golden("launch.txt", planLaunch(spec, context));
 });
 
+test("every step of a container with users of its own planLaunch", () => {
+  const idMapping = { hostId: 131_072, size: 65_536 };
+  const namespaces = [...spec.namespaces, { type: "user", path: "/run/s/user" } as const];
+  const mounts = [{ destination: "/data", type: "bind", source: "/volumes/a", options: ["rbind", "ridmap"] }];
+  golden("users.txt", planLaunch({ ...spec, idMapping, namespaces, mounts, terminal: true }, context));
+  const request = { args: ["sh"], terminal: false, stdin: false };
+  const exec = planExec({ ...spec, idMapping, namespaces }, { pid: 12, startTicks: "345" }, request, context);
+  assert.deepEqual(
+    exec.filter(([name]) => name === "enter" || name === "own-stdio"),
+    [
+      ["enter", "pid"],
+      ["enter", "mount network uts cgroup"],
+      ["own-stdio", 132_072],
+      ["enter", "user"],
+    ],
+  );
+});
+
 test("every step of another process in it planExec", () => {
   const request = { args: ["sh"], env: ["A=2"], terminal: true, stdin: true };
   golden("exec.txt", planExec(spec, { pid: 12, startTicks: "345" }, request, context));
@@ -81,7 +99,7 @@ test("settings of the node are refused planLaunch", () => {
   const plan = (change: Partial<ContainerSpec>) => () => planLaunch({ ...spec, ...change }, context);
   assert.throws(plan({ sysctls: { "kernel.shmmax": "1" } }), /needs a ipc namespace, the container uses the node's/);
   assert.throws(plan({ sysctls: { "net/../kernel/panic": "1" } }), /not a setting of a container's namespaces/);
-  assert.throws(plan({ namespaces: [{ type: "user" }] }), /user namespaces are not supported/);
+  assert.throws(plan({ namespaces: [{ type: "user" }], sysctls: {} }), /user namespace: it is joined by its path/);
   const mounted = (change: object) =>
     plan({ mounts: [{ destination: "/x", type: "bind", source: "/y", options: [], ...change }] });
   assert.throws(mounted({ options: ["unbindable"] }), /mount \/x: mount propagation unbindable is not supported/);

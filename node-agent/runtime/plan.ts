@@ -4,7 +4,7 @@ import type { CgroupPlan } from "./cgroups.ts";
 import { capabilityNames, type Device, defaultDevices, defaultLinks, defaultMounts } from "./defaults.ts";
 import type { FrameField } from "./frames.ts";
 import { type MountOptions, parseMountOptions } from "./mount-options.ts";
-import { type ContainerSpec, type ExecRequest, LaunchError, type Mount } from "./runtime.ts";
+import { type ContainerSpec, type ExecRequest, type IdMapping, LaunchError, type Mount } from "./runtime.ts";
 
 /** An op's name and arguments. */
 export type LaunchOp = readonly [name: string, ...args: FrameField[]];
@@ -68,11 +68,12 @@ export function planLaunch(spec: ContainerSpec, context: LaunchContext): readonl
     ...(spec.resources.oomScoreAdj === undefined
       ? []
       : [["try-write", "/proc/self/oom_score_adj", spec.resources.oomScoreAdj] satisfies LaunchOp]),
+    ...planUsers(spec),
     ...planHolds(spec, context),
     ["private-mounts"],
     ...planFiles(spec, context),
     ["pivot"],
-    ...planProcess(spec, context.seccompFilter),
+    ...planProcess(spec, context.seccompFilter, ["enter-users"]),
     ["exec", spec.args.length, ...spec.args, ...spec.env],
   ];
 }
@@ -96,7 +97,10 @@ export function planExec(
     ...joinCgroup(cgroup),
     ["enter", entered.join(" ")],
     ...(request.terminal ? [["terminal", "0"] satisfies LaunchOp] : []),
-    ...planProcess(execSpec(spec, request), request.privileged === true ? undefined : context.seccompFilter),
+    ...planProcess(execSpec(spec, request), request.privileged === true ? undefined : context.seccompFilter, [
+      "enter",
+      "user",
+    ]),
     ["exec", request.args.length, ...request.args, ...mergeEnv(spec.env, request.env ?? [])],
   ];
 }
@@ -140,10 +144,10 @@ export function planCgroupUse({ cgroup }: Pick<LaunchContext, "cgroup">): readon
 }
 
 function planClone(spec: ContainerSpec): readonly LaunchOp[] {
-  if (spec.namespaces.some(({ type }) => type === "user"))
-    throw new LaunchError("user namespaces are not supported", 128);
   const pid = spec.namespaces.find(({ type }) => type === "pid");
-  const made = spec.namespaces.filter(({ type, path }) => path === undefined && type !== "cgroup" && type !== "mount");
+  const made = spec.namespaces.filter(
+    ({ type, path }) => path === undefined && !["cgroup", "mount", "user"].includes(type),
+  );
   return [
     ...(pid?.path === undefined ? [] : [["pid-namespace", pid.path] satisfies LaunchOp]),
     ["clone", ["mount", ...new Set(made.map(({ type }) => type))].join(" ")],
@@ -155,7 +159,9 @@ export function joinCgroup(cgroup: CgroupPlan | undefined): readonly LaunchOp[] 
 }
 
 function planNamespaces(spec: ContainerSpec): readonly LaunchOp[] {
-  const joined = spec.namespaces.filter(({ type, path }) => path !== undefined && type !== "pid" && type !== "mount");
+  const joined = spec.namespaces.filter(
+    ({ type, path }) => path !== undefined && !["pid", "mount", "user"].includes(type),
+  );
   const own = (type: string) =>
     spec.namespaces.some((namespace) => namespace.type === type && namespace.path === undefined);
   return [
@@ -165,6 +171,15 @@ function planNamespaces(spec: ContainerSpec): readonly LaunchOp[] {
     ...(own("network") ? [["loopback"] satisfies LaunchOp] : []),
     ...(spec.hostname !== undefined && own("uts") ? [["hostname", spec.hostname] satisfies LaunchOp] : []),
   ];
+}
+
+/** The container's users are others on the host; what the child makes for it from here on is theirs. */
+function planUsers(spec: ContainerSpec): readonly LaunchOp[] {
+  const users = spec.namespaces.find(({ type }) => type === "user");
+  if (users === undefined && spec.idMapping === undefined) return [];
+  if (users?.path === undefined || spec.idMapping === undefined)
+    throw new LaunchError("user namespace: it is joined by its path, and its mapping has to be known", 128);
+  return [["user-namespace", users.path, spec.idMapping.hostId]];
 }
 
 /** Only those that belong to one of its namespaces: others would change the node. */
@@ -212,10 +227,15 @@ function planFiles(spec: ContainerSpec, context: LaunchContext): readonly Launch
   const ownDevices = dev?.type === "tmpfs";
   const devices = [...defaultDevices, ...(spec.privileged ? context.hostDevices : []), ...(spec.devices ?? [])];
   return [
-    planRootfs(spec.rootfs, context.rootfsPath),
-    ...mounts.map((mount) => planMount(mount)),
+    ...planRootfs(spec, context.rootfsPath),
+    ...mounts.map((mount) => planMount(mount, spec.idMapping)),
     ...(ownDevices
-      ? devices.map(({ path, type, major, minor, mode }): LaunchOp => ["device", path, type, major, minor, mode])
+      ? devices.map(
+          ({ path, type, major, minor, mode }): LaunchOp => [
+            ...(["device", path, type, major, minor, mode] as const),
+            ...(spec.idMapping === undefined ? [] : [spec.idMapping.hostId, spec.idMapping.hostId]),
+          ],
+        )
       : []),
     ...(ownDevices ? defaultLinks.map(([target, path]): LaunchOp => ["symlink", target, path]) : []),
     ...(ownCgroups(spec) ? planCgroupLinks(spec, context) : []),
@@ -280,17 +300,38 @@ export function planCgroupLinks(
   ];
 }
 
-function planRootfs(rootfs: Mount, target: string): LaunchOp {
+function planRootfs({ rootfs, idMapping }: ContainerSpec, target: string): readonly LaunchOp[] {
   const parsed = options(rootfs);
   const type = parsed.bind === undefined ? rootfs.type : "bind";
-  return ["rootfs", target, type, rootfs.source, words(parsed), parsed.data];
+  if (idMapping === undefined) return [["rootfs", target, type, rootfs.source, words(parsed), parsed.data]];
+  // Layers are shared, so their users are mapped; what the container writes is its own.
+  const upper = parsed.data.split(",").find((option) => option.startsWith("upperdir="));
+  return [
+    ...(upper === undefined ? [] : [["own", upper.slice("upperdir=".length), idMapping.hostId] satisfies LaunchOp]),
+    ["rootfs", target, type, rootfs.source, words({ ...parsed, idmap: true }), parsed.data],
+  ];
 }
 
-export function planMount(mount: Mount): LaunchOp {
+export function planMount(mount: Mount, idMapping?: IdMapping): LaunchOp {
   const parsed = options(mount);
+  if (parsed.idmap && idMapping === undefined)
+    throw new LaunchError(`mount ${mount.destination}: idmap needs a user namespace`, 128);
   if (parsed.propagation !== "private") return ["place"];
   if (parsed.bind !== undefined) return ["bind", mount.source, mount.subPath ?? "", mount.destination, words(parsed)];
-  return ["mount", mount.type, mount.source, mount.destination, words(parsed), parsed.data];
+  const data = idMapping === undefined ? parsed.data : mappedData(mount.type, parsed.data, idMapping.hostId);
+  return ["mount", mount.type, mount.source, mount.destination, words(parsed), data];
+}
+
+/** Numbers that mean the container's users, as the host's root has to write them. */
+function mappedData(type: string, data: string, hostId: number): string {
+  const given = data.split(",").filter((option) => option !== "");
+  if (type !== "tmpfs" && type !== "devpts") return data;
+  const mapped = given.map((option) =>
+    option.replace(/^([ug]id)=(\d+)$/, (_, name, id) => `${name}=${Number(id) + hostId}`),
+  );
+  const missing =
+    type === "tmpfs" ? ["uid", "gid"].filter((name) => !given.some((option) => option.startsWith(`${name}=`))) : [];
+  return [...mapped, ...missing.map((name) => `${name}=${hostId}`)].join(",");
 }
 
 /** Programs such as lxcfs make these files say what a container has. Source: runc, libcontainer/rootfs_linux.go, checkProcMount. */
@@ -313,21 +354,26 @@ function options(mount: Mount): MountOptions {
   return parsed;
 }
 
-function words({ attributes, bind, propagation }: MountOptions): string {
+function words({ attributes, bind, propagation, idmap }: MountOptions): string {
   return [
     ...attributes,
     ...(bind === "recursive" ? ["recursive"] : []),
     ...(propagation === "private" ? [] : [propagation]),
+    ...(idmap ? ["idmap"] : []),
   ].join(" ");
 }
 
-function planProcess(spec: ContainerSpec, filter: Buffer | undefined): readonly LaunchOp[] {
+function planProcess(spec: ContainerSpec, filter: Buffer | undefined, enterUsers: LaunchOp): readonly LaunchOp[] {
+  const { idMapping } = spec;
   const seccomp: readonly LaunchOp[] = filter === undefined ? [] : [["seccomp", filter]];
   const mask = capabilityMask(spec.privileged ? capabilityNames : spec.capabilities);
   return [
     ["session"],
     ["keyring"],
     ...spec.rlimits.map(planRlimit),
+    ...(idMapping === undefined
+      ? []
+      : [["own-stdio", idMapping.hostId + spec.user.uid] satisfies LaunchOp, enterUsers]),
     ["cwd", spec.cwd === "" ? "/" : spec.cwd],
     ["bounding", mask],
     // Without no_new_privs the kernel wants CAP_SYS_ADMIN for a filter, which `capabilities` takes away.

@@ -18,6 +18,12 @@ export interface Namespace {
   readonly path?: string;
 }
 
+/** Users and groups 0 to `size` of a user namespace are `hostId` and those after it on the host. */
+export interface IdMapping {
+  readonly hostId: number;
+  readonly size: number;
+}
+
 export interface Resources {
   readonly cpuShares?: number;
   /** Microseconds of CPU per `cpuPeriodUs`. */
@@ -52,6 +58,8 @@ export interface ContainerSpec {
   readonly readonlyRootfs: boolean;
   readonly mounts: readonly Mount[];
   readonly namespaces: readonly Namespace[];
+  /** Of its user namespace, which it joins by path. */
+  readonly idMapping?: IdMapping;
   /** Below the node's own cgroup, such as "pod<uid>/<id>". */
   readonly cgroupPath: string;
   readonly resources: Resources;
@@ -180,6 +188,8 @@ export interface Runtime {
       readonly hostname: string;
       readonly hostNetwork: boolean;
       readonly sysctls: Readonly<Record<string, string>>;
+      /** A user namespace of its own, which rules over the others. */
+      readonly idMapping?: IdMapping;
       readonly sharePids?: boolean;
     },
   ): Promise<Sandbox>;
@@ -197,6 +207,9 @@ export interface Sandbox {
   readonly networkPath: string;
   readonly ipcPath: string;
   readonly utsPath: string;
+  /** Made with an `idMapping`. */
+  readonly userPath?: string;
+  readonly idMapping?: IdMapping;
   /** As `createSandbox` gave it, for one that shares pids. */
   readonly pidPath?: string;
 }

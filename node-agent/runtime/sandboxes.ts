@@ -16,7 +16,11 @@ export async function createSandbox(
 ): Promise<Sandbox> {
   const own = join(directory, id);
   const sandbox = sandboxAt(directory, id);
-  const shared = options.sharePids === true ? { ...sandbox, pidPath: join(own, "pid") } : sandbox;
+  const shared = {
+    ...sandbox,
+    ...(options.sharePids === true ? { pidPath: join(own, "pid") } : {}),
+    ...(options.idMapping === undefined ? {} : { userPath: join(own, "user"), idMapping: options.idMapping }),
+  };
   if (isWhole(shared)) return shared;
   await client.request("sandbox.remove", [own]);
   mkdirSync(own, { recursive: true, mode: 0o700 });
@@ -29,7 +33,8 @@ export async function createSandbox(
       throw new Error(`sysctl ${name}: the pod uses the node's network, which it must not change`);
     return [path, value];
   });
-  await client.request("sandbox.create", [own, options.hostNetwork ? 1 : 0, options.hostname, ...writes]);
+  const mapping = options.idMapping === undefined ? "" : `${options.idMapping.hostId} ${options.idMapping.size}`;
+  await client.request("sandbox.create", [own, options.hostNetwork ? 1 : 0, options.hostname, mapping, ...writes]);
   if (options.sharePids === true) await client.request("sandbox.hold-pids", [own]);
   return shared;
 }
@@ -50,8 +55,8 @@ function sandboxAt(directory: string, id: string): Sandbox {
 }
 
 /** A restart of the machine leaves the files, but not what was mounted on them. */
-function isWhole({ networkPath, ipcPath, utsPath, pidPath = networkPath }: Sandbox): boolean {
-  return [networkPath, ipcPath, utsPath, pidPath].every((path) => {
+function isWhole({ networkPath, ipcPath, utsPath, pidPath = networkPath, userPath = networkPath }: Sandbox): boolean {
+  return [networkPath, ipcPath, utsPath, pidPath, userPath].every((path) => {
     try {
       return statfsSync(path).type === nsfsMagic;
     } catch {

@@ -338,6 +338,57 @@ test("who a container runs as, and what it may do, is as declared", async () => 
   );
 });
 
+test("a pod with users of its own has its files and volumes, and is nobody on the node", async () => {
+  await apply({ apiVersion: "v1", kind: "Secret", metadata: { name: "own" }, stringData: { pw: "hunter3\n" } });
+  const words = [
+    "id",
+    ".",
+    "read",
+    "/proc/self/uid_map",
+    "stat",
+    "/probe",
+    "write",
+    "/v/x",
+    "stat",
+    "/v/x",
+    "read",
+    "/s/pw",
+  ];
+  const seen = await looks([
+    podOf(
+      "own-users",
+      [...words, "write", "/x", "write", "/dev/termination-log", "list", "/proc/fs"],
+      {
+        volumeMounts: [
+          { name: "v", mountPath: "/v" },
+          { name: "s", mountPath: "/s" },
+        ],
+        securityContext: { procMount: "Unmasked" },
+      },
+      {
+        hostUsers: false,
+        volumes: [
+          { name: "v", emptyDir: {} },
+          { name: "s", secret: { secretName: "own", defaultMode: 0o400 } },
+        ],
+      },
+    ),
+  ]);
+  const [id, map = "", ...rest] = seen["own-users"] ?? [];
+  const [, inside, outside, count] = /(\d+)\s+(\d+)\s+(\d+)$/.exec(map) ?? [];
+  assert.deepEqual([id, inside, Number(outside) >= 65_536, count], ["id: 0:0", "0", true, "65536"]);
+  assert.deepEqual(rest.slice(0, -1), [
+    "stat /probe: file 0755 0:0",
+    "write /v/x: allowed",
+    "stat /v/x: file 0644 0:0",
+    "read /s/pw: hunter3",
+    "write /x: allowed",
+    "write /dev/termination-log: allowed",
+  ]);
+  const { status: now } = await ended("own-users");
+  assert.equal(now?.containerStatuses?.[0]?.state?.terminated?.message, "written\n");
+});
+
 test("what a pod must not have is refused with words", async () => {
   symlinkSync("/", join(host, "out"));
   await apply(
