@@ -59,6 +59,11 @@ export const commands: readonly CommandEntry[] = [
     load: async () => (await import("./commands/rollout.ts")).rollout,
   },
   {
+    name: "compose",
+    summary: "Run a Compose file's services in the cluster",
+    load: async () => (await import("./commands/compose.ts")).compose,
+  },
+  {
     name: "image",
     summary: "Images on nodes: ls, pull, import, rm",
     load: async () => (await import("./commands/image.ts")).image,

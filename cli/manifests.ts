@@ -3,6 +3,7 @@ import { readdirSync, readFileSync, statSync } from "node:fs";
 import { extname, join } from "node:path";
 import { LineCounter, parseAllDocuments } from "yaml";
 import type { KubeObject } from "../api/kinds/resource.ts";
+import { isComposeText, readProject } from "./compose/project.ts";
 
 export interface Manifest {
   /** "web.yaml:12": where the object begins. */
@@ -17,13 +18,17 @@ const endings = new Set([".yaml", ".yml", ".json"]);
 export function readManifests(paths: readonly string[]): readonly Manifest[] {
   return paths.flatMap((path) => {
     const source = path === "-" ? "stdin" : path;
-    const found =
-      path === "-"
-        ? parseManifests(readFileSync(0, "utf8"), source)
-        : filesOf(path).flatMap((file) => parseManifests(readFileSync(file, "utf8"), file));
+    const found = path === "-" ? parseManifests(readFileSync(0, "utf8"), source) : filesOf(path).flatMap(readFile);
     if (found.length === 0) throw new Error(`${source}: there is no object in it`);
     return found;
   });
+}
+
+function readFile(path: string): readonly Manifest[] {
+  const text = readFileSync(path, "utf8");
+  if (!isComposeText(text)) return parseManifests(text, path);
+  const { objects } = readProject({ files: [path], profiles: [], envFiles: [] });
+  return objects.map((object) => ({ place: path, object }));
 }
 
 /** Objects of one text, List kinds taken apart. */

@@ -8,6 +8,7 @@ import { startNodeLifecycleController } from "./node-lifecycle.ts";
 import { startNodeRangeController } from "./node-range.ts";
 import { startReplicaSetController } from "./replicaset.ts";
 import { startServiceAccountController } from "./serviceaccount.ts";
+import { startStartOrderController } from "./start-order.ts";
 
 const controllers: readonly StartController[] = [
   startNamespaceController,
@@ -17,6 +18,7 @@ const controllers: readonly StartController[] = [
   startDeploymentController,
   startReplicaSetController,
   startEndpointSliceController,
+  startStartOrderController,
   startGarbageCollector,
 ];
 

@@ -38,10 +38,13 @@ const served = [
   "v1/secrets",
   "v1/events",
   "v1/serviceaccounts",
+  "v1/persistentvolumes",
+  "v1/persistentvolumeclaims",
   "apps/v1/deployments",
   "apps/v1/replicasets",
   "discovery.k8s.io/v1/endpointslices",
   "coordination.k8s.io/v1/leases",
+  "storage.k8s.io/v1/storageclasses",
   "authorization.k8s.io/v1/selfsubjectaccessreviews",
   "authentication.k8s.io/v1/selfsubjectreviews",
 ];

@@ -25,7 +25,11 @@ const mayImport: readonly (readonly [room: string, rooms: readonly string[]])[] 
   ["controllers", ["lib", "api/kinds", "client"]],
   ["server", ["package.json", "lib", "api", "client", "controllers", "scheduler", "proto"]],
   ["charts", ["lib"]],
-  ["cli", ["package.json", "lib", "api/kinds", "api/pki", "api/store", "client", "charts", "server", "node-agent"]],
+  ["compose", ["lib", "api/kinds"]],
+  [
+    "cli",
+    ["package.json", "lib", "api/kinds", "api/pki", "api/store", "client", "charts", "compose", "server", "node-agent"],
+  ],
 ];
 // Files that decide and do nothing else.
 const pure = [
@@ -36,7 +40,7 @@ const pure = [
 
 const files = (
   await Array.fromAsync(
-    glob("{api,charts,cli,client,controllers,lib,node-agent,proto,scheduler,server}/**/*.ts", { cwd: root }),
+    glob("{api,charts,cli,client,compose,controllers,lib,node-agent,proto,scheduler,server}/**/*.ts", { cwd: root }),
   )
 )
   .filter((file) => !/\.test\.ts$|\/contract\.ts$|\/(build|image)\//.test(file) && !file.includes("node_modules"))

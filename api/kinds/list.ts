@@ -7,12 +7,15 @@ import type { Kind } from "./kind.ts";
 import { leaseKind } from "./lease.ts";
 import { namespaceKind } from "./namespace.ts";
 import { nodeKind } from "./node.ts";
+import { persistentVolumeKind } from "./persistent-volume.ts";
+import { persistentVolumeClaimKind } from "./persistent-volume-claim.ts";
 import { podKind } from "./pod.ts";
 import { replicasetKind } from "./replicaset.ts";
 import type { KubeObject, Resource } from "./resource.ts";
 import { secretKind } from "./secret.ts";
 import { serviceKind } from "./service.ts";
 import { serviceaccountKind } from "./serviceaccount.ts";
+import { storageClassKind } from "./storage-class.ts";
 
 export const kinds: readonly Kind[] = [
   erase(namespaceKind),
@@ -23,10 +26,13 @@ export const kinds: readonly Kind[] = [
   erase(secretKind),
   erase(eventKind),
   erase(serviceaccountKind),
+  erase(persistentVolumeKind),
+  erase(persistentVolumeClaimKind),
   erase(deploymentKind),
   erase(replicasetKind),
   erase(endpointsliceKind),
   erase(leaseKind),
+  erase(storageClassKind),
 ];
 
 const byResource = new Map(kinds.map((kind) => [`${kind.resource.group}/${kind.resource.resource}`, kind]));

@@ -1,8 +1,9 @@
 // naru logs: what containers wrote; of several pods at once with each line's origin in front.
 import { pods } from "../../api/kinds/generated/resources.ts";
+import type { Pod } from "../../api/kinds/generated/types.ts";
 import { lines } from "../../client/http.ts";
 import { type Command, connectionOptions, namespaceOptions, numberOption, UsageError } from "../command.ts";
-import { connect } from "../connection.ts";
+import { type Connection, connect } from "../connection.ts";
 import { podsOf } from "../pods.ts";
 import { namespaceOf, pathOf } from "../resources.ts";
 import { cyan } from "../terminal.ts";
@@ -37,18 +38,26 @@ export const logs: Command = {
     if (tail !== undefined) query.set("tailLines", String(tail));
     const since = numberOption(invocation, "since");
     if (since !== undefined) query.set("sinceSeconds", String(since));
-    await Promise.all(
-      found.map(async ({ metadata }) => {
-        const name = metadata?.name ?? "";
-        const answer = await connection.open("GET", `${pathOf(pods, namespace, name)}/log?${query}`, {
-          signal: invocation.signal,
-          accept: "*/*",
-        });
-        if (found.length === 1) for await (const part of answer) process.stdout.write(part as Buffer);
-        else for await (const line of lines(answer as AsyncIterable<Buffer>)) console.log(`${cyan(name)} ${line}`);
-      }),
-    );
+    await printLogs(connection, found, query, invocation.signal);
     connection.close();
     return 0;
   },
 };
+
+/** What the pods wrote, as it comes; of several each line with its pod's name in front. */
+export async function printLogs(
+  connection: Connection,
+  found: readonly Pod[],
+  query: URLSearchParams,
+  signal: AbortSignal,
+): Promise<void> {
+  await Promise.all(
+    found.map(async ({ metadata }) => {
+      const name = metadata?.name ?? "";
+      const path = `${pathOf(pods, metadata?.namespace, name)}/log?${query}`;
+      const answer = await connection.open("GET", path, { signal, accept: "*/*" });
+      if (found.length === 1) for await (const part of answer) process.stdout.write(part as Buffer);
+      else for await (const line of lines(answer as AsyncIterable<Buffer>)) console.log(`${cyan(name)} ${line}`);
+    }),
+  );
+}

@@ -9,10 +9,13 @@ import type {
   Secret,
   Event,
   ServiceAccount,
+  PersistentVolume,
+  PersistentVolumeClaim,
   Deployment,
   ReplicaSet,
   EndpointSlice,
   Lease,
+  StorageClass,
   SelfSubjectAccessReview,
   SelfSubjectReview,
 } from "./types.ts";
@@ -336,6 +339,76 @@ export const serviceaccounts: Resource<ServiceAccount> = {
   "type": "io.k8s.api.core.v1.ServiceAccount"
 };
 
+export const persistentvolumes: Resource<PersistentVolume> = {
+  "group": "",
+  "version": "v1",
+  "resource": "persistentvolumes",
+  "singular": "persistentvolume",
+  "kind": "PersistentVolume",
+  "namespaced": false,
+  "verbs": [
+    "create",
+    "delete",
+    "deletecollection",
+    "get",
+    "list",
+    "patch",
+    "update",
+    "watch"
+  ],
+  "shortNames": [
+    "pv"
+  ],
+  "categories": [],
+  "subresources": [
+    {
+      "name": "status",
+      "verbs": [
+        "get",
+        "patch",
+        "update"
+      ],
+      "kind": "PersistentVolume"
+    }
+  ],
+  "type": "io.k8s.api.core.v1.PersistentVolume"
+};
+
+export const persistentvolumeclaims: Resource<PersistentVolumeClaim> = {
+  "group": "",
+  "version": "v1",
+  "resource": "persistentvolumeclaims",
+  "singular": "persistentvolumeclaim",
+  "kind": "PersistentVolumeClaim",
+  "namespaced": true,
+  "verbs": [
+    "create",
+    "delete",
+    "deletecollection",
+    "get",
+    "list",
+    "patch",
+    "update",
+    "watch"
+  ],
+  "shortNames": [
+    "pvc"
+  ],
+  "categories": [],
+  "subresources": [
+    {
+      "name": "status",
+      "verbs": [
+        "get",
+        "patch",
+        "update"
+      ],
+      "kind": "PersistentVolumeClaim"
+    }
+  ],
+  "type": "io.k8s.api.core.v1.PersistentVolumeClaim"
+};
+
 export const deployments: Resource<Deployment> = {
   "group": "apps",
   "version": "v1",
@@ -474,6 +547,31 @@ export const leases: Resource<Lease> = {
   "type": "io.k8s.api.coordination.v1.Lease"
 };
 
+export const storageclasses: Resource<StorageClass> = {
+  "group": "storage.k8s.io",
+  "version": "v1",
+  "resource": "storageclasses",
+  "singular": "storageclass",
+  "kind": "StorageClass",
+  "namespaced": false,
+  "verbs": [
+    "create",
+    "delete",
+    "deletecollection",
+    "get",
+    "list",
+    "patch",
+    "update",
+    "watch"
+  ],
+  "shortNames": [
+    "sc"
+  ],
+  "categories": [],
+  "subresources": [],
+  "type": "io.k8s.api.storage.v1.StorageClass"
+};
+
 export const selfsubjectaccessreviews: Resource<SelfSubjectAccessReview> = {
   "group": "authorization.k8s.io",
   "version": "v1",
@@ -506,4 +604,4 @@ export const selfsubjectreviews: Resource<SelfSubjectReview> = {
   "type": "io.k8s.api.authentication.v1.SelfSubjectReview"
 };
 
-export const resources = [namespaces, nodes, pods, services, configmaps, secrets, events, serviceaccounts, deployments, replicasets, endpointslices, leases, selfsubjectaccessreviews, selfsubjectreviews] as const;
+export const resources = [namespaces, nodes, pods, services, configmaps, secrets, events, serviceaccounts, persistentvolumes, persistentvolumeclaims, deployments, replicasets, endpointslices, leases, storageclasses, selfsubjectaccessreviews, selfsubjectreviews] as const;

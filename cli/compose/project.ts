@@ -1,0 +1,73 @@
+// Reads the Compose project that a command means, and tells what was found in it.
+import { existsSync, readFileSync, statSync } from "node:fs";
+import { relative, resolve } from "node:path";
+import { type Conversion, convertCompose } from "../../compose/convert.ts";
+import { loadCompose } from "../../compose/load.ts";
+import type { Finding } from "../../compose/read.ts";
+import { red, yellow } from "../terminal.ts";
+
+export interface ProjectOptions {
+  /** Files; those with the usual names when there are none. */
+  readonly files: readonly string[];
+  readonly projectName?: string;
+  readonly namespace?: string;
+  readonly profiles: readonly string[];
+  readonly envFiles: readonly string[];
+}
+
+const usualNames = ["compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml"];
+const bytesMax = 16 * 1024 * 1024;
+
+/** Prints notices; throws when there are errors, after printing each with its place. */
+export function readProject(options: ProjectOptions): Conversion {
+  const files = (options.files.length > 0 ? options.files : usualFiles()).map((path) => resolve(path));
+  const loaded = loadCompose(files, {
+    readText,
+    variables: environment(),
+    profiles: [
+      ...options.profiles,
+      ...(process.env["COMPOSE_PROFILES"] ?? "").split(",").filter((name) => name !== ""),
+    ],
+    ...(options.envFiles.length === 0 ? {} : { envFiles: options.envFiles.map((path) => resolve(path)) }),
+  });
+  const projectName = options.projectName ?? process.env["COMPOSE_PROJECT_NAME"];
+  const conversion = convertCompose(loaded, {
+    readText,
+    ...(projectName === undefined ? {} : { projectName }),
+    ...(options.namespace === undefined ? {} : { namespace: options.namespace }),
+  });
+  for (const finding of conversion.findings) console.error(wording(finding));
+  const errors = conversion.findings.filter(({ severity }) => severity === "error").length;
+  if (errors > 0) throw new Error(`${errors === 1 ? "this" : `these ${errors} errors`} must be put right first`);
+  return conversion;
+}
+
+/** Whether the file's text is a Compose file and not objects of the cluster. */
+export function isComposeText(text: string): boolean {
+  return /^services:/m.test(text) && !/^(?:apiVersion|kind):/m.test(text);
+}
+
+function wording({ severity, place: { file, line, column }, message }: Finding): string {
+  const title = severity === "error" ? red("Error:") : yellow("Notice:");
+  return `${title} ${relative("", file)}:${line}:${column}: ${message}`;
+}
+
+function usualFiles(): readonly string[] {
+  const main = [process.env["COMPOSE_FILE"] ?? "", ...usualNames].find((name) => name !== "" && existsSync(name));
+  if (main === undefined) throw new Error(`there is no ${usualNames[0]} in this folder: name one with -f FILE`);
+  const override = main.replace(/\.(ya?ml)$/, ".override.$1");
+  return existsSync(override) ? [main, override] : [main];
+}
+
+function readText(path: string): string | undefined {
+  const found = statSync(path, { throwIfNoEntry: false });
+  if (found === undefined || !found.isFile()) return undefined;
+  if (found.size > bytesMax) throw new Error(`${path} is larger than ${bytesMax} bytes`);
+  return readFileSync(path, "utf8");
+}
+
+function environment(): Readonly<Record<string, string>> {
+  return Object.fromEntries(
+    Object.entries(process.env).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])),
+  );
+}

@@ -1,0 +1,159 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: they are Compose's
+// Whole Compose files become the objects beside them (REWRITE=1 writes those anew), and what is wrong is named with its place.
+import assert from "node:assert/strict";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { test } from "node:test";
+import { stringify } from "yaml";
+import { type Conversion, convertCompose } from "./convert.ts";
+import { type LoadOptions, loadCompose } from "./load.ts";
+
+const folder = new URL("./testdata/", import.meta.url).pathname;
+
+function convert(files: Readonly<Record<string, string>>, options: Partial<LoadOptions> = {}): Conversion {
+  const readText = (path: string) => files[path];
+  const main = Object.keys(files).filter((path) => /^\/p\/compose[^/]*\.yaml$/.test(path));
+  return convertCompose(loadCompose(main, { readText, variables: {}, profiles: [], ...options }), { readText });
+}
+
+function findings(text: string): readonly string[] {
+  return convert({ "/p/compose.yaml": text }).findings.map(
+    ({ severity, place, message }) => `${severity} ${place.line}:${place.column} ${message}`,
+  );
+}
+
+for (const file of readdirSync(folder).filter((name) => name.endsWith(".compose.yaml"))) {
+  test(`convertCompose makes the objects of ${file}`, () => {
+    const { objects, builds, findings } = convert({
+      "/p/compose.yaml": readFileSync(`${folder}${file}`, "utf8"),
+      "/p/password.txt": "hunter2\n",
+    });
+    const notices = findings.map(
+      ({ severity, place, message }) => `${severity} ${place.line}:${place.column} ${message}`,
+    );
+    const made = [{ notices, builds: builds.map(({ service, image }) => ({ service, image })) }, ...objects];
+    const text = made.map((one) => stringify(one, { lineWidth: 0, aliasDuplicateObjects: false })).join("---\n");
+    const expected = `${folder}${file.replace(".compose.yaml", ".objects.yaml")}`;
+    if (process.env["REWRITE"] === "1") writeFileSync(expected, text);
+    assert.equal(text, readFileSync(expected, "utf8"));
+  });
+}
+
+test("convertCompose names what it does not know, with its place and what was meant", () => {
+  assert.deepEqual(
+    findings("services:\n  web:\n    image: nginx\n    comand: x\n    x-mine: 1\n    ulimits: { nofile: 5 }\n"),
+    [
+      "error 4:5 services.web has no key comand: did you mean command?",
+      "notice 6:14 ulimits is left out: limits of processes are the node's",
+    ],
+  );
+});
+
+test("convertCompose names wrong values, all of them at once", () => {
+  assert.deepEqual(
+    findings(`services:
+  web:
+    image: nginx
+    ports: ["http"]
+    tty: sometimes
+    stop_grace_period: soon
+    deploy: { replicas: -1, resources: { limits: { memory: lots } } }
+    depends_on: [gone]
+    volumes: ["data:/data"]
+    healthcheck: { test: [RUN, x] }
+  other: {}
+`),
+    [
+      'error 4:13 ports takes PUBLISHED:TARGET such as "8080:80", got "http"',
+      'error 5:10 tty takes true or false, got "sometimes"',
+      'error 6:24 stop_grace_period takes a duration such as 1m30s, got "soon"',
+      "error 7:25 deploy.replicas takes a whole number from 0 on, got -1",
+      'error 7:60 memory takes a size such as 64m or 1gb, got "lots"',
+      "error 8:17 depends_on: there is no service gone, or its profile is off",
+      "error 9:15 volumes: there is no volume data: name it in the file's own volumes, or write ./data for a folder",
+      'error 10:26 healthcheck.test begins with CMD, CMD-SHELL or NONE, got "RUN"',
+      "notice 10:18 healthcheck is left out: it has no test, and what the image checks is not known here",
+      "error 11:3 service other has neither image nor build",
+    ],
+  );
+});
+
+test("loadCompose throws with file, line and column", () => {
+  for (const [text, message] of [
+    [
+      "services:\n  web: [\n",
+      "/p/compose.yaml:3:1: Flow sequence in block collection must be sufficiently indented and end with a ]",
+    ],
+    ["services:\n  web:\n    image: ${TAG:?which one}\n", "/p/compose.yaml:3:12: variable TAG is missing: which one"],
+    [
+      "services:\n  web:\n    image: ${TAG\n",
+      "/p/compose.yaml:3:12: ${TAG lacks its closing brace; write $$ for a dollar sign",
+    ],
+    ["include: [gone.yaml]\n", "/p/gone.yaml:1:1: there is no file /p/gone.yaml"],
+    [
+      "services:\n  a: { extends: b }\n  b: { extends: a }\n",
+      "/p/compose.yaml:2:17: services extend each other: a -> b -> a",
+    ],
+  ] as const)
+    assert.throws(() => convert({ "/p/compose.yaml": text }), { message });
+});
+
+test("loadCompose lays files over one another, includes, extends and interpolates", () => {
+  const { objects, findings } = convert(
+    {
+      "/p/compose.yaml": `
+include: [lib/base.yaml]
+services:
+  web:
+    extends: { file: lib/common.yaml, service: common }
+    image: web:\${TAG}
+    environment: [A=1, B=2]
+    command: [old]
+    ports: ["80:80"]
+`,
+      "/p/compose.override.yaml": `
+services:
+  web:
+    environment: { B: "3" }
+    command: [new]
+    ports: !override ["81:80"]
+    labels: !reset null
+`,
+      "/p/lib/base.yaml": "services: { cache: { image: redis, env_file: cache.env } }\n",
+      "/p/lib/common.yaml":
+        "services: { common: { image: none, labels: { a: b }, environment: { C: '${HOME_TOWN}' } } }\n",
+      "/p/lib/cache.env": "SIZE=5 # a comment\nNAME='$literal'\n",
+      "/p/.env": "TAG=7\n",
+    },
+    { variables: { HOME_TOWN: "Seoul" } },
+  );
+  const containers = objects.flatMap(({ kind, ...object }) => {
+    const template = (object as { spec?: { template?: { spec: { containers: readonly Record<string, unknown>[] } } } })
+      .spec?.template;
+    return kind === "Deployment" ? (template?.spec.containers ?? []) : [];
+  });
+  const environment = (...pairs: readonly (readonly [string, string])[]) =>
+    pairs.map(([name, value]) => ({ name, value }));
+  assert.deepEqual(
+    findings.filter(({ severity }) => severity === "error"),
+    [],
+  );
+  assert.deepEqual(
+    containers.map(({ name, image, args, env, ports }) => ({ name, image, args, env, ports })),
+    [
+      {
+        name: "cache",
+        image: "redis",
+        args: undefined,
+        env: environment(["SIZE", "5"], ["NAME", "$literal"]),
+        ports: undefined,
+      },
+      {
+        name: "web",
+        image: "web:7",
+        args: ["new"],
+        env: environment(["C", "Seoul"], ["A", "1"], ["B", "3"]),
+        ports: [{ containerPort: 80, protocol: "TCP" }],
+      },
+    ],
+  );
+});

@@ -1,0 +1,121 @@
+// A Compose project as the cluster's objects. Pure but for the reading of files that it is handed.
+import type { KubeObject } from "../api/kinds/resource.ts";
+import { newDraft, objectName, type ProjectParts, type ServiceDraft } from "./draft.ts";
+import { serviceFields } from "./fields/all.ts";
+import { projectLabels, serviceLabel } from "./labels.ts";
+import type { Loaded } from "./load.ts";
+import { type MapNode, type Node, textOf } from "./nodes.ts";
+import { fileObjects, readFiles, volumeNames, volumeObjects } from "./project-parts.ts";
+import { type Field, type Fields, type Finding, Reader, without } from "./read.ts";
+import { serviceObjects } from "./service-objects.ts";
+
+export interface Conversion {
+  /** Of the project; also the name of its namespace. */
+  readonly name: string;
+  readonly objects: readonly KubeObject[];
+  /** Images to build first. */
+  readonly builds: readonly Build[];
+  readonly findings: readonly Finding[];
+}
+
+export interface Build {
+  readonly service: string;
+  readonly image: string;
+  /** The service's `build` as a map; a plain text is its context. */
+  readonly node: MapNode;
+}
+
+export interface ConvertOptions {
+  /** Instead of the name in the file, or its folder's. */
+  readonly projectName?: string;
+  /** Where the objects go, instead of a namespace of the project's own. */
+  readonly namespace?: string;
+  readonly readText: (path: string) => string | undefined;
+}
+
+/** The objects, in the order to apply them; with an error among the findings they are not to be used. */
+export function convertCompose(loaded: Loaded, options: ConvertOptions): Conversion {
+  const reader = new Reader();
+  const { root, directory } = loaded;
+  const given = options.projectName ?? textOf(root.entries.get("name")) ?? directory.split("/").at(-1) ?? "";
+  const name = objectName(given);
+  if (name === "")
+    reader.fail(root.place, `${JSON.stringify(given)} makes no project name: say name: at the top, or --project-name`);
+  const sources = { directory, variables: loaded.variables, readText: options.readText };
+  const services = root.entries.get("services");
+  const project: ProjectParts = {
+    ...sources,
+    name,
+    services: new Set(services?.type === "map" ? services.entries.keys() : []),
+    volumes: volumeNames(root.entries.get("volumes"), reader),
+    configs: readFiles(root.entries.get("configs"), "configs", sources, reader),
+    secrets: readFiles(root.entries.get("secrets"), "secrets", sources, reader),
+  };
+  reader.fields(root, "a Compose file", topFields, project);
+  const drafts = services === undefined ? [] : draftServices(services, project, reader);
+  if (drafts.length === 0 && !reader.findings.some(({ severity }) => severity === "error"))
+    reader.fail(root.place, "there is no service in it, or none whose profile is on");
+  const namespace = options.namespace ?? name;
+  const objects = [
+    ...(options.namespace === undefined ? [{ apiVersion: "v1", kind: "Namespace", metadata: { name } }] : []),
+    ...volumeObjects(root.entries.get("volumes"), project, reader),
+    ...fileObjects(project),
+    ...drafts.flatMap((draft) => serviceObjects(draft, project)),
+  ].map((object) => placed(object, namespace, project.name));
+  const builds = drafts.flatMap(({ name: service, build: { node }, container }) =>
+    node === undefined ? [] : [{ service, node, image: container.image ?? "" }],
+  );
+  return { name, objects, builds, findings: [...loaded.notices, ...reader.findings] };
+}
+
+const nothing: Field<ProjectParts> = () => {};
+const topFields: Fields<ProjectParts> = {
+  version: nothing,
+  name: nothing,
+  services: nothing,
+  volumes: nothing,
+  configs: nothing,
+  secrets: nothing,
+  include: nothing,
+  networks: (_, node, reader) => {
+    for (const [name, network] of node.type === "map" ? node.entries : []) {
+      const internal = network.type === "map" && network.entries.get("internal");
+      if (name !== "default" || internal)
+        reader.note(
+          network.place,
+          `networks.${name}: all services of a project are on one network, which reaches outside`,
+        );
+    }
+  },
+  models: without("models are of the machine that runs Compose"),
+};
+
+function draftServices(services: Node, project: ProjectParts, reader: Reader): readonly ServiceDraft[] {
+  const map = reader.map(services, "services");
+  return [...(map?.entries ?? [])].map(([name, node]) => {
+    const draft = newDraft(name, map?.keys.get(name) ?? node.place, project);
+    if (objectName(name) !== name)
+      reader.note(
+        draft.place,
+        `service ${name} is reachable as ${objectName(name)}: names have small letters, digits and "-"`,
+      );
+    reader.fields(node, `services.${name}`, serviceFields, draft);
+    // As Compose names what it builds.
+    if (draft.build.node !== undefined) draft.container.image ??= `${project.name}-${objectName(name)}`;
+    if (draft.container.image === undefined) reader.fail(draft.place, `service ${name} has neither image nor build`);
+    if (draft.restart !== "always" && draft.replicas !== 1)
+      reader.fail(
+        draft.place,
+        `service ${name}: ${draft.replicas} replicas of what ends (restart: ${draft.restart}) have no equivalent yet`,
+      );
+    return draft;
+  });
+}
+
+function placed(object: KubeObject, namespace: string, project: string): KubeObject {
+  const { metadata } = object;
+  const labels = { ...projectLabels(project), ...metadata?.labels };
+  const place = object.kind === "Namespace" ? {} : { namespace };
+  const service = object.kind === "Deployment" ? { [serviceLabel]: metadata?.name ?? "" } : {};
+  return { ...object, metadata: { ...metadata, ...place, labels: { ...labels, ...service } } };
+}
