@@ -27,24 +27,33 @@ export function serviceObjects(draft: ServiceDraft, project: ProjectParts): read
     metadata: { name },
     spec: { clusterIP: "None", selector: matchLabels },
   };
-  return [named, ...publishedService(draft, name, matchLabels), workload];
+  return [named, ...publishedServices(draft, name, matchLabels), workload];
 }
 
-function publishedService(
+// Ports with a number on the nodes' own addresses, and those for which the cluster chooses one.
+function publishedServices(
   draft: ServiceDraft,
   name: string,
   selector: Readonly<Record<string, string>>,
 ): readonly KubeObject[] {
-  const ports = draft.ports.flatMap(({ target, published, protocol }): readonly ServicePort[] => {
-    if (published === undefined) return [];
-    const port = published === 0 ? target : published;
-    return [{ name: `${protocol.toLowerCase()}-${port}`, port, targetPort: target, protocol }];
-  });
-  if (ports.length === 0) return [];
-  const metadata = { name: `${name}-published`.slice(0, 63) };
-  return [
-    { apiVersion: "v1", kind: "Service", metadata, spec: { type: "LoadBalancer", selector, ports } } as KubeObject,
-  ];
+  const service = (suffix: string, type: string, ports: readonly ServicePort[]): readonly KubeObject[] =>
+    ports.length === 0
+      ? []
+      : [
+          {
+            apiVersion: "v1",
+            kind: "Service",
+            metadata: { name: `${name}-${suffix}` },
+            spec: { type, selector, ports },
+          } as KubeObject,
+        ];
+  const portsOf = (isChosen: boolean) =>
+    draft.ports.flatMap(({ target, published, protocol }): readonly ServicePort[] => {
+      if (published === undefined || (published === 0) !== isChosen) return [];
+      const port = isChosen ? target : published;
+      return [{ name: `${protocol.toLowerCase()}-${port}`, port, targetPort: target, protocol }];
+    });
+  return [...service("published", "LoadBalancer", portsOf(false)), ...service("chosen", "NodePort", portsOf(true))];
 }
 
 function podTemplate(draft: ServiceDraft, project: ProjectParts): PodTemplateSpec & { readonly spec: PodSpec } {

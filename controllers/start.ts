@@ -3,6 +3,7 @@ import { type ControllerOptions, createContext, type StartController, startInfor
 import { startDeploymentController } from "./deployment.ts";
 import { startEndpointSliceController } from "./endpointslice.ts";
 import { startGarbageCollector } from "./garbage.ts";
+import { startLoadBalancerController } from "./load-balancer.ts";
 import { startNamespaceController } from "./namespace.ts";
 import { startNodeLifecycleController } from "./node-lifecycle.ts";
 import { startNodeRangeController } from "./node-range.ts";
@@ -18,6 +19,7 @@ const controllers: readonly StartController[] = [
   startDeploymentController,
   startReplicaSetController,
   startEndpointSliceController,
+  startLoadBalancerController,
   startStartOrderController,
   startGarbageCollector,
 ];

@@ -316,8 +316,8 @@ test("unsupportedIn names what nobody acts on", () => {
     "spec.containers[1].volumeDevices",
   ]);
   assert.deepEqual(
-    unsupportedIn({ spec: { type: "LoadBalancer", sessionAffinity: "None" } }, serviceKind.unsupportedFields ?? []),
-    ["spec.type"],
+    unsupportedIn({ spec: { loadBalancerClass: "x", sessionAffinity: "None" } }, serviceKind.unsupportedFields ?? []),
+    ["spec.loadBalancerClass"],
   );
 });
 

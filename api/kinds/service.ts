@@ -29,11 +29,9 @@ export const serviceKind: Kind<Service> = {
   validate: validateService,
   validateUpdate: validateServiceUpdate,
   unsupportedFields: [
-    "type=LoadBalancer",
     "sessionAffinity=ClientIP",
     "externalTrafficPolicy=Local",
     "internalTrafficPolicy=Local",
-    "externalIPs",
     "loadBalancerIP",
     "loadBalancerClass",
     "loadBalancerSourceRanges",

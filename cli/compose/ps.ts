@@ -26,10 +26,14 @@ export async function printProject(place: ProjectPlace, service?: string): Promi
 }
 
 function portsOf(service: string, published: readonly Service[]): string {
-  const ports =
-    published.find(({ spec }) => spec?.type === "LoadBalancer" && spec.selector?.[serviceLabel] === service)?.spec
-      ?.ports ?? [];
-  return ports.map(({ port, targetPort, protocol }) => `${port}->${targetPort}/${protocol?.toLowerCase()}`).join(", ");
+  const ports = published
+    .filter(({ spec }) => spec?.clusterIP !== "None" && spec?.selector?.[serviceLabel] === service)
+    .flatMap(({ spec }) =>
+      (spec?.ports ?? []).map((port) => ({ ...port, outside: spec?.type === "NodePort" ? port.nodePort : port.port })),
+    );
+  return ports
+    .map(({ outside, targetPort, protocol }) => `${outside}->${targetPort}/${protocol?.toLowerCase()}`)
+    .join(", ");
 }
 
 function compare(a = "", b = ""): number {
