@@ -1,6 +1,7 @@
 // How much a folder takes on its disk, links within it counted once. It stops looking when it knows enough: a container may have
 // made millions of files.
-import { lstat, opendir } from "node:fs/promises";
+import { constants } from "node:fs";
+import { lstat, open, opendir, readlink, realpath } from "node:fs/promises";
 import { join } from "node:path";
 
 const blockBytes = 512;
@@ -9,16 +10,18 @@ const inodeBytes = 256;
 
 /** Bytes below `path`, or some number above `bytesMax` once it is passed. 0 when there is nothing. */
 export async function bytesBelow(path: string, bytesMax: number): Promise<number> {
+  const root = await realpath(path).catch(() => undefined);
+  if (root === undefined) return 0;
   const seen = new Set<bigint>();
-  const folders = [path];
+  const folders = [root];
   let bytes = 0;
   for (let folder = folders.pop(); folder !== undefined; folder = folders.pop()) {
-    const entries = await opendir(folder).catch(() => undefined);
-    if (entries === undefined) continue;
-    for await (const entry of entries) {
+    await using opened = await openBelow(root, folder);
+    if (opened === undefined) continue;
+    for await (const entry of await opendir(opened.path)) {
       const file = join(folder, entry.name);
       // What goes meanwhile takes nothing.
-      const stats = await lstat(file, { bigint: true }).catch(() => undefined);
+      const stats = await lstat(join(opened.path, entry.name), { bigint: true }).catch(() => undefined);
       if (stats === undefined) continue;
       if (stats.isDirectory()) folders.push(file);
       else if (stats.nlink > 1n) {
@@ -30,4 +33,20 @@ export async function bytesBelow(path: string, bytesMax: number): Promise<number
     }
   }
   return bytes;
+}
+
+/** A folder by what was opened: one that a container has meanwhile made a link out of its volume is not there. */
+async function openBelow(
+  root: string,
+  folder: string,
+): Promise<(AsyncDisposable & { readonly path: string }) | undefined> {
+  const handle = await open(folder, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW).catch(
+    () => undefined,
+  );
+  if (handle === undefined) return undefined;
+  const path = `/proc/self/fd/${handle.fd}`;
+  const real = await readlink(path);
+  if (real === root || real.startsWith(`${root}/`)) return { path, [Symbol.asyncDispose]: () => handle.close() };
+  await handle.close();
+  return undefined;
 }

@@ -184,6 +184,17 @@ static void put(const char *path) {
   if (fd >= 0) close(fd);
 }
 
+/* Two names take each other's place, over and over. */
+static int swap_for_ever(const char *one, const char *other) {
+  printf("ready\n");
+  for (;;) {
+    if (syscall(SYS_renameat2, AT_FDCWD, one, AT_FDCWD, other, 2 /* RENAME_EXCHANGE */) != 0) {
+      printf("swap: %s\n", strerror(errno));
+      return 1;
+    }
+  }
+}
+
 /* Words in turns: an action and a path. What each gave is a line of its own. */
 static int files(char **words) {
   for (; words[0] != NULL && words[1] != NULL; words += 2) {
@@ -240,6 +251,7 @@ int main(int argc, char **argv) {
   if (strcmp(what, "cat") == 0) return copy_stdin();
   if (strcmp(what, "terminal") == 0) return terminal();
   if (strcmp(what, "files") == 0) return files(argv + 2);
+  if (strcmp(what, "swap") == 0 && argc == 4) return swap_for_ever(argv[2], argv[3]);
   if (strcmp(what, "flood") == 0) {
     char line[1024];
     memset(line, 'x', sizeof line);
