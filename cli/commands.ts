@@ -54,6 +54,26 @@ export const commands: readonly CommandEntry[] = [
     load: async () => (await import("./commands/exec.ts")).exec,
   },
   {
+    name: "attach",
+    summary: "Join a running container's input and output",
+    load: async () => (await import("./commands/attach.ts")).attach,
+  },
+  {
+    name: "port-forward",
+    summary: "Reach a pod's ports from this machine",
+    load: async () => (await import("./commands/port-forward.ts")).portForward,
+  },
+  {
+    name: "cp",
+    summary: "Copy files from and to a container",
+    load: async () => (await import("./commands/cp.ts")).cp,
+  },
+  {
+    name: "debug",
+    summary: "Add a container with tools to a running pod",
+    load: async () => (await import("./commands/debug.ts")).debug,
+  },
+  {
     name: "rollout",
     summary: "Watch or undo an update",
     load: async () => (await import("./commands/rollout.ts")).rollout,

@@ -43,7 +43,7 @@ test("completeWords offers commands, options, kinds and names by what was typed"
     "naru nonsense x",
   ];
   assert.deepEqual(Object.fromEntries(await Promise.all(lines.map(async (line) => [line, await complete(line)]))), {
-    "naru de": ["describe", "delete"],
+    "naru de": ["describe", "delete", "debug"],
     "naru help sc": ["scale"],
     "naru get po": ["pods"],
     "naru get pods w": ["web-1", "web-2"],

@@ -1,11 +1,18 @@
 // Port-forward over plain WebSocket channels, as browsers and some client libraries use it: for each port in the query a data and an
-// error channel, each of which starts with the port as two bytes, low first.
+// error channel, each of which starts with the port as two bytes, low first. Version 5 adds what exec has in it: a close signal, so
+// that each direction of a connection can end by itself.
 // Source: Kubernetes, the kubelet's portforward WebSocket server.
 import type { WebSocket } from "ws";
 import { type ForwardTarget, forwardConnection } from "./port-forward.ts";
 import { openChannels } from "./websocket.ts";
 
-export const portForwardChannelProtocols: readonly string[] = ["v4.channel.k8s.io", "v4.base64.channel.k8s.io"];
+export const portForwardChannelProtocols: readonly string[] = [
+  "v5.channel.k8s.io",
+  "v4.channel.k8s.io",
+  "v4.base64.channel.k8s.io",
+];
+
+const closeChannel = 255;
 
 export async function servePortForwardChannels(
   socket: WebSocket,
@@ -14,6 +21,7 @@ export async function servePortForwardChannels(
   protocol: string,
 ): Promise<void> {
   const channels = openChannels(socket, protocol.includes("base64") ? "base64" : "binary");
+  const closes = protocol.startsWith("v5.");
   const inputs = ports.map(() => openQueue());
   const forwards = ports.map(async (port, index) => {
     const [data, error] = [index * 2, index * 2 + 1];
@@ -25,7 +33,9 @@ export async function servePortForwardChannels(
       port,
       input: inputs[index]?.read() ?? none(),
       write: (bytes) => channels.send(data, bytes),
-      end: () => {},
+      end: () => {
+        if (closes) channels.send(closeChannel, Buffer.of(data)).catch(() => {});
+      },
       finish: async (message) => {
         if (message !== undefined) await channels.send(error, Buffer.from(message));
       },
@@ -34,7 +44,8 @@ export async function servePortForwardChannels(
   });
   void Promise.allSettled(forwards).then(() => channels.close(1000, ""));
   for await (const { channel, data } of channels.messages) {
-    if (channel % 2 === 0) await inputs[channel / 2]?.put(data);
+    if (closes && channel === closeChannel) inputs[(data[0] ?? 1) / 2]?.end();
+    else if (channel % 2 === 0) await inputs[channel / 2]?.put(data);
   }
   for (const input of inputs) input.end();
   await Promise.allSettled(forwards);

@@ -188,6 +188,24 @@ test("openStreamBroker forwards ports over channels, each of which starts with i
   );
 });
 
+test("openStreamBroker ends each direction of a forwarded port by itself in version 5", async () => {
+  node = async (pipe) => {
+    let heard = "";
+    for await (const { content } of pipe.frames) {
+      if (content.case === "stdin") heard += Buffer.from(content.value).toString();
+      if (content.case === "stdinEnd") break;
+    }
+    await pipe.send(frame({ case: "stdout", value: Buffer.from(heard.toUpperCase()) }));
+    await pipe.send(
+      frame({ case: "exit", value: { $typeName: "naru.node.v1.Exit" as const, exitCode: 0, error: "" } }),
+    );
+  };
+  const path = "/n1/portforward?ports=80";
+  const outcome = await talk(path, ["v5.channel.k8s.io"], [Buffer.from("\x00ping"), Buffer.from([255, 0])]);
+  assert(typeof outcome === "object");
+  assert.deepEqual(outcome.heard.split("|"), ["\x00P\x00", "\x01P\x00", "\x00PING", "\xff\x00"]);
+});
+
 test("openStreamBroker tells the node when the client goes, and closes on messages beyond the bound", async () => {
   const left: string[] = [];
   node = async (pipe) => {

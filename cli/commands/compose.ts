@@ -101,7 +101,8 @@ async function logs(invocation: Invocation, project: Conversion): Promise<void> 
   await inCluster(invocation, project, async (place) => {
     const found = await objectsOf<Pod>(place, pods, serviceOf(invocation));
     const started = found.filter(({ status }) => status?.phase !== undefined && status.phase !== "Pending");
-    await printLogs(place.connection, started, query, place.signal);
+    const sources = started.map((pod) => ({ pod }));
+    await printLogs(place.connection, sources, { query }, place.signal);
   });
 }
 

@@ -1,11 +1,12 @@
 // Drives one pod: asks next-step.ts what to do, does it, and asks again after every change. Decides nothing itself.
 
-import type { Pod, PodStatus } from "../../api/kinds/generated/types.ts";
+import type { Pod } from "../../api/kinds/generated/types.ts";
 import { unreachable } from "../../lib/assert.ts";
 import type { Timer } from "../../lib/clock.ts";
 import { containerId } from "./container-labels.ts";
 import { ContainerRuns } from "./container-runs.ts";
 import { deadlineOf, type Ending, intentOf } from "./intent.ts";
+import { lostContainer } from "./lost-container.ts";
 import { nextStep, type Step } from "./next-step.ts";
 import { type Ground, makeGround, removeGround, SetUpError, storageContext } from "./pod-ground.ts";
 import type { PodParts } from "./pod-parts.ts";
@@ -53,8 +54,7 @@ export class PodWorker {
       pod: () => this.#pod,
       records: containersOf(pod).map(
         ({ container, role }) =>
-          found.containers.find(({ name }) => name === container.name) ??
-          newContainer(container.name, role, firstAttempt(pod, container.name)),
+          found.containers.find(({ name }) => name === container.name) ?? lostContainer(pod, container.name, role),
       ),
       changed: () => this.wake(),
     });
@@ -357,16 +357,4 @@ export class PodWorker {
   #event(type: "Normal" | "Warning", reason: string, message: string): void {
     this.#parts.events.pod(this.#pod, { type, reason, message });
   }
-}
-
-// The count goes on where an earlier life of the node left it.
-function firstAttempt(pod: Pod, name: string): number {
-  const statuses: PodStatus = pod.status ?? {};
-  const status = [
-    ...(statuses.containerStatuses ?? []),
-    ...(statuses.initContainerStatuses ?? []),
-    ...(statuses.ephemeralContainerStatuses ?? []),
-  ].find((each) => each.name === name);
-  if (status === undefined) return 0;
-  return status.containerID === undefined || status.containerID === "" ? status.restartCount : status.restartCount + 1;
 }
