@@ -23,6 +23,7 @@
 #define CLIENTS_MAX 8
 #define CLIENT_BYTES_MAX (48u * 1024)
 #define CHUNK_BYTES 8192
+#define CLIENT_LINGER_MS_MAX 2000
 #define CLIENT_SEND_SECONDS_MAX 5
 #define HOLD_MS_MAX 5000
 
@@ -156,6 +157,18 @@ static void send_output(const char *stream, const char *data, size_t size) {
   }
 }
 
+/* A socket that closes with something unread makes the other side forget what it has not read either: the exit, perhaps. So we read
+   what still comes until they have hung up. */
+static void read_to_end(int fd) {
+  char rest[4096];
+  int64_t end_ms = now_ms() + CLIENT_LINGER_MS_MAX;
+  shutdown(fd, SHUT_WR);
+  for (int64_t left_ms; (left_ms = end_ms - now_ms()) > 0;) {
+    struct pollfd file = {.fd = fd, .events = POLLIN};
+    if (poll(&file, 1, (int)left_ms) > 0 && recv(fd, rest, sizeof rest, MSG_DONTWAIT) <= 0 && errno != EAGAIN) return;
+  }
+}
+
 static void send_exit(int code) {
   for (int i = 0; i < CLIENTS_MAX; i++) {
     if (clients[i].fd < 0) continue;
@@ -165,6 +178,8 @@ static void send_exit(int code) {
     write_number(&writer, (uint64_t)code);
     send_frame(&clients[i], &writer);
   }
+  for (int i = 0; i < CLIENTS_MAX; i++)
+    if (clients[i].fd >= 0) read_to_end(clients[i].fd);
 }
 
 static struct client *add_client(int fd) {
