@@ -13,13 +13,22 @@ const image = "naru.local/shell:1";
 /** One node, with the shell's image and the probe's. */
 export async function startShellCluster(args: readonly string[] = []): Promise<TestCluster> {
   const cluster = await startCluster({ nodes: 1, args });
+  try {
+    await importImages(cluster);
+  } catch (error) {
+    await cluster[Symbol.asyncDispose]();
+    throw error;
+  }
+  return cluster;
+}
+
+async function importImages(cluster: TestCluster): Promise<void> {
   const images = { [image]: await shellImage(), "naru.local/probe:1": await probeImage() };
   for (const [name, built] of Object.entries(images)) {
     const path = join(cluster.place.dataDir, "image.tar");
     writeFileSync(path, await archiveOf(built, [name]));
     done(await cluster.naru(["image", "import", path]));
   }
-  return cluster;
 }
 
 /** A container that runs a script. */
