@@ -1,30 +1,24 @@
 // The server's composition: the only place that makes its real store, clock, chance, sockets and files.
 import { mkdir } from "node:fs/promises";
+import { hostname } from "node:os";
 import { join } from "node:path";
 import { pino } from "pino";
 import { Registry } from "prom-client";
 import { componentUser } from "../api/authentication/user.ts";
-import { advertise } from "../api/bootstrap.ts";
 import { serveHttps } from "../api/http/serve.ts";
 import { kubeconfig } from "../api/pki/kubeconfig.ts";
 import { openPki, writeSecret } from "../api/pki/pki.ts";
 import { openApi } from "../api/server.ts";
-import { openNodeServer } from "../api/sessions/grpc-server.ts";
-import { openSessions } from "../api/sessions/sessions.ts";
 import { openStore } from "../api/store/open.ts";
 import { openStreamBroker } from "../api/streams/stream-broker.ts";
 import { inProcessClient } from "../client/in-process.ts";
-import { createRecorder } from "../client/recorder.ts";
-import { startControllers } from "../controllers/start.ts";
 import { realClock } from "../lib/clock.ts";
 import type { Logger } from "../lib/log.ts";
 import { realRandom } from "../lib/random.ts";
-import { createSchedulerMetrics } from "../scheduler/metrics.ts";
-import { defaultProfile } from "../scheduler/profile.ts";
-import { startScheduler } from "../scheduler/scheduler.ts";
+import { type Leading, startLeading, streamsWhileLeading } from "./lead.ts";
 import { runAsLeader } from "./leader.ts";
 import { measuredStore } from "./measured-store.ts";
-import { controllerMetrics, processMetrics } from "./metrics.ts";
+import { processMetrics } from "./metrics.ts";
 import { version } from "./version.ts";
 
 export interface ServerOptions {
@@ -65,23 +59,10 @@ export async function runServer(options: ServerOptions, signal: AbortSignal): Pr
   const registry = new Registry();
   processMetrics(registry, options.dataDir);
   const store = stack.use(measuredStore(await openStore(options.storeUrl, base), registry, clock));
-  const sharedStore = options.storeUrl.startsWith("etcd:");
-  const api = stack.use(await openApi({ ...base, store, sharedStore }));
-  const as = (name: string) => inProcessClient({ verbs: api.verbs, user: componentUser(name) });
-  const sessions = stack.use(
-    await openSessions({
-      ...base,
-      client: as("node-sessions"),
-      registry,
-      flags: { heartbeatMs: options.heartbeatMs, notReadyAfterMs: options.notReadyAfterMs },
-    }),
-  );
-  const tls = {
-    authorityPem: pki.authority.certificatePem,
-    certificatePem: pki.server.certificatePem,
-    keyPem: pki.server.keyPem,
-  };
-  stack.use(await openNodeServer({ host: sessions, address: options.address, port: options.nodePort, ...tls, log }));
+  const shared = options.storeUrl.startsWith("etcd:");
+  const api = stack.use(await openApi({ ...base, store, sharedStore: shared }));
+  let leading: Leading | undefined;
+  const { keyPem, certificatePem } = pki.server;
   const door = stack.use(
     await serveHttps(api, {
       host: options.address,
@@ -90,11 +71,9 @@ export async function runServer(options: ServerOptions, signal: AbortSignal): Pr
       authority: pki.authority,
       registry,
       version,
-      broker: openStreamBroker({ streams: sessions, log }),
+      broker: openStreamBroker({ streams: streamsWhileLeading(() => leading), log }),
     }),
   );
-
-  await advertise(api, { addresses: [options.advertise], port: door.port });
   const renewal = setInterval(() => {
     openPki(pkiOptions).then(
       ({ server }) => door.renew(server),
@@ -103,52 +82,50 @@ export async function runServer(options: ServerOptions, signal: AbortSignal): Pr
   }, renewMs);
   stack.defer(() => clearInterval(renewal));
 
-  // Controllers and scheduler act once in a cluster, however many servers share its store.
+  const client = inProcessClient({ verbs: api.verbs, user: componentUser("leader-election") });
   stack.use(
-    await runAsLeader({ ...base, client: as("leader-election"), shared: sharedStore }, async () => {
-      const running = new AsyncDisposableStack();
-      const onPass = controllerMetrics(registry);
-      const controllers = as("controllers");
-      const controllerRecorder = running.use(
-        createRecorder({ ...base, client: controllers, component: "naru-controllers" }),
-      );
-      running.use(
-        await startControllers({
+    await runAsLeader(
+      {
+        ...base,
+        client,
+        shared,
+        // Our port is ours alone, so nobody who is alive goes by the same.
+        identity: `${hostname()}/${options.advertise}:${door.port}`,
+      },
+      async () => {
+        const begun = await startLeading({
           ...base,
-          client: controllers,
-          recorder: controllerRecorder,
-          evictAfterMs: options.evictAfterMs,
-          clusterCidr: options.clusterCidr,
-          onPass,
-        }),
-      );
-      const scheduling = as("scheduler");
-      const recorder = running.use(createRecorder({ ...base, client: scheduling, component: "default-scheduler" }));
-      const metrics = createSchedulerMetrics(registry);
-      running.use(
-        startScheduler({
-          ...base,
-          client: scheduling,
-          recorder,
-          metrics,
-          profile: defaultProfile,
-          schedulerName: "default-scheduler",
-        }),
-      );
-      return running;
-    }),
+          ...options,
+          api,
+          registry,
+          shared,
+          nodes: {
+            address: options.address,
+            port: options.nodePort,
+            authorityPem: pki.authority.certificatePem,
+            certificatePem,
+            keyPem,
+          },
+          advertise: { addresses: [options.advertise], port: door.port },
+        });
+        leading = begun;
+        return {
+          [Symbol.asyncDispose]: () => {
+            leading = undefined;
+            return begun[Symbol.asyncDispose]();
+          },
+        };
+      },
+    ),
   );
 
   const url = `https://${options.advertise}:${door.port}`;
   const kubeconfigPath = join(options.dataDir, "kubeconfig");
   await writeSecret(
     kubeconfigPath,
-    kubeconfig({ server: url, authorityPem: tls.authorityPem, user: "admin", client: pki.admin }),
+    kubeconfig({ server: url, authorityPem: pki.authority.certificatePem, user: "admin", client: pki.admin }),
   );
   console.log(`server: ${url}\nkubeconfig: ${kubeconfigPath}\nserver ready`);
-  await new Promise<void>((resolve) => {
-    if (signal.aborted) resolve();
-    signal.addEventListener("abort", () => resolve(), { once: true });
-  });
+  if (!signal.aborted) await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
   log.info({}, "server stops");
 }

@@ -9,10 +9,16 @@ export const agent: Command = {
   usage: "agent --server URL --join TOKEN",
   examples: [
     "naru agent --server https://10.0.0.1:6443 --join $(ssh server naru token)",
+    "naru agent --server https://10.0.0.1:6443 --server https://10.0.0.2:6443 --join $TOKEN",
     "naru agent --server https://10.0.0.1:6443 --label disk=ssd --taint gpu=yes:NoSchedule",
   ],
   options: {
-    server: { type: "string", value: "URL", help: "the cluster's API, such as https://10.0.0.1:6443" },
+    server: {
+      type: "string",
+      multiple: true,
+      value: "URL",
+      help: "the cluster's API, such as https://10.0.0.1:6443; once for each server that shares the cluster's etcd",
+    },
     "node-port": { type: "string", value: "N", default: "6444", help: "port of the server that agents dial (gRPC)" },
     join: { type: "string", value: "TOKEN", help: "from `naru token`, or in $NARU_TOKEN; needed only the first time" },
     name: { type: "string", value: "NAME", help: "of the node (default: this machine's host name)" },
@@ -47,8 +53,9 @@ export const agent: Command = {
   },
   runsUntilSignalled: true,
   run: async (invocation) => {
-    const server = invocation.text("server");
+    const [server, ...others] = invocation.texts("server");
     if (server === undefined) throw new UsageError("name the cluster: --server https://HOST:6443");
+    const nodePort = numberOption(invocation, "node-port") ?? 6444;
     requireMachine();
     const { runAgent } = await import("../../node-agent/main.ts");
     const text = (name: string) => invocation.text(name) ?? "";
@@ -57,7 +64,8 @@ export const agent: Command = {
     await runAgent(
       {
         server,
-        sessionPort: numberOption(invocation, "node-port") ?? 6444,
+        sessionPort: nodePort,
+        sessionAddresses: others.map((url) => `${new URL(url).hostname}:${nodePort}`),
         nodeName: invocation.text("name") ?? hostname().toLowerCase(),
         dataDir: text("data"),
         runDir: text("run"),

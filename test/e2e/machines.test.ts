@@ -1,4 +1,5 @@
-// docs/guides/backup.md on machines joined by hand: a cluster moves to etcd while its pods run on, and back to a copy of what it was.
+// Machines joined by hand, as docs/guides/backup.md and real-machines.md say: a cluster moves to etcd while its pods run on, and back to a copy
+// of what it was; a second server takes over.
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { cpSync, rmSync, writeFileSync } from "node:fs";
@@ -22,8 +23,7 @@ test("a cluster moves from SQLite to etcd and back to a copy, and its pods run o
   const [one, two] = list;
   assert.ok(one !== undefined && two !== undefined);
   const dataDir = join(place.dataDir, "server");
-  const env = { ...process.env, KUBECONFIG: join(dataDir, "kubeconfig") };
-  const naru = async (...args: readonly string[]) => done(await runProgram(naruPath, args, { env }));
+  const naru = naruWith(dataDir);
   const serve = (...more: readonly string[]) =>
     one.start(naruPath, ["server", "--advertise", one.address, "--data", dataDir, ...more]);
   const end = async (server: ReturnType<typeof serve>) => {
@@ -31,18 +31,7 @@ test("a cluster moves from SQLite to etcd and back to a copy, and its pods run o
     server.kill("SIGTERM");
     await ended;
   };
-  const podsReady = (count: number) =>
-    until(`${count} pods Ready`, async () => {
-      const { items } = JSON.parse(await naru("get", "pods", "-o", "json")) as { items: PodLike[] };
-      const ready = items.filter(({ status }) => status.containerStatuses?.[0]?.ready === true);
-      if (items.length !== count || ready.length !== count) return undefined;
-      return ready
-        .map(({ metadata, status }): Seen => {
-          return { ...metadata, restarts: status.containerStatuses?.[0]?.restartCount ?? -1 };
-        })
-        .map(({ name, uid, restarts }) => ({ name, uid, restarts }))
-        .sort((a, b) => a.name.localeCompare(b.name));
-    });
+  const podsReady = (count: number) => untilPods(naru, count);
 
   let server = serve();
   const token = (await until("a token", () => naru("token"))).trim();
@@ -50,10 +39,7 @@ test("a cluster moves from SQLite to etcd and back to a copy, and its pods run o
   await until("two nodes", async () =>
     (await naru("get", "nodes")).match(/ Ready /g)?.length === 2 ? true : undefined,
   );
-  const archive = join(place.dataDir, "hello.tar");
-  writeFileSync(archive, await buildHelloImage());
-  await naru("image", "import", archive);
-  await naru("apply", "-f", new URL("../../charts/hello/hello.yaml", import.meta.url).pathname, "--wait");
+  await runHello(naru, place.dataDir);
   const before = await podsReady(3);
 
   await end(server);
@@ -80,6 +66,74 @@ test("a cluster moves from SQLite to etcd and back to a copy, and its pods run o
   server = serve();
   assert.deepEqual(await podsReady(3), before);
 });
+
+test("a second server stands by, evicts nothing, and takes over when the first is killed", async () => {
+  await using machines = await openMachines(["one", "two", "three"]);
+  const { place, list } = machines;
+  const [one, two, three] = list;
+  assert.ok(one !== undefined && two !== undefined && three !== undefined);
+  const urls = [one, two].map(({ address }) => `https://${address}:6443`);
+  const etcd = `http://${three.address}:2379`;
+  const etcdFolder = ["--data-dir", join(place.dataDir, "etcd")];
+  const listening = ["--listen-client-urls", etcd, "--advertise-client-urls", etcd];
+  three.start(await debianProgram("etcd-server", "usr/bin/etcd"), [...etcdFolder, ...listening]);
+  await until("etcd answers", async () => ((await fetch(`${etcd}/health`)).ok ? true : undefined));
+  const serve = (machine: typeof one, dataDir: string) =>
+    machine.start(naruPath, [
+      ...["server", "--advertise", machine.address, "--data", dataDir],
+      ...["--store", etcd.replace("http", "etcd")],
+    ]);
+  const folders = [join(place.dataDir, "first"), join(place.dataDir, "second")] as const;
+  const first = serve(one, folders[0]);
+  const naru = naruWith(folders[0]);
+  const token = (await until("a token", () => naru("token"))).trim();
+  three.join(urls[0] ?? "", token, urls.slice(1));
+  await until("a node", async () => ((await naru("get", "nodes")).includes(" Ready ") ? true : undefined));
+  await runHello(naru, place.dataDir);
+  const before = await untilPods(naru, 3);
+
+  cpSync(join(folders[0], "pki"), join(folders[1], "pki"), { recursive: true });
+  serve(two, folders[1]);
+  const other = naruWith(folders[1]);
+  await until("the second server answers", () => other("get", "nodes"));
+  await assert.rejects(other("logs", "deployment/hello"), /this server stands by/);
+  await other("scale", "deployment/hello", "--replicas", "4", "--wait");
+  const more = await untilPods(other, 4);
+  first.kill("SIGKILL");
+  await until("the second server leads", () => other("logs", "deployment/hello"));
+  await other("scale", "deployment/hello", "--replicas", "5", "--wait");
+  const kept = (await untilPods(other, 5)).filter(({ uid }) => more.some((pod) => pod.uid === uid));
+  assert.deepEqual([kept, kept.filter(({ uid }) => before.some((pod) => pod.uid === uid))], [more, before]);
+});
+
+type Naru = (...args: readonly string[]) => Promise<string>;
+
+function naruWith(dataDir: string): Naru {
+  const env = { ...process.env, KUBECONFIG: join(dataDir, "kubeconfig") };
+  return async (...args) => done(await runProgram(naruPath, args, { env }));
+}
+
+/** Puts the hello image on the nodes and runs its chart. */
+async function runHello(naru: Naru, folder: string): Promise<void> {
+  const archive = join(folder, "hello.tar");
+  writeFileSync(archive, await buildHelloImage());
+  await naru("image", "import", archive);
+  await naru("apply", "-f", new URL("../../charts/hello/hello.yaml", import.meta.url).pathname, "--wait");
+}
+
+function untilPods(naru: Naru, count: number): Promise<readonly Seen[]> {
+  return until(`${count} pods Ready`, async () => {
+    const { items } = JSON.parse(await naru("get", "pods", "-o", "json")) as { items: PodLike[] };
+    const seen = items.map(({ metadata: { name, uid }, status: { containerStatuses: [status] = [] } }) => ({
+      name,
+      uid,
+      restarts: status?.restartCount ?? -1,
+      ready: status?.ready === true,
+    }));
+    if (seen.length !== count || !seen.every(({ ready }) => ready)) return undefined;
+    return seen.map(({ ready: _, ...rest }) => rest).sort((a, b) => a.name.localeCompare(b.name));
+  });
+}
 
 interface PodLike {
   readonly metadata: { readonly name: string; readonly uid: string };

@@ -15,7 +15,7 @@ export interface Machine {
   /** Starts a program there that the machines' end ends; its output goes to its log in the place's data folder. */
   start(program: string, args: readonly string[]): ChildProcess;
   /** Makes it a node. */
-  join(server: string, token: string): ChildProcess;
+  join(server: string, token: string, otherServers?: readonly string[]): ChildProcess;
 }
 
 export interface Machines extends AsyncDisposable {
@@ -45,9 +45,10 @@ export async function openMachines(names: readonly string[]): Promise<Machines> 
           run: (program, args, env = {}) =>
             runProgram(launcherPath, there(program, args), { env: { ...process.env, ...env } }),
           start,
-          join: (server, token) =>
+          join: (server, token, otherServers = []) =>
             start(naruPath, [
               ...["agent", "--server", server, "--join", token, "--name", name],
+              ...otherServers.flatMap((other) => ["--server", other]),
               // Machines of their own would need none of these: here all share one file system.
               ...["--data", join(dataDir, name), "--run", join(runDir, name), "--cgroup", `${place.cgroup}/${name}`],
             ]),
