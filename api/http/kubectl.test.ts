@@ -8,6 +8,7 @@ import { test } from "node:test";
 import { promisify } from "node:util";
 import { openTestServer } from "../../test/api.ts";
 import { newKubectl, oldKubectl } from "../../test/kubectl.ts";
+import { servedResources } from "./request-info.ts";
 
 const run = promisify(execFile);
 
@@ -62,22 +63,7 @@ for (const [name, find] of [
       const resources = (await kubectl("api-resources", "--no-headers"))
         .split("\n")
         .map((line) => line.split(/\s+/)[0]);
-      assert.deepEqual(resources.toSorted(), [
-        "configmaps",
-        "deployments",
-        "endpointslices",
-        "events",
-        "leases",
-        "namespaces",
-        "nodes",
-        "pods",
-        "replicasets",
-        "secrets",
-        "selfsubjectaccessreviews",
-        "selfsubjectreviews",
-        "serviceaccounts",
-        "services",
-      ]);
+      assert.deepEqual(resources.toSorted(), servedResources.map(({ resource }) => resource).toSorted());
       assert.match(await kubectl("version"), /v1\.36\.0\+naru/);
       const explained = await kubectl("explain", "deployment.spec.strategy");
       assert.match(explained, /rollingUpdate/);
