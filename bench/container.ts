@@ -1,139 +1,126 @@
-// How fast the runtime is: a container from start to reaped exit with full isolation, one at a time and eight in flight.
-import { execFileSync } from "node:child_process";
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { realClock } from "../lib/clock.ts";
-import { silentLogger } from "../lib/log.ts";
-import { defaultCapabilities, defaultMaskedPaths, defaultReadonlyPaths } from "../node-agent/runtime/defaults.ts";
-import { type LinuxRuntime, openLinuxRuntime } from "../node-agent/runtime/linux.ts";
-import type { ContainerSpec } from "../node-agent/runtime/runtime.ts";
+// How fast the runtime is: a container from start to reaped exit with full isolation, one at a time and eight in flight; its end; another
+// process in it; and what memory of ours each running one holds.
+import { readdirSync, readFileSync } from "node:fs";
+import type { LinuxRuntime } from "../node-agent/runtime/linux.ts";
+import { type ContainerPlace, openContainerPlace, program } from "./container-place.ts";
+import { type Result, summarize, summarizeRates } from "./result.ts";
 
-export interface Result {
-  readonly name: string;
-  readonly unit: string;
-  readonly n: number;
-  readonly median: number;
-  readonly p99: number;
-}
-
-const launcherFolder = new URL("../node-agent/launcher/", import.meta.url).pathname;
-const runs = 300;
+const warmUps = 20;
+const starts = 300;
 const rateRounds = 8;
 const rateRuns = 200;
 const inFlight = 8;
+const removals = 100;
+const execs = 200;
+const resident = 50;
 
-/** container-start (ms) and container-rate (per second). Needs root. */
+/** Needs root. */
 export async function benchContainer(): Promise<readonly Result[]> {
-  execFileSync("sh", [join(launcherFolder, "build.sh")]);
-  const directory = mkdtempSync(join(tmpdir(), `naru-bench-${process.pid}-`));
-  // Small files of every container's life belong on a tmpfs, as /run is one on most machines.
-  const state = mkdtempSync(join(existsSync("/dev/shm") ? "/dev/shm" : tmpdir(), `naru-bench-${process.pid}-`));
-  const image = join(directory, "image");
-  mkdirSync(image);
-  copyFileSync(buildProgram(directory), join(image, "true"));
-  const runtime = await openLinuxRuntime({
-    runDir: join(state, "run"),
-    stateDir: join(state, "state"),
-    launcherPath: join(launcherFolder, "build", "naru-launcher"),
-    cgroupParent: `/naru-bench-${process.pid}`,
-    clock: realClock,
-    log: silentLogger,
-  });
-  try {
-    return [await measureStart(runtime, directory), await measureRate(runtime, directory)];
-  } finally {
-    await runtime.tearDown();
-    for (const path of [directory, state]) rmSync(path, { recursive: true, force: true });
-  }
+  await using place = await openContainerPlace();
+  return [
+    await measureStart(place),
+    await measureRate(place),
+    await measureRemove(place),
+    await measureExec(place),
+    await measurePss(place),
+  ];
 }
 
-async function measureStart(runtime: LinuxRuntime, directory: string): Promise<Result> {
+async function measureStart({ runtime, spec }: ContainerPlace): Promise<Result> {
   const times: number[] = [];
-  for (let i = 0; i < runs + 20; i++) {
-    const spec = specOf(directory, `start-${i}`);
-    await runtime.create(spec);
+  for (let i = 0; i < warmUps + starts; i++) {
+    const wanted = spec(`start-${i}`, "ends");
     const before = performance.now();
-    await runtime.start(spec.id);
-    await runtime.wait(spec.id);
-    // The first few warm everything up.
-    if (i >= 20) times.push(performance.now() - before);
-    await runtime.remove(spec.id);
+    await runtime.create(wanted);
+    await runtime.start(wanted.id);
+    await runtime.wait(wanted.id);
+    if (i >= warmUps) times.push(performance.now() - before);
+    await runtime.remove(wanted.id);
   }
-  return { name: "container-start", unit: "ms", n: times.length, ...quantiles(times) };
+  return summarize("container-start", "ms", times);
 }
 
-async function measureRate(runtime: LinuxRuntime, directory: string): Promise<Result> {
+async function measureRate({ runtime, spec }: ContainerPlace): Promise<Result> {
   const rates: number[] = [];
   for (let round = 0; round < rateRounds; round++) {
-    const specs = Array.from({ length: rateRuns }, (_, i) => specOf(directory, `rate-${round}-${i}`));
+    const specs = Array.from({ length: rateRuns }, (_, i) => spec(`rate-${round}-${i}`, "ends"));
     const before = performance.now();
     const work = specs.values();
-    await Promise.all(
-      Array.from({ length: inFlight }, async () => {
-        for (const spec of work) {
-          await runtime.create(spec);
-          await runtime.start(spec.id);
-          await runtime.wait(spec.id);
-          await runtime.remove(spec.id);
-        }
-      }),
-    );
+    const worker = async () => {
+      for (const wanted of work) {
+        await runtime.create(wanted);
+        await runtime.start(wanted.id);
+        await runtime.wait(wanted.id);
+        await runtime.remove(wanted.id);
+      }
+    };
+    await Promise.all(Array.from({ length: inFlight }, worker));
     rates.push((rateRuns * 1000) / (performance.now() - before));
   }
-  const { median, p99 } = quantiles(rates.map((rate) => -rate));
-  // The rate that 99 of 100 rounds reach.
-  return { name: "container-rate", unit: "1/s", n: rates.length * rateRuns, median: -median, p99: -p99 };
+  return summarizeRates("container-rate", rates);
 }
 
-function quantiles(values: readonly number[]): { readonly median: number; readonly p99: number } {
-  const sorted = values.toSorted((a, b) => a - b);
-  const at = (share: number) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;
-  return { median: at(0.5), p99: at(0.99) };
+async function measureRemove({ runtime, spec }: ContainerPlace): Promise<Result> {
+  const times: number[] = [];
+  for (let i = 0; i < removals; i++) {
+    const wanted = spec(`remove-${i}`, "goes on");
+    await runtime.create(wanted);
+    await runtime.start(wanted.id);
+    const before = performance.now();
+    await runtime.remove(wanted.id);
+    times.push(performance.now() - before);
+  }
+  return summarize("container-remove", "ms", times);
 }
 
-function buildProgram(directory: string): string {
-  const source = join(directory, "true.c");
-  writeFileSync(source, "int main(void) { return 0; }\n");
-  const compiler = existsSync("/usr/bin/musl-gcc") ? "musl-gcc" : "gcc";
-  execFileSync(compiler, ["-static", "-O2", "-o", join(directory, "true"), source]);
-  return join(directory, "true");
+async function measureExec({ runtime, spec }: ContainerPlace): Promise<Result> {
+  const wanted = spec("exec", "goes on");
+  await runtime.create(wanted);
+  await runtime.start(wanted.id);
+  const times: number[] = [];
+  for (let i = 0; i < warmUps + execs; i++) {
+    const before = performance.now();
+    await execOnce(runtime, wanted.id);
+    if (i >= warmUps) times.push(performance.now() - before);
+  }
+  await runtime.remove(wanted.id);
+  return summarize("exec", "ms", times);
 }
 
-function specOf(directory: string, id: string): ContainerSpec {
-  const [upper, work] = ["upper", "work"].map((name) => join(directory, "layers", id, name));
-  for (const path of [upper, work]) mkdirSync(path ?? "", { recursive: true });
-  return {
-    id,
-    labels: {},
-    args: ["/true"],
-    env: ["PATH=/usr/bin:/bin"],
-    cwd: "/",
-    user: { uid: 0, gid: 0, additionalGids: [] },
-    terminal: false,
-    stdin: false,
-    hostname: "bench",
-    rootfs: {
-      destination: "/",
-      type: "overlay",
-      source: "overlay",
-      options: [`lowerdir=${join(directory, "image")}`, `upperdir=${upper}`, `workdir=${work}`, "volatile"],
-    },
-    readonlyRootfs: false,
-    mounts: [],
-    namespaces: (["pid", "network", "mount", "ipc", "uts", "cgroup"] as const).map((type) => ({ type })),
-    cgroupPath: id,
-    resources: { memoryBytesMax: 256 * 1024 * 1024, pidsMax: 1000, cpuShares: 1024 },
-    capabilities: defaultCapabilities,
-    noNewPrivileges: false,
-    privileged: false,
-    seccomp: "default",
-    maskedPaths: defaultMaskedPaths,
-    readonlyPaths: defaultReadonlyPaths,
-    sysctls: {},
-    rlimits: [],
-    logPath: join(directory, "logs", `${id}.log`),
-  };
+async function execOnce(runtime: LinuxRuntime, id: string): Promise<void> {
+  const process = await runtime.exec(id, { args: [program], terminal: false, stdin: false });
+  process.stdout.resume();
+  process.stderr?.resume();
+  const { exitCode } = await process.exit;
+  if (exitCode !== 0) throw new Error(`exec in a container: exit code ${exitCode}`);
+}
+
+/** Of the process that looks after each container. */
+async function measurePss({ runtime, spec }: ContainerPlace): Promise<Result> {
+  const ids = Array.from({ length: resident }, (_, i) => `pss-${i}`);
+  for (const id of ids) {
+    await runtime.create(spec(id, "goes on"));
+    await runtime.start(id);
+  }
+  const monitors = readdirSync("/proc").filter((pid) => ids.includes(monitored(pid) ?? ""));
+  if (monitors.length !== ids.length) throw new Error(`found ${monitors.length} monitors of ${ids.length} containers`);
+  const megabytes = monitors.map((pid) => pssMegabytes(Number(pid)));
+  for (const id of ids) await runtime.remove(id);
+  return summarize("container-pss", "MB", megabytes);
+}
+
+/** The container that a process looks after, as its title says. */
+function monitored(pid: string): string | undefined {
+  if (!/^\d+$/.test(pid)) return undefined;
+  try {
+    return /^naru-monitor ([^\0]+)/.exec(readFileSync(`/proc/${pid}/cmdline`, "latin1"))?.[1];
+  } catch {
+    return undefined;
+  }
+}
+
+export function pssMegabytes(pid: number): number {
+  return Number(/^Pss:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, "utf8"))?.[1] ?? Number.NaN) / 1024;
 }
 
 if (import.meta.main) console.table(await benchContainer());

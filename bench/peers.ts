@@ -1,56 +1,68 @@
-// The same start-to-exit of a program that does nothing, by the OCI runtimes that this machine has.
-import { spawnSync } from "node:child_process";
-import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+// The same questions asked of the runtimes and engines that this machine has.
+import { mkdtempSync, readdirSync, rmdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type Result, summarize } from "./result.ts";
+import { fileURLToPath } from "node:url";
+import { command } from "./peer.ts";
 
-const runtimes = ["crun", "runc"];
-const runs = 20;
+const names = ["crun", "runc", "containerd", "docker", "podman"];
+const measureMsMax = 120_000;
 
-/** Empty when there is no peer here. */
-export async function measurePeers(): Promise<readonly Result[]> {
-  const present = runtimes.filter((name) => spawnSync(name, ["--version"]).status === 0);
-  if (present.length === 0) return [];
-  const folder = mkdtempSync(join(tmpdir(), "naru-peers-"));
+/** Medians by question ("container-start") and peer. */
+export type PeerFigures = Readonly<Record<string, Readonly<Record<string, number>>>>;
+
+/** Nothing for a peer that is not here, or does not work here; a line on stderr says so. */
+export async function measurePeers(): Promise<PeerFigures> {
+  const figures: Record<string, Record<string, number>> = {};
+  for (const name of names) {
+    try {
+      for (const [question, value] of Object.entries(await measurePeer(name)))
+        figures[question] = { ...figures[question], [name]: value };
+    } catch (error) {
+      console.error(`${name} cannot be measured here: ${error instanceof Error ? error.message : String(error)}`);
+    }
+  }
+  return figures;
+}
+
+/** What it mounts is seen by nobody else and ends with it. */
+async function measurePeer(name: string): Promise<Readonly<Record<string, number>>> {
+  const script = fileURLToPath(new URL("peer-measure.ts", import.meta.url));
+  const folder = mkdtempSync(join(tmpdir(), `naru-bench-${process.pid}-${name}-`));
+  const cgroup = `naru-bench-${process.pid}-${name}`;
+  const args = ["--mount", "--propagation", "private", process.execPath, script, name, folder, cgroup];
   try {
-    makeBundle(folder);
-    return present.map((runtime) => measure(runtime, folder)).filter((result) => result !== undefined);
+    return JSON.parse(await command("unshare", args, { timeout: measureMsMax })) as Record<string, number>;
   } finally {
+    removeCgroups(cgroup);
     rmSync(folder, { recursive: true, force: true });
   }
 }
 
-function makeBundle(folder: string): void {
-  mkdirSync(join(folder, "rootfs"));
-  writeFileSync(join(folder, "true.c"), "int main(void) { return 0; }\n");
-  const built = spawnSync("musl-gcc", ["-static", "-O2", "-o", join(folder, "true"), join(folder, "true.c")], {
-    encoding: "utf8",
-  });
-  if (built.status !== 0) throw new Error(`compile the probe: ${built.stderr}`);
-  cpSync(join(folder, "true"), join(folder, "rootfs", "true"));
+/** All whose names begin so. */
+function removeCgroups(start: string): void {
+  const trees = ["", ...readdirSync("/sys/fs/cgroup")].map((name) => join("/sys/fs/cgroup", name));
+  for (const tree of trees) {
+    for (const name of list(tree).filter((name) => name.startsWith(start))) {
+      const top = join(tree, name);
+      const below = list(top, "recursive").map((path) => join(top, path));
+      for (const path of [...below.toSorted((a, b) => b.length - a.length), top]) removeDirectory(path);
+    }
+  }
 }
 
-function measure(runtime: string, folder: string): Result | undefined {
-  rmSync(join(folder, "config.json"), { force: true });
-  if (spawnSync(runtime, ["spec"], { cwd: folder }).status !== 0) return undefined;
-  const config = JSON.parse(spawnSync("cat", [join(folder, "config.json")], { encoding: "utf8" }).stdout) as {
-    process: { args: string[]; terminal: boolean };
-  };
-  config.process.args = ["/true"];
-  config.process.terminal = false;
-  writeFileSync(join(folder, "config.json"), JSON.stringify(config));
-  const samples: number[] = [];
-  for (let i = 0; i < runs; i++) {
-    const startMs = performance.now();
-    const { status, stderr } = spawnSync(runtime, ["run", "--bundle", folder, `naru-bench-${process.pid}-${i}`], {
-      encoding: "utf8",
-    });
-    if (status !== 0) {
-      console.error(`${runtime} cannot run here: ${stderr.trim().split("\n")[0]}`);
-      return undefined;
-    }
-    samples.push(performance.now() - startMs);
+function list(directory: string, depth: "here" | "recursive" = "here"): readonly string[] {
+  try {
+    return readdirSync(directory, { recursive: depth === "recursive", encoding: "utf8" });
+  } catch {
+    return [];
   }
-  return summarize(runtime, "ms", samples);
+}
+
+function removeDirectory(path: string): void {
+  try {
+    rmdirSync(path);
+  } catch {
+    // A file, or it is gone already.
+  }
 }

@@ -4,6 +4,7 @@ import { parseArgs } from "node:util";
 import { benchCluster } from "./cluster.ts";
 import { benchContainer } from "./container.ts";
 import { benchImages } from "./images.ts";
+import { fetchPeers } from "./peer-packages.ts";
 import { measurePeers } from "./peers.ts";
 import type { Result } from "./result.ts";
 import { benchSchedule } from "./schedule.ts";
@@ -11,7 +12,10 @@ import { benchStore } from "./store.ts";
 
 // What a suite answers, and what is hoped for.
 const suites: readonly { readonly names: readonly string[]; readonly run: () => Promise<readonly Result[]> }[] = [
-  { names: ["container-start", "container-rate"], run: benchContainer },
+  {
+    names: ["container-start", "container-rate", "container-remove", "exec", "container-pss"],
+    run: benchContainer,
+  },
   { names: ["pull-cold", "pull-shared"], run: benchImages },
   { names: ["schedule-5000"], run: benchSchedule },
   {
@@ -26,6 +30,9 @@ const suites: readonly { readonly names: readonly string[]; readonly run: () => 
 const goals: Readonly<Record<string, string>> = {
   "container-start": "<= 3",
   "container-rate": ">= 500",
+  "container-remove": "<= 3",
+  exec: "<= 2",
+  "container-pss": "<= 0.3",
   "pull-cold": "<= 1600",
   "pull-shared": "<= 400",
   "apply-ready-1": "<= 60, p99 <= 250",
@@ -39,55 +46,51 @@ const goals: Readonly<Record<string, string>> = {
 };
 
 const { values } = parseArgs({
-  options: { json: { type: "string" }, only: { type: "string", multiple: true } },
+  options: {
+    json: { type: "string" },
+    only: { type: "string", multiple: true },
+    "fetch-peers": { type: "boolean", default: false },
+  },
   allowPositionals: true,
 });
 const only = values.only?.flatMap((names) => names.split(","));
 const isWanted = (name: string) => only === undefined || only.includes(name);
-const results: Result[] = [];
+const measured: Result[] = [];
 for (const suite of suites) {
   if (!suite.names.some(isWanted)) continue;
   console.error(`measuring ${suite.names.filter(isWanted).join(", ")}`);
-  results.push(...(await suite.run()).filter(({ name }) => isWanted(name)));
+  measured.push(...(await suite.run()).filter(({ name }) => isWanted(name)));
 }
-const peers = isWanted("container-start") ? await measurePeers() : [];
+const results = await withPeers(measured);
 print();
-if (values.json !== undefined) {
-  const peerOf = (name: string) =>
-    name === "container-start" && peers.length > 0
-      ? { peer: Object.fromEntries(peers.map((peer) => [peer.name, peer.median])) }
-      : {};
-  writeFileSync(
-    values.json,
-    `${JSON.stringify(
-      results.map((result) => ({ ...result, ...peerOf(result.name) })),
-      null,
-      2,
-    )}\n`,
-  );
-}
+if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(results, null, 2)}\n`);
 // Node's worker threads and kept connections of the suites end with the process.
 process.exit(0);
 
+async function withPeers(own: readonly Result[]): Promise<readonly Result[]> {
+  if (!own.some(({ name }) => name.startsWith("container-") || name === "exec")) return own;
+  if (values["fetch-peers"]) await fetchPeers();
+  console.error("measuring the peers that this machine has");
+  const figures = await measurePeers();
+  return own.map((result) => {
+    const peer = figures[result.name];
+    return peer === undefined ? result : { ...result, peer };
+  });
+}
+
 function print(): void {
-  const start = results.find(({ name }) => name === "container-start");
   const rows = [
     ["name", "unit", "n", "median", "p99", "goal"],
-    ...results.map(({ name, unit, n, median, p99 }) => [
-      name,
-      unit,
-      String(n),
-      round(median),
-      round(p99),
-      goals[name] ?? "",
-    ]),
-    ...peers.map(({ name, n, median, p99 }) => [
-      `  ${name} run`,
-      "ms",
-      String(n),
-      round(median),
-      round(p99),
-      start === undefined ? "" : `${round(median / start.median)} times ours`,
+    ...results.flatMap((result) => [
+      [result.name, result.unit, String(result.n), round(result.median), round(result.p99), goals[result.name] ?? ""],
+      ...Object.entries(result.peer ?? {}).map(([name, median]) => [
+        `  ${name}`,
+        result.unit,
+        "",
+        round(median),
+        "",
+        ratio(result, median),
+      ]),
     ]),
   ];
   const widths = (rows[0] ?? []).map((_, i) => Math.max(...rows.map((row) => (row[i] ?? "").length)));
@@ -98,6 +101,10 @@ function print(): void {
         .join("")
         .trimEnd(),
     );
+}
+
+function ratio({ unit, median }: Result, peer: number): string {
+  return unit === "1/s" ? `ours is ${round(median / peer)} times that` : `${round(peer / median)} times ours`;
 }
 
 function round(value: number): string {

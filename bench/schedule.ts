@@ -15,14 +15,7 @@ import { silentLogger } from "../lib/log.ts";
 import { realRandom } from "../lib/random.ts";
 import { defaultProfile } from "../scheduler/profile.ts";
 import { startScheduler } from "../scheduler/scheduler.ts";
-
-interface Result {
-  readonly name: string;
-  readonly unit: string;
-  readonly n: number;
-  readonly median: number;
-  readonly p99: number;
-}
+import { type Result, summarizeRates } from "./result.ts";
 
 const nodeCount = 5000;
 const podsPerRound = 5000;
@@ -45,9 +38,7 @@ export async function benchSchedule(): Promise<readonly Result[]> {
       if (round > 0) rates.push(rate);
     }
     await api[Symbol.asyncDispose]();
-    rates.sort((a, b) => a - b);
-    const median = rates[Math.floor(rates.length / 2)] ?? 0;
-    return [{ name: "schedule-5000", unit: "1/s", n: rates.length, median, p99: rates[0] ?? 0 }];
+    return [summarizeRates("schedule-5000", rates)];
   } finally {
     await store[Symbol.asyncDispose]();
     rmSync(directory, { recursive: true, force: true });

@@ -9,7 +9,7 @@ import { realClock } from "../lib/clock.ts";
 import { silentLogger } from "../lib/log.ts";
 import { realRandom } from "../lib/random.ts";
 import { startEtcd } from "../test/etcd-server.ts";
-import { type Result, summarize } from "./result.ts";
+import { type Result, summarize, summarizeRates } from "./result.ts";
 
 const valueBytes = 1000;
 const inFlight = 256;
@@ -61,7 +61,5 @@ async function measure(name: string, store: Store, perRound: number): Promise<re
     await commitOne();
     times.push(performance.now() - before);
   }
-  const rate = summarize(`store-${name}-rate`, "1/s", rates);
-  // Of rates the low ones are the bad ones.
-  return [summarize(`store-${name}-commit`, "ms", times), { ...rate, p99: Math.min(...rates) }];
+  return [summarize(`store-${name}-commit`, "ms", times), summarizeRates(`store-${name}-rate`, rates)];
 }

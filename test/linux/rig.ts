@@ -77,9 +77,9 @@ export function buildLauncher(): string {
   return join(launcherFolder, "build", variant === "plain" ? "naru-launcher" : `naru-launcher-${variant}`);
 }
 
-/** The path of a static program made from the C file of this name beside this one. */
-export function buildProgram(name: string): string {
-  const source = join(here, `${name}.c`);
+/** The path of a static program made from the C file of this name, beside this one or in another folder. */
+export function buildProgram(name: string, folder = here): string {
+  const source = join(folder, `${name}.c`);
   const program = join(cache, name);
   if (existsSync(program) && statSync(program).mtimeMs > statSync(source).mtimeMs) return program;
   mkdirSync(cache, { recursive: true });
