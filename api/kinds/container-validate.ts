@@ -1,17 +1,16 @@
 // Rules of one container: image, ports, environment, resources, probes, mounts.
-import type { Container, EnvVar, HTTPGetAction, Probe, ResourceRequirements } from "./generated/types.ts";
+import type { Container, EnvVar, ResourceRequirements } from "./generated/types.ts";
+import { exactlyOne, type HandlerContext, handlerErrors, portInRange } from "./handler-validate.ts";
 import type { FieldError } from "./kind.ts";
 import { complaints, duplicates } from "./metadata.ts";
-import { forbidden, invalid, required, unsupported } from "./schema/field-error.ts";
+import { invalid, required, unsupported } from "./schema/field-error.ts";
 import { dns1123Label, envName, portName } from "./schema/names.ts";
 import { at, child, key } from "./schema/path.ts";
 import { compareQuantities, parseQuantity } from "./schema/quantity.ts";
 import { mountErrors } from "./volume-validate.ts";
 
-export interface ContainerContext {
+export interface ContainerContext extends HandlerContext {
   readonly volumeNames: ReadonlySet<string>;
-  /** Init containers that end have no readiness and no other probes. */
-  readonly ends: boolean;
 }
 
 export function validateContainer(
@@ -35,32 +34,30 @@ export function validateContainer(
       exactlyOne(at(child(path, "envFrom"), i), { configMapRef: from.configMapRef, secretRef: from.secretRef }),
     ),
     ...resourceErrors(container.resources ?? {}, child(path, "resources")),
-    ...probeErrorsOf(container, path, context),
+    ...restartErrors(container, path),
+    ...handlerErrors(container, path, context),
     ...mountErrors(container, child(path, "volumeMounts"), context.volumeNames),
+  ];
+}
+
+function restartErrors({ restartPolicy, restartPolicyRules = [] }: Container, path: string): readonly FieldError[] {
+  const rules = child(path, "restartPolicyRules");
+  return [
+    ...oneOf(child(path, "restartPolicy"), restartPolicy, ["Always", "Never", "OnFailure"]),
+    ...(restartPolicyRules.length > 0 && restartPolicy === undefined
+      ? [required(child(path, "restartPolicy"), "must be set beside restartPolicyRules")]
+      : []),
+    ...restartPolicyRules.flatMap(({ action, exitCodes }, i) => [
+      ...oneOf(child(at(rules, i), "action"), action, ["Restart"]),
+      ...(exitCodes === undefined
+        ? [required(child(at(rules, i), "exitCodes"))]
+        : oneOf(child(at(rules, i), "exitCodes.operator"), exitCodes.operator, ["In", "NotIn"])),
+    ]),
   ];
 }
 
 export function oneOf(path: string, value: string | undefined, allowed: readonly string[]): readonly FieldError[] {
   return value === undefined || allowed.includes(value) ? [] : [unsupported(path, value, allowed)];
-}
-
-export function portInRange(path: string, port: unknown): readonly FieldError[] {
-  return typeof port === "number" && port >= 1 && port <= 65535
-    ? []
-    : [invalid(path, port, "must be between 1 and 65535, inclusive")];
-}
-
-/** Numbers are ports; strings are names of ports. */
-export function portOrName(path: string, port: string | number): readonly FieldError[] {
-  return typeof port === "number" ? portInRange(path, port) : complaints(path, port, portName);
-}
-
-/** Complains when none or several of the fields are there. */
-function exactlyOne(path: string, fields: Readonly<Record<string, unknown>>): readonly FieldError[] {
-  const present = Object.keys(fields).filter((name) => fields[name] !== undefined);
-  const names = Object.keys(fields).join(", ");
-  if (present.length === 0) return [required(path, `must have exactly one of ${names}`)];
-  return present.slice(1).map((name) => forbidden(child(path, name), `may not be set beside ${present[0]}`));
 }
 
 /** requests <= limits, none negative. */
@@ -144,45 +141,4 @@ const podFields = [
 function fieldRefErrors(fieldPath: string, path: string): readonly FieldError[] {
   if (/^metadata\.(?:annotations|labels)\['[^']+'\]$/.test(fieldPath)) return [];
   return oneOf(path, fieldPath, podFields);
-}
-
-function probeErrorsOf(container: Container, path: string, context: ContainerContext): readonly FieldError[] {
-  return (["livenessProbe", "readinessProbe", "startupProbe"] as const).flatMap((name) => {
-    const probe = container[name];
-    if (probe === undefined) return [];
-    if (context.ends)
-      return [forbidden(child(path, name), "may not be set for init containers without restartPolicy=Always")];
-    return probeErrors(probe, child(path, name), name);
-  });
-}
-
-function probeErrors(probe: Probe, path: string, name: string): readonly FieldError[] {
-  const { exec, httpGet, tcpSocket, grpc } = probe;
-  const counts = [
-    "initialDelaySeconds",
-    "timeoutSeconds",
-    "periodSeconds",
-    "successThreshold",
-    "failureThreshold",
-  ] as const;
-  return [
-    ...exactlyOne(path, { exec, httpGet, tcpSocket, grpc }),
-    ...counts.flatMap((field) =>
-      (probe[field] ?? 0) < 0 ? [invalid(child(path, field), probe[field], "must be greater than or equal to 0")] : [],
-    ),
-    ...(name !== "readinessProbe" && (probe.successThreshold ?? 1) !== 1
-      ? [invalid(child(path, "successThreshold"), probe.successThreshold, "must be 1")]
-      : []),
-    ...(exec !== undefined && (exec.command ?? []).length === 0 ? [required(child(path, "exec.command"))] : []),
-    ...(httpGet === undefined ? [] : httpErrors(httpGet, child(path, "httpGet"))),
-    ...(tcpSocket === undefined ? [] : portOrName(child(path, "tcpSocket.port"), tcpSocket.port)),
-    ...(grpc === undefined ? [] : portInRange(child(path, "grpc.port"), grpc.port)),
-  ];
-}
-
-function httpErrors(http: HTTPGetAction, path: string): readonly FieldError[] {
-  return [
-    ...portOrName(child(path, "port"), http.port),
-    ...oneOf(child(path, "scheme"), http.scheme, ["HTTP", "HTTPS"]),
-  ];
 }

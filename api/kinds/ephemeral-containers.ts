@@ -44,7 +44,7 @@ function validateEphemeralContainers(spec: PodSpec, path: string): readonly Fiel
   const volumeNames = new Set(volumes.map(({ name }) => name));
   return [
     ...ephemeralContainers.flatMap((container, i) => [
-      ...validateContainer(container, at(path, i), { volumeNames, ends: false }),
+      ...validateContainer(container, at(path, i), { volumeNames, graceSeconds: 0, ends: false }),
       ...fieldErrors(container, at(path, i)),
       ...targetErrors(container.targetContainerName, others, child(at(path, i), "targetContainerName")),
     ]),

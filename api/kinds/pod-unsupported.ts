@@ -3,7 +3,7 @@
 const fields = [
   "affinity.podAffinity",
   "affinity.podAntiAffinity",
-  "os",
+  "os.name=windows",
   "resourceClaims",
   "runtimeClassName",
   "schedulingGroup",
@@ -14,7 +14,6 @@ const fields = [
   ...["containers", "initContainers", "ephemeralContainers"].flatMap((list) =>
     [
       "resizePolicy",
-      "restartPolicyRules",
       "volumeDevices",
       "env[].valueFrom.fileKeyRef",
       "securityContext.appArmorProfile",

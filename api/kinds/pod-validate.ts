@@ -3,6 +3,7 @@ import { oneOf, validateContainer } from "./container-validate.ts";
 import type { PodSpec, PodTemplateSpec, Toleration, TopologySpreadConstraint } from "./generated/types.ts";
 import type { FieldError } from "./kind.ts";
 import { complaints, duplicates, validateLabels } from "./metadata.ts";
+import { podHostErrors } from "./pod-host-validate.ts";
 import { forbidden, invalid, required } from "./schema/field-error.ts";
 import { dns1123Label, dns1123Subdomain, qualifiedName } from "./schema/names.ts";
 import { at, child } from "./schema/path.ts";
@@ -12,6 +13,7 @@ import { volumeErrors } from "./volume-validate.ts";
 export function validatePodSpec(spec: PodSpec, path: string): readonly FieldError[] {
   const volumes = spec.volumes ?? [];
   const volumeNames = new Set(volumes.map((volume) => volume.name));
+  const graceSeconds = spec.terminationGracePeriodSeconds ?? 30;
   const containers = spec.containers ?? [];
   const init = spec.initContainers ?? [];
   const named = [
@@ -26,11 +28,16 @@ export function validatePodSpec(spec: PodSpec, path: string): readonly FieldErro
     ),
     ...(containers.length === 0 ? [required(child(path, "containers"))] : []),
     ...podSecurityErrors(spec, path),
+    ...podHostErrors(spec, path),
     ...containers.flatMap((c, i) =>
-      validateContainer(c, at(child(path, "containers"), i), { volumeNames, ends: false }),
+      validateContainer(c, at(child(path, "containers"), i), { volumeNames, graceSeconds, ends: false }),
     ),
     ...init.flatMap((c, i) =>
-      validateContainer(c, at(child(path, "initContainers"), i), { volumeNames, ends: c.restartPolicy !== "Always" }),
+      validateContainer(c, at(child(path, "initContainers"), i), {
+        volumeNames,
+        graceSeconds,
+        ends: c.restartPolicy !== "Always",
+      }),
     ),
     ...[...init, ...containers].flatMap((c, i) =>
       securityErrors(c.securityContext ?? {}, child(named[i]?.path ?? path, "securityContext"), spec),

@@ -55,6 +55,56 @@ const pods: readonly (readonly [string, Pod, readonly string[]])[] = [
     ["spec.containers[0].readinessProbe.tcpSocket: Forbidden: may not be set beside exec"],
   ],
   [
+    "hooks that cannot be",
+    container({
+      lifecycle: {
+        postStart: { httpGet: { port: 0, scheme: "FTP" } },
+        preStop: { sleep: { seconds: 31 }, exec: { command: [] } },
+      },
+    }),
+    [
+      "spec.containers[0].lifecycle.postStart.httpGet.port: Invalid value: 0: must be between 1 and 65535, inclusive",
+      'spec.containers[0].lifecycle.postStart.httpGet.scheme: Unsupported value: "FTP": supported values: "HTTP", "HTTPS"',
+      "spec.containers[0].lifecycle.preStop.sleep: Forbidden: may not be set beside exec",
+      "spec.containers[0].lifecycle.preStop.exec.command: Required value",
+      "spec.containers[0].lifecycle.preStop.sleep.seconds: Invalid value: 31: must be non-negative and no more than terminationGracePeriodSeconds (30)",
+    ],
+  ],
+  [
+    "a grace period of what is not killed",
+    container({ readinessProbe: { exec: { command: ["x"] }, terminationGracePeriodSeconds: 1 } }),
+    [
+      "spec.containers[0].readinessProbe.terminationGracePeriodSeconds: Invalid value: 1: must not be set for readinessProbes",
+    ],
+  ],
+  [
+    "names and addresses that are none",
+    pod({
+      hostPID: true,
+      shareProcessNamespace: true,
+      hostAliases: [{ ip: "300.1.1.1", hostnames: ["a_b"] }],
+      dnsPolicy: "None",
+      dnsConfig: { nameservers: ["x"], options: [{ value: "1" }] },
+      readinessGates: [{ conditionType: "a b" }],
+    }),
+    [
+      "spec.shareProcessNamespace: Invalid value: true: ShareProcessNamespace and HostPID cannot both be enabled",
+      'spec.hostAliases[0].ip: Invalid value: "300.1.1.1": must be a valid IP address, such as 10.9.8.7 or 2001:db8::ffff',
+      `spec.hostAliases[0].hostnames[0]: Invalid value: "a_b": must be a lowercase RFC 1123 subdomain: letters a-z, digits, '-' and '.', each part first and last a letter or digit, such as "example.com"`,
+      `spec.readinessGates[0].conditionType: Invalid value: "a b": name part must be letters, digits, '-', '_' and '.', first and last a letter or digit, such as "example.com/my.name"`,
+      'spec.dnsConfig.nameservers[0]: Invalid value: "x": must be a valid IP address, such as 10.9.8.7 or 2001:db8::ffff',
+      "spec.dnsConfig.options[0].name: Required value",
+    ],
+  ],
+  [
+    "restart rules without a policy",
+    container({ restartPolicyRules: [{ action: "Jump", exitCodes: { operator: "In", values: [1] } }] }),
+    [
+      "spec.containers[0].restartPolicy: Required value: must be set beside restartPolicyRules",
+      'spec.containers[0].restartPolicyRules[0].action: Unsupported value: "Jump": supported values: "Restart"',
+    ],
+  ],
+  [
     "a mount of no volume",
     container({ volumeMounts: [{ name: "gone", mountPath: "/x" }] }),
     ['spec.containers[0].volumeMounts[0].name: Not found: "gone"'],
@@ -304,14 +354,14 @@ test("configmapKind.validateUpdate keeps what is immutable", () => {
 test("unsupportedIn names what nobody acts on", () => {
   const object = {
     spec: {
-      os: { name: "linux" },
+      os: { name: "windows" },
       shareProcessNamespace: false,
       schedulingGroup: { name: "g" },
       containers: [{ name: "a" }, { name: "b", volumeDevices: [{}] }],
     },
   };
   assert.deepEqual(unsupportedIn(object, podKind.unsupportedFields ?? []), [
-    "spec.os",
+    "spec.os.name",
     "spec.schedulingGroup",
     "spec.containers[1].volumeDevices",
   ]);

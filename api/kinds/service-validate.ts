@@ -1,6 +1,7 @@
 // Rules of a Service.
-import { oneOf, portInRange, portOrName } from "./container-validate.ts";
+import { oneOf } from "./container-validate.ts";
 import type { Service, ServicePort, ServiceSpec } from "./generated/types.ts";
+import { portInRange, portOrName } from "./handler-validate.ts";
 import type { FieldError } from "./kind.ts";
 import { complaints, duplicates, validateLabels, validateMetadata } from "./metadata.ts";
 import { forbidden, immutable, invalid, required } from "./schema/field-error.ts";

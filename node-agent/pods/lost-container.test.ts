@@ -39,3 +39,16 @@ test("lostContainer does not run an ephemeral container a second time", () => {
     backoffNoted: false,
   });
 });
+
+test("lostContainer keeps how the containers of an ended pod ended", () => {
+  const terminated = {
+    exitCode: 3,
+    reason: "Error",
+    startedAt: "2026-01-01T00:00:00Z",
+    finishedAt: "2026-01-01T00:00:01Z",
+  };
+  const pod = podOf("containerStatuses", { ...ran, state: { terminated } });
+  const { attempt, now } = lostContainer({ ...pod, status: { ...pod.status, phase: "Failed" } }, "c", "main");
+  assert(now.phase === "Exited");
+  assert.deepEqual([attempt, now.exit.exitCode, now.exit.message], [2, 3, ""]);
+});

@@ -91,7 +91,9 @@ export function initialised(observed: readonly ContainerRecord[]): boolean {
 
 /** It has ended and its restart policy leaves it so. */
 export function isFinal(record: ContainerRecord, pod: Pod): boolean {
-  return record.now.phase === "Exited" && !shouldRestart(record.role, pod.spec?.restartPolicy, record.now.exit);
+  if (record.now.phase !== "Exited") return false;
+  const container = containersOf(pod).find(({ container: { name } }) => name === record.name)?.container;
+  return !shouldRestart(record.role, container, pod.spec?.restartPolicy, record.now.exit);
 }
 
 /** The grace period of the pod's own spec, ms. */
@@ -147,12 +149,24 @@ function stopOne(record: ContainerRecord, deadlineMs: number, nowMs: number): re
   }
 }
 
-function shouldRestart(role: ContainerRole, policy: string | undefined, exit: Termination): boolean {
+// The container's own policy and rules come before the pod's.
+function shouldRestart(
+  role: ContainerRole,
+  container: Container | undefined,
+  podPolicy: string | undefined,
+  { exitCode }: Termination,
+): boolean {
   if (role === "sidecar") return true;
   if (role === "ephemeral") return false;
-  if (role === "init") return policy !== "Never" && exit.exitCode !== 0;
+  if (role === "init" && exitCode === 0) return false;
+  const isMatched = container?.restartPolicyRules?.some(
+    ({ exitCodes }) =>
+      exitCodes !== undefined && (exitCodes.values ?? []).includes(exitCode) === (exitCodes.operator === "In"),
+  );
+  if (isMatched === true) return true;
+  const policy = container?.restartPolicy ?? podPolicy;
   if (policy === "Never") return false;
-  return policy === "OnFailure" ? exit.exitCode !== 0 : true;
+  return policy === "OnFailure" ? exitCode !== 0 : true;
 }
 
 function exitOf(record: ContainerRecord): Termination | undefined {

@@ -91,6 +91,12 @@ const sidecars: Partial<PodSpec> = {
   initContainers: ["s", "t"].map((name) => ({ name, image: "i", restartPolicy: "Always" })),
 };
 const visited: Partial<PodSpec> = { ephemeralContainers: [{ name: "e", image: "i" }] };
+const ruled: Container = {
+  name: "a",
+  image: "i",
+  restartPolicy: "Never",
+  restartPolicyRules: [{ action: "Restart", exitCodes: { operator: "In", values: [42] } }],
+};
 const init: Partial<PodSpec> = { initContainers: [{ name: "i", image: "i" }] };
 const backoff = { delayMs: 10_000, updatedAtMs: nowMs - 60_000 };
 
@@ -197,6 +203,27 @@ const cases: readonly Case[] = [
     spec: { restartPolicy: "OnFailure" },
     phases: [exited(0)],
     step: finish("Succeeded"),
+  },
+  {
+    title: "heeds a container's own restart policy",
+    state: up,
+    spec: { containers: [{ name: "a", image: "i", restartPolicy: "Never" }] },
+    phases: [exited(1)],
+    step: finish("Failed"),
+  },
+  {
+    title: "restarts a container whose exit code a rule names",
+    state: up,
+    spec: { containers: [ruled] },
+    phases: [exited(42)],
+    step: containers([start("a", 1)]),
+  },
+  {
+    title: "leaves a container whose exit code no rule names",
+    state: up,
+    spec: { containers: [ruled] },
+    phases: [exited(43)],
+    step: finish("Failed"),
   },
   {
     title: "waits for the other containers before it finishes",
