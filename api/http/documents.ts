@@ -182,8 +182,8 @@ async function health(exchange: Exchange, well: boolean): Promise<number> {
 }
 
 async function metricsText(exchange: Exchange, { metrics: { registry }, door }: DocumentsOptions): Promise<number> {
-  const text = (await registry.metrics()) + printObjectMetrics(door.context.cache);
-  await sendBytes(exchange, { body: Buffer.from(text), type: registry.contentType });
+  const body = Buffer.concat([Buffer.from(await registry.metrics()), await printObjectMetrics(door.context.cache)]);
+  await sendBytes(exchange, { body, type: registry.contentType });
   return 200;
 }
 

@@ -12,9 +12,17 @@ export interface Family<T> {
   readonly samples: (object: T) => readonly Sample[];
 }
 
-/** The families' lines; also of those without samples, so that one sees what there is. */
-export function printFamilies<T>(families: readonly Family<T>[], objects: readonly T[]): string {
-  return families.map((family) => printFamily(family, objects)).join("");
+/** A metric's help and type; printed also when there are no samples, so that one sees what there is. */
+export function printHead({ name, help, type }: Omit<Family<never>, "samples">): string {
+  return `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n`;
+}
+
+export function printSamples<T>({ name, samples }: Family<T>, objects: readonly T[]): string {
+  let lines = "";
+  for (const object of objects) {
+    for (const [labels, value] of samples(object)) lines += `${name}{${printLabels(labels)}} ${value}\n`;
+  }
+  return lines;
 }
 
 /** One sample per possible state: 1 for the present one, 0 for the others, so that a query for any of them finds a series. */
@@ -22,17 +30,16 @@ export function oneOf(labels: Labels, name: string, states: readonly string[], p
   return states.map((state) => [{ ...labels, [name]: state }, state === present ? 1 : 0]);
 }
 
-function printFamily<T>({ name, help, type, samples }: Family<T>, objects: readonly T[]): string {
-  const lines = objects.flatMap((object) =>
-    samples(object).map(([labels, value]) => `${name}{${printLabels(labels)}} ${value}\n`),
-  );
-  return `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n${lines.join("")}`;
-}
-
 const escapes: Readonly<Record<string, string>> = { "\\": "\\\\", '"': '\\"', "\n": "\\n" };
 
 function printLabels(labels: Labels): string {
-  return Object.entries(labels)
-    .map(([name, value]) => `${name}="${value.replaceAll(/[\\"\n]/g, (special) => escapes[special] ?? special)}"`)
-    .join(",");
+  let text = "";
+  for (const name in labels) text += `${text === "" ? "" : ","}${name}="${escaped(labels[name] ?? "")}"`;
+  return text;
+}
+
+const special = /[\\"\n]/;
+
+function escaped(value: string): string {
+  return special.test(value) ? value.replaceAll(/[\\"\n]/g, (one) => escapes[one] ?? one) : value;
 }

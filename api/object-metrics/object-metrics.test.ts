@@ -2,20 +2,21 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Deployment, Node, Pod } from "../kinds/generated/types.ts";
 import { deploymentFamilies } from "./deployments.ts";
-import { type Family, printFamilies } from "./family.ts";
+import { type Family, printHead, printSamples } from "./family.ts";
 import { nodeFamilies } from "./nodes.ts";
 import { podFamilies } from "./pods.ts";
 
-/** The samples that are not 0, without the families' heads. */
-function samples(text: string): readonly string[] {
-  return text.split("\n").filter((line) => line !== "" && !line.startsWith("#") && !line.endsWith(" 0"));
+/** The samples that are not 0. */
+function samples<T>(families: readonly Family<T>[], object: T): readonly string[] {
+  const lines = families.flatMap((family) => printSamples(family, [object]).split("\n"));
+  return lines.filter((line) => line !== "" && !line.endsWith(" 0"));
 }
 
-test("printFamilies prints help, type and escaped labels, also for no objects", () => {
+test("printHead and printSamples print help, type and escaped labels", () => {
   const family: Family<string> = { name: "a_b", help: "What.", type: "gauge", samples: (text) => [[{ text }, 1.5]] };
   assert.equal(
-    printFamilies([family], ['say "a\\b"\nagain']) + printFamilies([family], []),
-    '# HELP a_b What.\n# TYPE a_b gauge\na_b{text="say \\"a\\\\b\\"\\nagain"} 1.5\n# HELP a_b What.\n# TYPE a_b gauge\n',
+    printHead(family) + printSamples(family, ['say "a\\b"\nagain', ""]),
+    '# HELP a_b What.\n# TYPE a_b gauge\na_b{text="say \\"a\\\\b\\"\\nagain"} 1.5\na_b{text=""} 1.5\n',
   );
 });
 
@@ -28,7 +29,7 @@ test("nodeFamilies tell a node's conditions and amounts", () => {
       conditions: [{ type: "Ready", status: "Unknown" }],
     },
   };
-  assert.deepEqual(samples(printFamilies(nodeFamilies, [node])), [
+  assert.deepEqual(samples(nodeFamilies, node), [
     'kube_node_info{node="n1",kernel_version="",os_image="",container_runtime_version="",kubelet_version="",internal_ip="",pod_cidr=""} 1',
     'kube_node_status_condition{node="n1",condition="Ready",status="unknown"} 1',
     'kube_node_spec_unschedulable{node="n1"} 1',
@@ -51,7 +52,7 @@ test("deploymentFamilies tell wanted and present replicas", () => {
     },
   };
   const web = 'namespace="shop",deployment="web"';
-  assert.deepEqual(samples(printFamilies(deploymentFamilies, [deployment])), [
+  assert.deepEqual(samples(deploymentFamilies, deployment), [
     `kube_deployment_spec_replicas{${web}} 3`,
     `kube_deployment_status_replicas{${web}} 2`,
     `kube_deployment_status_replicas_available{${web}} 1`,
@@ -83,7 +84,7 @@ test("podFamilies tell a pod's phase, restarts, reasons and amounts", () => {
     },
   };
   const p = 'namespace="shop",pod="p",uid="u"';
-  assert.deepEqual(samples(printFamilies(podFamilies, [pod])), [
+  assert.deepEqual(samples(podFamilies, pod), [
     `kube_pod_info{${p},node="n1",pod_ip="10.244.0.2",host_ip="",created_by_kind="",created_by_name=""} 1`,
     `kube_pod_status_phase{${p},phase="Running"} 1`,
     `kube_pod_status_ready{${p},condition="false"} 1`,
