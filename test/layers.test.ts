@@ -16,6 +16,7 @@ const mayImport: readonly (readonly [room: string, rooms: readonly string[]])[] 
   ["node-agent/runtime", ["lib", "node-agent/images/images.ts"]],
   ["node-agent/oci", ["package.json", "lib", "node-agent/runtime"]],
   ["node-agent/images", ["lib", "node-agent/runtime/runtime.ts"]],
+  ["node-agent/build", ["lib", "node-agent/images", "node-agent/runtime"]],
   ["node-agent/network", ["lib", "api/kinds", "node-agent/launcher", "node-agent/runtime"]],
   ["node-agent/volumes", ["lib", "api/kinds", "node-agent/runtime/runtime.ts"]],
   ["node-agent", ["package.json", "lib", "api/kinds", "proto", "client/join.ts"]],
@@ -36,6 +37,7 @@ const pure = [
   /^api\/kinds\//,
   /^scheduler\/(schedule|snapshot|requirements|profile|plugin)\.ts$/,
   /^scheduler\/plugins\//,
+  /^node-agent\/build\/dockerfile\//,
 ];
 
 const files = (
@@ -43,7 +45,11 @@ const files = (
     glob("{api,charts,cli,client,compose,controllers,lib,node-agent,proto,scheduler,server}/**/*.ts", { cwd: root }),
   )
 )
-  .filter((file) => !/\.test\.ts$|\/contract\.ts$|\/(build|image)\//.test(file) && !file.includes("node_modules"))
+  .filter(
+    (file) =>
+      !/\.test\.ts$|\/contract\.ts$|\/(?:launcher|images)\/build\/|\/image\//.test(file) &&
+      !file.includes("node_modules"),
+  )
   .sort();
 
 test("rooms import only what the table allows", () => {

@@ -1,9 +1,10 @@
 // How what a node knows of its images changes. Pure.
 import type { Image } from "./images.ts";
-import type { ImageRecord, LayerBlob, Records } from "./records.ts";
+import type { CacheEntry, ImageRecord, LayerBlob, Records } from "./records.ts";
 import { parseReference, repositoryName } from "./reference.ts";
 
 const repositoriesMax = 10;
+const cacheEntriesMax = 5_000;
 
 /** Adds an image, or its new names; a tag leaves the image that had it before. */
 export function addImage(records: Records, added: ImageRecord, layerBytes: Readonly<Record<string, number>>): Records {
@@ -33,11 +34,60 @@ export function removeName(records: Records, image: ImageRecord, name: string): 
 }
 
 export function removeImages(records: Records, ids: ReadonlySet<string>): Records {
-  const images = records.images.filter((image) => !ids.has(image.id));
-  const used = new Set(images.flatMap((image) => image.layers));
+  return withoutUnused({ ...records, images: records.images.filter((image) => !ids.has(image.id)) });
+}
+
+/** Layers that an image or a build's step has. */
+export function layersInUse(records: Records): ReadonlySet<string> {
+  const steps = Object.values(records.buildCache ?? {}).flatMap(({ diffId }) => diffId ?? []);
+  return new Set([...records.images.flatMap(({ layers }) => layers), ...steps]);
+}
+
+/** Notes what steps made; what is known already is only used again. */
+export function addCacheEntries(
+  records: Records,
+  entries: Readonly<Record<string, Omit<CacheEntry, "usedAtMs">>>,
+  { nowMs, bytesOf }: { readonly nowMs: number; readonly bytesOf: (diffId: string) => number },
+): Records {
+  const used = Object.fromEntries(Object.entries(entries).map(([key, entry]) => [key, { ...entry, usedAtMs: nowMs }]));
+  const all = Object.entries({ ...records.buildCache, ...used });
+  const newest = all.length <= cacheEntriesMax ? all : all.toSorted((a, b) => b[1].usedAtMs - a[1].usedAtMs);
+  const layers = Object.values(entries).flatMap(({ diffId }) => diffId ?? []);
+  const layerBytes = Object.fromEntries(layers.map((diffId) => [diffId, bytesOf(diffId)]));
+  const buildCache = Object.fromEntries(newest.slice(0, cacheEntriesMax));
+  return { ...records, buildCache, layerBytes: { ...records.layerBytes, ...layerBytes } };
+}
+
+/** Of layers that only builds' steps have. */
+export function cacheOnlyBytes(records: Records): number {
+  const ofImages = new Set(records.images.flatMap(({ layers }) => layers));
+  const own = [...layersInUse(records)].filter((layer) => !ofImages.has(layer));
+  return own.reduce((sum, layer) => sum + (records.layerBytes[layer] ?? 0), 0);
+}
+
+/** Forgets steps, those not used for longest first, until what only they have takes `keepBytes` at most. */
+export function planCachePruning(records: Records, keepBytes: number): Records {
+  const ofImages = new Set(records.images.flatMap(({ layers }) => layers));
+  const kept: [string, CacheEntry][] = [];
+  const counted = new Set<string>();
+  let bytes = 0;
+  for (const [key, entry] of Object.entries(records.buildCache ?? {}).toSorted(
+    (a, b) => b[1].usedAtMs - a[1].usedAtMs,
+  )) {
+    const isOwn = entry.diffId !== undefined && !ofImages.has(entry.diffId) && !counted.has(entry.diffId);
+    bytes += isOwn ? (records.layerBytes[entry.diffId ?? ""] ?? 0) : 0;
+    if (bytes > keepBytes || keepBytes === 0) break;
+    if (entry.diffId !== undefined) counted.add(entry.diffId);
+    kept.push([key, entry]);
+  }
+  return withoutUnused({ ...records, buildCache: Object.fromEntries(kept) });
+}
+
+function withoutUnused(records: Records): Records {
+  const used = layersInUse(records);
   const ofUsed = <Value>(values: Readonly<Record<string, Value>>) =>
     Object.fromEntries(Object.entries(values).filter(([diffId]) => used.has(diffId)));
-  return { ...records, images, layerBytes: ofUsed(records.layerBytes), blobs: ofUsed(records.blobs ?? {}) };
+  return { ...records, layerBytes: ofUsed(records.layerBytes), blobs: ofUsed(records.blobs ?? {}) };
 }
 
 /** Notes compressed forms of layers; repositories that are known already stay known. */
@@ -55,7 +105,7 @@ export function addBlobs(records: Records, added: Readonly<Record<string, LayerB
 
 /** Digests of all that the content store has to keep. */
 export function blobsInUse(records: Records): ReadonlySet<string> {
-  const used = new Set(records.images.flatMap(({ layers }) => layers));
+  const used = layersInUse(records);
   const compressed = Object.entries(records.blobs ?? {}).flatMap(([diffId, { digest }]) =>
     used.has(diffId) ? [digest] : [],
   );

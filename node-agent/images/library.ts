@@ -1,6 +1,8 @@
 // What people do with images beyond running them: name, look into, build upon, save, load, push, tidy. `openImages` gives it on Linux;
 // the Docker API, `naru image` and the builder stand on it. References are Docker's: name, name:tag, name@digest, id, start of an id.
+
 import type { Image, ImageConfig, ImageStore, RegistryCredentials } from "./images.ts";
+import type { Workshop } from "./workshop.ts";
 
 export interface ImageLibrary extends ImageStore {
   /** Gives an image a further name; the image that had the name before loses it. Throws NoSuchImageError; PullError("InvalidImageName"). */
@@ -46,6 +48,8 @@ export interface ImageLibrary extends ImageStore {
   prune(options: PruneOptions): Promise<{ readonly removed: readonly Removal[]; readonly freedBytes: number }>;
   /** `docker system df`: bytes on the disk, each layer counted once. */
   usage(): Promise<DiskUsage>;
+  /** For the builder. */
+  workshop(): Workshop;
   /** Hears of pulls, tags, removals and the like, for `docker events`; the disposable ends it. */
   onEvent(listener: (event: ImageEvent) => void): Disposable;
 }

@@ -2,7 +2,16 @@ import { join } from "node:path";
 import type { Clock } from "../../lib/clock.ts";
 import type { Logger } from "../../lib/log.ts";
 import type { Random } from "../../lib/random.ts";
-import { blobsInUse, findImage, planCollection, removeImages, toImage } from "./changes.ts";
+import {
+  blobsInUse,
+  cacheOnlyBytes,
+  findImage,
+  layersInUse,
+  planCachePruning,
+  planCollection,
+  removeImages,
+  toImage,
+} from "./changes.ts";
 import type { Folder } from "./commit.ts";
 import { HttpClient } from "./http.ts";
 import type {
@@ -47,6 +56,7 @@ export interface Parts {
   readonly folder: Folder;
   readonly trash: Trash;
   readonly writable: WritableLayers;
+  readonly runDirectory: string;
 }
 
 export class LinuxImages implements ImageStore {
@@ -147,12 +157,15 @@ export class LinuxImages implements ImageStore {
     let result: { freedBytes: number; images: readonly Image[] } = { freedBytes: 0, images: [] };
     await folder.records.change((current) => {
       const keep = new Set([...(options.keep ?? []), ...writable.list().map(({ imageId }) => imageId)]);
-      const { ids, freedBytes } = planCollection(current, { bytes: options.bytes, beforeMs, keep });
+      // What builds can make again goes first.
+      const lean = planCachePruning(current, Math.max(0, cacheOnlyBytes(current) - options.bytes));
+      const ofCache = cacheOnlyBytes(current) - cacheOnlyBytes(lean);
+      const { ids, freedBytes } = planCollection(lean, { bytes: options.bytes - ofCache, beforeMs, keep });
       result = {
-        freedBytes,
+        freedBytes: freedBytes + ofCache,
         images: current.images.filter(({ id }) => ids.has(id)).map((image) => toImage(current, image)),
       };
-      return ids.size === 0 ? current : removeImages(current, ids);
+      return ids.size === 0 ? (ofCache === 0 ? current : lean) : removeImages(lean, ids);
     });
     this.sweep();
     await trash.settle();
@@ -168,7 +181,7 @@ export class LinuxImages implements ImageStore {
 
   protected sweep(): void {
     const { records, layers, content } = this.parts.folder;
-    layers.sweep(new Set(records.current.images.flatMap((image) => image.layers)));
+    layers.sweep(layersInUse(records.current));
     content.sweep(blobsInUse(records.current));
   }
 

@@ -34,6 +34,7 @@ import { deletions, planRemoval } from "./removal.ts";
 import { mergeSaved, planSave, saveImages } from "./save.ts";
 import { layerLimits } from "./unpack.ts";
 import { toUsage } from "./usage.ts";
+import { Workshop } from "./workshop.ts";
 
 export class LinuxLibrary extends LinuxImages implements ImageLibrary {
   readonly #listeners = new Set<(event: ImageEvent) => void>();
@@ -188,6 +189,11 @@ export class LinuxLibrary extends LinuxImages implements ImageLibrary {
     const images = await super.import(archive, options);
     for (const image of images) this.#tell({ action: "load", id: image.id, ...named(image) });
     return images;
+  }
+
+  workshop(): Workshop {
+    const { folder, trash, options, runDirectory } = this.parts;
+    return new Workshop({ folder, trash, random: options.random, runDirectory, sweep: () => this.sweep() });
   }
 
   #creation(): CreateContext {

@@ -37,7 +37,7 @@ export function makeConfig({ base = {}, config, history, created, author, platfo
     architecture,
     os,
     ...(variant === undefined ? {} : { variant }),
-    config: { ...(isObject(base["config"]) ? base["config"] : {}), ...toRunConfig(config) },
+    config: withoutEmpty({ ...(isObject(base["config"]) ? base["config"] : {}), ...toRunConfig(config) }),
     rootfs: {
       type: "layers",
       diff_ids: [...list(rootfs["diff_ids"]), ...history.flatMap(({ diffId }) => diffId ?? [])],
@@ -97,6 +97,12 @@ function toLine({ created, createdBy, comment, author, diffId }: ConfigHistory):
     ...(comment === undefined || comment === "" ? {} : { comment }),
     ...(diffId === undefined ? { empty_layer: true } : {}),
   };
+}
+
+function withoutEmpty(body: Json): Json {
+  const isEmpty = (value: unknown) =>
+    value === null || value === "" || (typeof value === "object" && Object.keys(value).length === 0);
+  return Object.fromEntries(Object.entries(body).filter(([, value]) => !isEmpty(value)));
 }
 
 function platformOf(base: Json): Platform {

@@ -3,7 +3,7 @@
 import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { resolve as absolute, join } from "node:path";
 import type { Logger } from "../../lib/log.ts";
-import { blobsInUse, removeImages } from "./changes.ts";
+import { blobsInUse, layersInUse, removeImages } from "./changes.ts";
 import { Content } from "./content.ts";
 import { Downloads } from "./downloads.ts";
 import { Layers } from "./layers.ts";
@@ -39,7 +39,7 @@ export async function openImages(options: ImagesOptions): Promise<ImageLibrary> 
   const downloads = new Downloads({ directory, content, clock });
   await downloads.open();
   const folder = { directory, clock, content, downloads, layers, records };
-  const parts: Parts = { options, folder, trash, writable };
+  const parts: Parts = { options, folder, trash, writable, runDirectory };
   await writable.open({ sameBoot: await isSameBoot(directory) });
   return new LinuxLibrary(parts);
 }
@@ -50,7 +50,7 @@ async function dropBroken(records: RecordFile, layers: Layers, log: Logger): Pro
   if (broken.length === 0) return;
   log.warn({ images: broken.map((image) => image.id) }, "images lack layers on the disk and are forgotten");
   await records.change((current) => removeImages(current, new Set(broken.map((image) => image.id))));
-  layers.sweep(new Set(records.current.images.flatMap((image) => image.layers)));
+  layers.sweep(layersInUse(records.current));
 }
 
 async function isSameBoot(directory: string): Promise<boolean> {

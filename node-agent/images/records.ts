@@ -31,6 +31,14 @@ export interface LayerBlob {
   readonly repositories: readonly string[];
 }
 
+/** What a build's step made, by the digest of all that went into it. */
+export interface CacheEntry {
+  /** Absent: it changed no file. */
+  readonly diffId?: string;
+  readonly createdMs: number;
+  readonly usedAtMs: number;
+}
+
 export interface Records {
   readonly version: 1;
   readonly images: readonly ImageRecord[];
@@ -38,6 +46,7 @@ export interface Records {
   readonly layerBytes: Readonly<Record<string, number>>;
   /** By diff id. A layer that was made here has none until it leaves. */
   readonly blobs?: Readonly<Record<string, LayerBlob>>;
+  readonly buildCache?: Readonly<Record<string, CacheEntry>>;
 }
 
 export class RecordFile {

@@ -61,15 +61,19 @@ static void describe(struct entry *entry, const struct stat *status, int fd, con
   entry->xattr_count = fd < 0 ? 0 : read_xattrs(fd, path, entry->xattrs);
 }
 
+// "uid:gid"; nothing is changed by "".
+static void set_owner(struct entry *entry, const char *owner) {
+  if (*owner == 0) return;
+  char *end;
+  entry->uid = (uid_t)strtoul(owner, &end, 10);
+  entry->gid = (gid_t)strtoul(*end == 0 ? end : end + 1, NULL, 10);
+}
+
 static void copy_one(const struct found *found, struct entry *entry, const char *owner, const char *mode) {
   const mode_t kind = found->status.st_mode & S_IFMT;
   int fd = S_ISREG(kind) ? open_found(found) : -1;
   describe(entry, &found->status, fd, found->path);
-  if (*owner != 0) {
-    char *end;
-    entry->uid = (uid_t)strtoul(owner, &end, 10);
-    entry->gid = (gid_t)strtoul(*end == 0 ? end : end + 1, NULL, 10);
-  }
+  set_owner(entry, owner);
   if (*mode != 0 && !S_ISLNK(kind)) entry->mode = number(mode);
   entry->type = S_ISREG(kind) ? '0' : S_ISDIR(kind) ? '5' : S_ISLNK(kind) ? '2' : '6';
   if (S_ISLNK(kind)) {
@@ -86,23 +90,62 @@ static void copy_one(const struct found *found, struct entry *entry, const char 
   if (fd >= 0) close(fd);
 }
 
-// Four words each: path in the source, path in the root, "uid:gid" or "", octal mode or "".
+// Makes what is missing of a directory and those above it, with this owner.
+static void make_directories(struct entry *entry, const char *owner, const char *mode) {
+  char whole[path_bytes_max];
+  strcpy(whole, entry->path);
+  for (char *end = whole; *end != 0;) {
+    end = strchrnul(end == whole ? end : end + 1, '/');
+    size_t length = (size_t)(end - whole);
+    memcpy(entry->path, whole, length);
+    entry->path[length] = 0;
+    int there = open_inside(entry->path, O_RDONLY | O_DIRECTORY);
+    if (there >= 0) {
+      close(there);
+      continue;
+    }
+    *entry = (struct entry){.type = '5', .mode = *mode == 0 ? 0755 : number(mode)};
+    memcpy(entry->path, whole, length);
+    set_owner(entry, owner);
+    entry->mtime = started_at;
+    tree_add(entry);
+  }
+}
+
+// Five words each: what to do, path in the source, path in the root, "uid:gid" or "", octal mode or "". To do: "copy"; "enter", where a
+// file goes into a directory that is at its place; "make" directories.
 void copy_files(int source) {
   static struct entry entry;
   source_fd = source;
   for (char *word; (word = next_word()) != NULL;) {
-    char from[path_bytes_max], owner[64], mode[32], directory[path_bytes_max];
-    if (strlen(word) >= sizeof from) fail("bad", "has a path longer than %d bytes", path_bytes_max - 1);
-    strcpy(from, word);
+    char what[16], from[path_bytes_max], owner[64], mode[32], directory[path_bytes_max];
+    if (strlen(word) >= sizeof what) fail("system", "does not know what to do: %.20s", word);
+    strcpy(what, word);
+    copy_word(from, sizeof from);
     copy_word(entry.path, sizeof entry.path);
     copy_word(owner, sizeof owner);
     copy_word(mode, sizeof mode);
+    if (strcmp(what, "make") == 0) {
+      make_directories(&entry, owner, mode);
+      continue;
+    }
     struct found found = {.path = from, .name = split(from, directory), .fd = -1};
     found.parent = open_source_parent(directory);
     if (*found.name == 0) found.name = ".";
     if (fstatat(found.parent, found.name, &found.status, AT_SYMLINK_NOFOLLOW) != 0) fail_errno("look at", from);
+    int there = strcmp(what, "enter") == 0 ? open_inside(entry.path, O_RDONLY | O_DIRECTORY) : -1;
+    if (there >= 0) {
+      close(there);
+      if (strlen(entry.path) + strlen(found.name) + 2 > sizeof entry.path) fail("bad", "has a path longer than %d bytes", path_bytes_max - 1);
+      strcat(strcat(entry.path, "/"), found.name);
+    }
     copy_one(&found, &entry, owner, mode);
   }
+}
+
+static bool is_opaque(int fd) {
+  char opaque;
+  return fgetxattr(fd, "trusted.overlay.opaque", &opaque, 1) == 1 && opaque == 'y';
 }
 
 static void snapshot_enter(const struct found *found) {
@@ -129,8 +172,7 @@ static void snapshot_enter(const struct found *found) {
     return;
   }
   copy_one(found, &entry, "", "");
-  char opaque;
-  if (!S_ISDIR(s->st_mode) || fgetxattr(found->fd, "trusted.overlay.opaque", &opaque, 1) != 1 || opaque != 'y') return;
+  if (!S_ISDIR(s->st_mode) || !is_opaque(found->fd)) return;
   int fd = open_inside(found->path, O_RDONLY | O_DIRECTORY);
   if (fd < 0 || fsetxattr(fd, "trusted.overlay.opaque", "y", 1, 0) != 0) fail_errno("mark as opaque", found->path);
   close(fd);
@@ -138,4 +180,33 @@ static void snapshot_enter(const struct found *found) {
 
 void copy_tree(int source) {
   walk(source, "", &(struct walker){snapshot_enter, NULL});
+}
+
+// An empty file or directory at a path, and then the directories above it that hold nothing else: in a layer they say nothing.
+static void clear_stub(char *path) {
+  bool first = true;
+  for (;; first = false) {
+    char directory[path_bytes_max];
+    const char *name = split(path, directory);
+    if (*name == 0) return;
+    int parent = open_inside(directory, O_RDONLY | O_DIRECTORY);
+    struct stat status;
+    if (parent < 0) return;
+    bool there = fstatat(parent, name, &status, AT_SYMLINK_NOFOLLOW) == 0;
+    if (there && S_ISDIR(status.st_mode)) {
+      int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+      there = fd >= 0 && !is_opaque(fd) && unlinkat(parent, name, AT_REMOVEDIR) == 0;
+      if (fd >= 0) close(fd);
+    } else if (there) {
+      there = first && S_ISREG(status.st_mode) && status.st_size == 0 && unlinkat(parent, name, 0) == 0;
+    }
+    close(parent);
+    if (!there) return;
+    strcpy(path, directory);
+  }
+}
+
+void clear_stubs(void) {
+  for (char *path; (path = next_word()) != NULL;)
+    if (strlen(path) < path_bytes_max) clear_stub(path);
 }

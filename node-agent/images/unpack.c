@@ -7,6 +7,7 @@
 //   digest ROOT                        tells what the paths on stdin are, and the digests of their content
 //   stat ROOT PATH                     tells what lies at PATH; nothing when nothing does
 //   copy FROM_ROOT TO_ROOT             performs the copies on stdin
+//   clear-stubs ROOT                   removes the empty files and directories at the paths on stdin
 //   snapshot DIR TO_DIR                copies a layer's directory as it is
 //   changes DIR ROOT                   tells what a layer's directory changes of what is below it
 //   measure DIR...                     the bytes of the files below each
@@ -25,6 +26,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+struct timespec started_at;
 enum { files_few = 32, files_deep = 4200 };
 
 static uint64_t capability(int number) { return (uint64_t)1 << number; }
@@ -50,6 +52,7 @@ static void unpack(char *const *arguments) {
 
 // Opens what a command works on, and leaves everything else behind.
 static void enter(const char *root, const char *other, int *other_fd) {
+  clock_gettime(CLOCK_REALTIME, &started_at);
   umask(0);
   enter_mount_namespace();
   if (other != NULL) *other_fd = open_root(other);
@@ -131,6 +134,13 @@ static void copy(char *const *arguments) {
   say("ok %llu\n", (unsigned long long)tree_entries());
 }
 
+static void clear(char *const *arguments) {
+  enter(arguments[0], NULL, NULL);
+  drop_privileges(writing() | reading(), files_few);
+  clear_stubs();
+  say("ok\n");
+}
+
 static void snapshot(char *const *arguments) {
   int source = -1;
   enter(arguments[1], arguments[0], &source);
@@ -209,7 +219,7 @@ static const struct command {
   void (*run)(char *const *arguments);
 } commands[] = {
     {"unpack", 3, 3, unpack},         {"write", 4, 4, write_into},     {"pack", 3, 3, pack_path},   {"pack-layer", 2, 2, pack_layer},
-    {"hash-layer", 2, 2, hash_layer}, {"digest", 1, 1, digest},        {"stat", 2, 2, tell_stat}, {"copy", 2, 2, copy},        {"snapshot", 2, 2, snapshot},
+    {"hash-layer", 2, 2, hash_layer}, {"digest", 1, 1, digest},        {"stat", 2, 2, tell_stat}, {"clear-stubs", 1, 1, clear}, {"copy", 2, 2, copy},        {"snapshot", 2, 2, snapshot},
     {"changes", 2, 2, changes},       {"measure", 1, 10000, measure},  {"files", 2, 10000, files},  {"empty", 1, 1, empty},
     {"sync", 1, 1, sync_file_system},
 };

@@ -42,6 +42,9 @@ void enter_root(const char *directory);
 // `files_max`: descriptors that it may hold.
 void drop_privileges(uint64_t capabilities, unsigned files_max);
 
+// When the command began.
+extern struct timespec started_at;
+
 // unpack-tree.c: writes entries below the root.
 extern int root_fd;
 void count_entry(void);
@@ -156,6 +159,8 @@ uint64_t measure_tree(uint64_t *entries);
 // unpack-copy.c
 // Performs the records on stdin, from `source` to the root.
 void copy_files(int source);
+// Takes away what was only made for mounts to lie upon, at the paths on stdin.
+void clear_stubs(void);
 // A layer's directory as it is, with whiteouts and all.
 void copy_tree(int source);
 

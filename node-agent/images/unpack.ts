@@ -33,8 +33,28 @@ export async function unpackLayer(
   signal?: AbortSignal,
 ): Promise<number> {
   const { directory, limits } = options;
+  const args = ["unpack", directory, String(limits.bytesMax), String(limits.entriesMax)];
+  const tarBytesMax = limits.bytesMax + limits.entriesMax * tarOverheadPerEntry;
+  const output = await unpackWith(source, { args, tarBytesMax }, signal);
+  return Number(okWords(output)[1]);
+}
+
+/** Unpacks an archive below a path of a root of naru-unpack, where whiteouts are files like others. Rejects with PullError. */
+export async function unpackPlain(
+  bytes: AsyncIterable<Uint8Array>,
+  { root, path }: { readonly root: string; readonly path: string },
+  signal?: AbortSignal,
+): Promise<void> {
+  await unpackWith({ bytes }, { args: ["write", root, path, "0", ""], tarBytesMax: layerLimits.bytesMax }, signal);
+}
+
+async function unpackWith(
+  source: LayerSource,
+  { args, tarBytesMax }: { readonly args: readonly string[]; readonly tarBytesMax: number },
+  signal: AbortSignal | undefined,
+): Promise<Buffer> {
   const input = new HashedInput(source.bytes);
-  const { child, done } = startHelper(["unpack", directory, String(limits.bytesMax), String(limits.entriesMax)]);
+  const { child, done } = startHelper(args);
   // Its words say more than the broken pipe that its end makes; settled before the pipeline's failure is looked at.
   const outcome = done.then(
     (output) => ({ output, error: undefined }),
@@ -43,7 +63,6 @@ export async function unpackLayer(
   const stdin = child.stdin;
   if (stdin === null) throw new Error("bug: helper without stdin");
   const diffHash = createHash("sha256");
-  const tarBytesMax = limits.bytesMax + limits.entriesMax * tarOverheadPerEntry;
   let failure: unknown;
   try {
     const compression = recognize(await input.peek());
@@ -72,7 +91,7 @@ export async function unpackLayer(
     // EPIPE only says that the helper ended; other failures of the pipeline are causes of its end.
     const error = helperError !== undefined && (failure === undefined || isBrokenPipe(failure)) ? helperError : failure;
     await verify(source, { input, diffHash, error });
-    return Number(output === undefined ? 0 : okWords(output)[1]);
+    return output ?? Buffer.alloc(0);
   } finally {
     await input.close();
   }

@@ -1,0 +1,134 @@
+// The builder on Linux. Stages run at the same time as far as they do not wait for each other; each step's layer is known by the digest of
+// all that goes into it.
+import { rm } from "node:fs/promises";
+import type { Clock } from "../../lib/clock.ts";
+import type { Image } from "../images/images.ts";
+import type { ImageLibrary } from "../images/library.ts";
+import type { Workshop } from "../images/workshop.ts";
+import type { Runtime } from "../runtime/runtime.ts";
+import {
+  type BuildContext,
+  type BuildEvent,
+  type Builder,
+  type BuildOptions,
+  type BuildResult,
+  DockerfileError,
+} from "./build.ts";
+import { exportCache, importCache } from "./cache-image.ts";
+import { type OpenContext, openContext } from "./context.ts";
+import { findTarget, neededStages } from "./dockerfile/graph.ts";
+import type { Dockerfile } from "./dockerfile/instructions.ts";
+import { parseDockerfile } from "./dockerfile/parse.ts";
+import { finishImage } from "./finish.ts";
+import { CacheLocks } from "./run-mounts.ts";
+import { type BuildNetwork, buildLabel, buildSandboxPrefix } from "./run-step.ts";
+import { globalArgs, StageBuilder } from "./stage-builder.ts";
+import { Steps } from "./steps.ts";
+
+export interface BuilderParts {
+  readonly images: ImageLibrary;
+  readonly runtime: Runtime;
+  readonly clock: Clock;
+  readonly network?: BuildNetwork;
+}
+
+/** Clears what builds of a killed agent left running. */
+export async function openBuilder(parts: BuilderParts): Promise<Builder> {
+  const { runtime, images, network } = parts;
+  for (const { id, labels } of await runtime.list()) if (labels[buildLabel] !== undefined) await runtime.remove(id);
+  for (const { id } of await runtime.listSandboxes()) {
+    if (!id.startsWith(buildSandboxPrefix)) continue;
+    await network?.leave(id);
+    await runtime.removeSandbox(id);
+  }
+  const workshop = images.workshop();
+  await rm(workshop.directories.run, { recursive: true, force: true });
+  return new LinuxBuilder(parts, workshop);
+}
+
+class LinuxBuilder implements Builder {
+  readonly #parts: BuilderParts;
+  readonly #workshop: Workshop;
+  readonly #locks = new CacheLocks();
+
+  constructor(parts: BuilderParts, workshop: Workshop) {
+    this.#parts = parts;
+    this.#workshop = workshop;
+  }
+
+  async build(
+    context: BuildContext,
+    options: BuildOptions,
+    onEvent: (event: BuildEvent) => void,
+    signal: AbortSignal = new AbortController().signal,
+  ): Promise<BuildResult> {
+    signal.throwIfAborted();
+    await using opened = await openContext(this.#workshop, context, signal);
+    const dockerfile = await readDockerfile(opened, options);
+    const steps = new Steps(dockerfile, { onEvent, nowMs: () => this.#parts.clock.monotonicMs() });
+    // The first failure ends the others: their work would be for nothing.
+    const failed = new AbortController();
+    const either = AbortSignal.any([signal, failed.signal]);
+    const { images, runtime, network } = this.#parts;
+    const stages = new StageBuilder({
+      ...{
+        images,
+        runtime,
+        network,
+        workshop: this.#workshop,
+        locks: this.#locks,
+        context: opened,
+        dockerfile,
+        options,
+        steps,
+      },
+      signal: either,
+    });
+    const target = findTarget(dockerfile, options.target);
+    const resolve = globalArgs(dockerfile, options);
+    try {
+      if (options.cacheFrom !== undefined) await importCache(this.#parts.images, this.#workshop, options, either);
+      const needed = neededStages(dockerfile, target, (name, stage) => resolve.word(name, stage.from));
+      const works = needed.map((index) => stages.build(index));
+      const results = await Promise.allSettled(
+        works.map((work) =>
+          work.catch((error) => {
+            if (!failed.signal.aborted) failed.abort(error);
+            throw error;
+          }),
+        ),
+      );
+      signal.throwIfAborted();
+      if (results.some(({ status }) => status === "rejected")) throw failed.signal.reason;
+      const last = await stages.build(target.index);
+      const image: Image = await finishImage(this.#workshop, last, options);
+      if (options.cacheTo !== undefined) await exportCache(this.#workshop, stages.cacheKeys, options.cacheTo);
+      onEvent({ type: "image", image });
+      return { image, steps: steps.total, cached: steps.cached };
+    } finally {
+      stages[Symbol.dispose]();
+    }
+  }
+
+  async prune(options: {
+    readonly keepBytes?: number;
+    readonly all?: boolean;
+  }): Promise<{ readonly freedBytes: number }> {
+    return await this.#workshop.prune(options);
+  }
+
+  async usage(): Promise<{ readonly entries: number; readonly bytes: number }> {
+    return this.#workshop.usage();
+  }
+}
+
+async function readDockerfile(context: OpenContext, options: BuildOptions): Promise<Dockerfile> {
+  const path = options.dockerfile ?? "Dockerfile";
+  const text = options.dockerfileText ?? (await context.readText(path));
+  if (text === undefined)
+    throw new DockerfileError(`there is no ${path} in the context: name it with --file`, path, { line: 1, column: 1 });
+  // One beside the Dockerfile, named after it, comes before the context's own.
+  const ignore = (await context.readText(`${path}.dockerignore`)) ?? (await context.readText(".dockerignore"));
+  if (ignore !== undefined) context.ignore(ignore);
+  return parseDockerfile(text, path);
+}

@@ -1,0 +1,197 @@
+// Words of an instruction as a shell would read them: quotes, escapes and variables with their forms (${x:-y}, ${x:+y}, ${x#p}, …). Pure.
+
+export type Lookup = (name: string) => string | undefined;
+
+export class WordError extends Error {}
+
+interface Reader {
+  readonly text: string;
+  readonly escapeMark: string;
+  readonly lookup: Lookup;
+  at: number;
+}
+
+/** One word: variables are replaced, quotes taken away. Throws WordError. */
+export function expandWord(text: string, lookup: Lookup, escapeMark: string): string {
+  const reader = { text, escapeMark, lookup, at: 0 };
+  const result = readUntil(reader, "");
+  return result;
+}
+
+/** Text where only variables mean something, such as a heredoc's. */
+export function expandText(text: string, lookup: Lookup, escapeMark: string): string {
+  const reader = { text, escapeMark, lookup, at: 0 };
+  let result = "";
+  while (reader.at < text.length) {
+    const letter = text[reader.at] ?? "";
+    if (letter === escapeMark && text[reader.at + 1] === "$") {
+      result += "$";
+      reader.at += 2;
+    } else if (letter === "$") result += readVariable(reader);
+    else {
+      result += letter;
+      reader.at++;
+    }
+  }
+  return result;
+}
+
+/** Cuts at blanks outside of quotes; the words keep their quotes. `offset` is where each began. */
+export function splitWords(
+  text: string,
+  escapeMark: string,
+): readonly { readonly word: string; readonly offset: number }[] {
+  const words: { word: string; offset: number }[] = [];
+  let quote = "";
+  let word = "";
+  let start = -1;
+  for (let at = 0; at < text.length; at++) {
+    const letter = text[at] ?? "";
+    if (quote === "" && /\s/.test(letter)) {
+      if (start >= 0) words.push({ word, offset: start });
+      word = "";
+      start = -1;
+      continue;
+    }
+    if (start < 0) start = at;
+    word += letter;
+    if (letter === escapeMark && quote !== "'" && at + 1 < text.length) word += text[++at];
+    else if (quote === "" && (letter === '"' || letter === "'")) quote = letter;
+    else if (letter === quote) quote = "";
+  }
+  if (start >= 0) words.push({ word, offset: start });
+  return words;
+}
+
+function readUntil(reader: Reader, end: string): string {
+  let result = "";
+  while (reader.at < reader.text.length) {
+    const letter = reader.text[reader.at] ?? "";
+    if (letter === end) return result;
+    if (letter === "'") result += readSingle(reader);
+    else if (letter === '"') result += readDouble(reader);
+    else if (letter === "$") result += readVariable(reader);
+    else if (letter === reader.escapeMark) {
+      reader.at++;
+      if (reader.at < reader.text.length) result += reader.text[reader.at++];
+    } else {
+      result += letter;
+      reader.at++;
+    }
+  }
+  if (end !== "") throw new WordError(`missing ${end}`);
+  return result;
+}
+
+function readSingle(reader: Reader): string {
+  const end = reader.text.indexOf("'", reader.at + 1);
+  if (end < 0) throw new WordError("missing ' at the end of a quoted word");
+  const inner = reader.text.slice(reader.at + 1, end);
+  reader.at = end + 1;
+  return inner;
+}
+
+function readDouble(reader: Reader): string {
+  reader.at++;
+  let result = "";
+  while (reader.at < reader.text.length) {
+    const letter = reader.text[reader.at] ?? "";
+    if (letter === '"') {
+      reader.at++;
+      return result;
+    }
+    if (letter === "$") result += readVariable(reader);
+    else if (letter === reader.escapeMark && /["$\\`]/.test(reader.text[reader.at + 1] ?? "")) {
+      result += reader.text[reader.at + 1];
+      reader.at += 2;
+    } else {
+      result += letter;
+      reader.at++;
+    }
+  }
+  throw new WordError('missing " at the end of a quoted word');
+}
+
+function readVariable(reader: Reader): string {
+  const [plain, plainName = ""] =
+    /^\$([A-Za-z_]\w*|[0-9@*#?!$-])/.exec(reader.text.slice(reader.at, reader.at + 300)) ?? [];
+  if (plain !== undefined) {
+    reader.at += plain.length;
+    return reader.lookup(plainName) ?? "";
+  }
+  if (reader.text[reader.at + 1] !== "{") {
+    reader.at++;
+    return "$";
+  }
+  const [opening, name = ""] =
+    /^\$\{([A-Za-z_]\w*|[0-9@*#?!$-])/.exec(reader.text.slice(reader.at, reader.at + 300)) ?? [];
+  if (opening === undefined) throw new WordError("bad substitution: a name is expected behind ${");
+  reader.at += opening.length;
+  const value = reader.lookup(name);
+  if (reader.text[reader.at] === "}") {
+    reader.at++;
+    return value ?? "";
+  }
+  const [operator] = /^(:[-+?]|[-+?]|##?|%%?|\/\/?)/.exec(reader.text.slice(reader.at, reader.at + 2)) ?? [];
+  if (operator === undefined)
+    throw new WordError(
+      `bad substitution: \${${name} is followed by ${JSON.stringify(reader.text[reader.at] ?? "nothing")}; known are :- :+ :? - + ? # % /`,
+    );
+  reader.at += operator.length;
+  const word = readUntil(reader, "}");
+  reader.at++;
+  return applyOperator({ name, value, operator, word });
+}
+
+function applyOperator(form: {
+  readonly name: string;
+  readonly value: string | undefined;
+  readonly operator: string;
+  readonly word: string;
+}): string {
+  const { name, value, operator, word } = form;
+  const isSet = operator.startsWith(":") ? value !== undefined && value !== "" : value !== undefined;
+  switch (operator.replace(":", "")) {
+    case "-":
+      return isSet ? (value ?? "") : word;
+    case "+":
+      return isSet ? word : "";
+    case "?":
+      if (!isSet) throw new WordError(`${name}: ${word === "" ? "is not set" : word}`);
+      return value ?? "";
+    case "#":
+      return cut(value ?? "", new RegExp(`^${patternOf(word, "*?")}`));
+    case "##":
+      return cut(value ?? "", new RegExp(`^${patternOf(word, "*")}`));
+    case "%":
+      return cutEnd(value ?? "", patternOf(word, "*"), "short");
+    case "%%":
+      return cutEnd(value ?? "", patternOf(word, "*"), "long");
+    default: {
+      const slash = word.indexOf("/");
+      const [pattern, replacement] = slash < 0 ? [word, ""] : [word.slice(0, slash), word.slice(slash + 1)];
+      return (value ?? "").replace(
+        new RegExp(patternOf(pattern, "*"), operator === "//" ? "g" : ""),
+        () => replacement,
+      );
+    }
+  }
+}
+
+function cut(value: string, pattern: RegExp): string {
+  return value.replace(pattern, "");
+}
+
+function cutEnd(value: string, pattern: string, how: "short" | "long"): string {
+  const whole = new RegExp(`^${pattern}$`);
+  const starts = Array.from({ length: value.length + 1 }, (_, at) => at);
+  const found = (how === "short" ? starts.toReversed() : starts).find((at) => whole.test(value.slice(at)));
+  return found === undefined ? value : value.slice(0, found);
+}
+
+// A shell's pattern as a regular expression; `star` says how much * takes.
+function patternOf(text: string, star: "*" | "*?"): string {
+  return text.replace(/[.*+?^${}()|[\]\\]/g, (letter) =>
+    letter === "*" ? `[\\s\\S]${star}` : letter === "?" ? "[\\s\\S]" : `\\${letter}`,
+  );
+}

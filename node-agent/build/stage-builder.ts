@@ -1,0 +1,229 @@
+// Builds stages: the image below, then instruction after instruction, each on what the one before left.
+
+import type { ImageConfig } from "../images/images.ts";
+import { parseReference } from "../images/reference.ts";
+import type { BuildOptions } from "./build.ts";
+import { copyStep } from "./copy-step.ts";
+import { findStage, findStageByName } from "./dockerfile/graph.ts";
+import type { Dockerfile, Instruction, Stage } from "./dockerfile/instructions.ts";
+import { parseTrigger } from "./dockerfile/parse.ts";
+import { cleanPath } from "./dockerfile/patterns.ts";
+import { runInstruction } from "./run-instruction.ts";
+import { type ArgSources, applyToConfig, declare, Expander, emptyConfig, type StageState } from "./stage-state.ts";
+import {
+  absolutePath,
+  digest,
+  epochOf,
+  layerStep,
+  type StageParts,
+  type StageResult,
+  type StagesInWork,
+  type StepWork,
+  startMs,
+} from "./step-work.ts";
+import { type Step, stepName } from "./steps.ts";
+
+export class StageBuilder implements Disposable, StagesInWork {
+  readonly #parts: StageParts;
+  readonly #stages = new Map<number, Promise<StageResult>>();
+  readonly #images = new Map<
+    string,
+    Promise<{ readonly id: string; readonly diffIds: readonly string[]; readonly config: ImageConfig }>
+  >();
+  readonly #held: Disposable[] = [];
+  readonly cacheKeys = new Set<string>();
+
+  constructor(parts: StageParts) {
+    this.#parts = parts;
+  }
+
+  /** Once per stage, whoever asks. */
+  build(index: number): Promise<StageResult> {
+    const known = this.#stages.get(index);
+    if (known !== undefined) return known;
+    const stage = this.#parts.dockerfile.stages[index];
+    if (stage === undefined) throw new Error(`bug: no stage ${index}`);
+    const building = this.#build(stage);
+    building.catch(() => {});
+    this.#stages.set(index, building);
+    return building;
+  }
+
+  /** The layers of an earlier stage or of an image, by the name that an instruction gives. */
+  async layersOf(name: string, stage: Stage, step: Step): Promise<readonly string[]> {
+    const other = findStage(this.#parts.dockerfile.stages.slice(0, stage.index), name);
+    if (other !== undefined) return (await this.build(other.index)).diffIds;
+    return (await this.#image(name, step)).diffIds;
+  }
+
+  /** Layers that nobody else has yet stay until the build ends. */
+  hold(held: Disposable): void {
+    this.#held.push(held);
+  }
+
+  [Symbol.dispose](): void {
+    for (const held of this.#held) held[Symbol.dispose]();
+  }
+
+  async #build(stage: Stage): Promise<StageResult> {
+    const { dockerfile, steps, signal } = this.#parts;
+    let result = await steps.run(stepName(stage, stage.from, stage.from.text), stage.from, (step) =>
+      this.#from(stage, step),
+    );
+    const triggers = (result.state.config.onBuild ?? []).map((text) => parseTrigger(text, stage.from, dockerfile.file));
+    result = { ...result, state: { ...result.state, config: withoutTriggers(result.state.config) } };
+    for (const instruction of [...triggers, ...stage.instructions]) {
+      signal.throwIfAborted();
+      result = await this.#apply(stage, instruction, result);
+    }
+    return result;
+  }
+
+  async #from(stage: Stage, step: Step): Promise<StageResult> {
+    const { dockerfile, options, workshop } = this.#parts;
+    const global = globalArgs(dockerfile, options);
+    const name = global.word(stage.from.image, stage.from);
+    const platform = stage.from.platform === undefined ? undefined : global.word(stage.from.platform, stage.from);
+    checkPlatform(platform, (message) => global.refuse(message, stage.from));
+    const state: StageState = { config: emptyConfig, args: new Map(), hasCmd: false, author: undefined };
+    const start = { history: [], createdMs: startMs(options, workshop), diffIds: [], base: undefined };
+    if (name === "scratch") return { ...start, state, key: digest(["scratch"]) };
+    if (name === "") throw global.refuse(`the image's name is empty: ${stage.from.image} has no value`, stage.from);
+    const other = findStageByName(dockerfile.stages.slice(0, stage.index), name);
+    if (other !== undefined) {
+      const below = await this.build(other.index);
+      return { ...below, state: { ...below.state, args: new Map(), hasCmd: false } };
+    }
+    const image = await this.#image(name, step);
+    return {
+      ...start,
+      state: { ...state, config: image.config },
+      diffIds: image.diffIds,
+      base: await workshop.config(image.id),
+      // The files alone: a label of the image below changes no file above it.
+      key: digest(["layers", ...image.diffIds]),
+    };
+  }
+
+  #image(name: string, step: Step) {
+    const known = this.#images.get(name);
+    if (known !== undefined) return known;
+    const found = this.#findImage(name, step);
+    found.catch(() => {});
+    this.#images.set(name, found);
+    return found;
+  }
+
+  async #findImage(name: string, step: Step) {
+    const { images, options, workshop, signal } = this.#parts;
+    const here = options.pull === true ? undefined : await images.find(name);
+    const image =
+      here ??
+      (await images.pull(name, {
+        credentials: options.credentials?.(parseReference(name).registry) ?? [],
+        onProgress: (progress) => {
+          if (progress.type === "layer")
+            step.progress(`${progress.digest} ${progress.state}`, progress.doneBytes, progress.totalBytes);
+        },
+        signal,
+      }));
+    const diffIds = workshop.record(image.id)?.layers;
+    if (diffIds === undefined) throw new Error(`image ${name} went away while it was used: build again`);
+    this.hold(workshop.hold(diffIds));
+    return { id: image.id, diffIds, config: image.config };
+  }
+
+  async #apply(stage: Stage, instruction: Instruction, before: StageResult): Promise<StageResult> {
+    const { dockerfile, options } = this.#parts;
+    const expander = new Expander(before.state, { ...dockerfile, instruction });
+    const sources = argSources(dockerfile, options);
+    const state = applyToConfig(before.state, instruction, { expander, sources });
+    if (state !== undefined) {
+      if (instruction.kind === "ARG") return { ...before, state };
+      const created = new Date(before.createdMs).toISOString();
+      return { ...before, state, history: [...before.history, { created, createdBy: instruction.text }] };
+    }
+    return await this.#parts.steps.run(stepName(stage, instruction, instruction.text), instruction, (step) =>
+      this.#work(instruction, { parts: this.#parts, builder: this, stage, before, expander, step }),
+    );
+  }
+
+  async #work(instruction: Instruction, work: StepWork): Promise<StageResult> {
+    switch (instruction.kind) {
+      case "RUN":
+        return await runInstruction(instruction, work);
+      case "COPY":
+      case "ADD":
+        return await copyStep(instruction, work);
+      case "WORKDIR":
+        return await workdirStep(instruction, work);
+      default:
+        throw new Error(`bug: ${instruction.kind} is no step`);
+    }
+  }
+}
+
+async function workdirStep(
+  instruction: Extract<Instruction, { kind: "WORKDIR" }>,
+  work: StepWork,
+): Promise<StageResult> {
+  const { parts, before, expander } = work;
+  const path = absolutePath(expander.word(instruction.path), before.state.config.workingDir);
+  const state = { ...before.state, config: { ...before.state.config, workingDir: path } };
+  const { user } = before.state.config;
+  const key = digest([before.key, "WORKDIR", path, user, String(epochOf(parts.options) ?? "")]);
+  return await layerStep(work, { key, createdBy: `WORKDIR ${path}`, state }, async (draft) => {
+    const { uid, gid } = user === "" ? { uid: 0, gid: 0 } : await parts.workshop.resolveUser(before.diffIds, user);
+    const make = ["make", "", cleanPath(path), `${uid}:${gid}`, ""];
+    await parts.workshop.run(["copy", `dir:${parts.context.path}`, parts.workshop.root(before.diffIds, draft)], make);
+  });
+}
+
+/** Arguments before the first FROM, with those that every build has. */
+export function globalArgs(dockerfile: Dockerfile, options: BuildOptions) {
+  const architecture = process.arch === "x64" ? "amd64" : process.arch;
+  const platform = {
+    BUILDPLATFORM: `linux/${architecture}`,
+    BUILDOS: "linux",
+    BUILDARCH: architecture,
+    BUILDVARIANT: "",
+  };
+  const target = {
+    TARGETPLATFORM: platform.BUILDPLATFORM,
+    TARGETOS: "linux",
+    TARGETARCH: architecture,
+    TARGETVARIANT: "",
+  };
+  let args: ReadonlyMap<string, string> = new Map(
+    Object.entries({ ...platform, ...target, TARGETSTAGE: options.target ?? "default" }),
+  );
+  const expanderOf = (instruction: Instruction) =>
+    new Expander({ config: emptyConfig, args, hasCmd: false, author: undefined }, { ...dockerfile, instruction });
+  for (const instruction of dockerfile.args) {
+    const expander = expanderOf(instruction);
+    args = declare(args, instruction.args, {
+      word: (text) => expander.word(text),
+      sources: { given: options.buildArgs ?? {}, global: args },
+    });
+  }
+  return {
+    args,
+    word: (text: string, instruction: Instruction) => expanderOf(instruction).word(text),
+    refuse: (message: string, instruction: Instruction) => expanderOf(instruction).refusal(message),
+  };
+}
+
+function argSources(dockerfile: Dockerfile, options: BuildOptions): ArgSources {
+  return { given: options.buildArgs ?? {}, global: globalArgs(dockerfile, options).args };
+}
+
+function checkPlatform(platform: string | undefined, refuse: (message: string) => Error): void {
+  const here = process.arch === "x64" ? "amd64" : process.arch;
+  const [os = "", architecture = ""] = platform?.split("/") ?? ["linux", here];
+  if (os === "linux" && architecture === here) return;
+  throw refuse(`platform ${platform} cannot be built here: this node is linux/${here}`);
+}
+
+function withoutTriggers(config: ImageConfig): ImageConfig {
+  return config.onBuild === undefined ? config : { ...config, onBuild: [] };
+}
