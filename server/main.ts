@@ -69,6 +69,7 @@ export async function runServer(options: ServerOptions, signal: AbortSignal): Pr
       port: options.port,
       server: pki.server,
       authority: pki.authority,
+      tokenKeyPem: pki.tokenKeyPem,
       registry,
       version,
       broker: openStreamBroker({ streams: streamsWhileLeading(() => leading), log }),

@@ -58,6 +58,7 @@ const carried = [
   "io.k8s.api.core.v1.Binding",
   "io.k8s.api.autoscaling.v1.Scale",
   "io.k8s.api.policy.v1.Eviction",
+  "io.k8s.api.authentication.v1.TokenRequest",
 ];
 
 const root = new URL("../api/kinds/", import.meta.url);

@@ -58,6 +58,7 @@ export async function openTestServer(
     port: 0,
     server: pki.server,
     authority: pki.authority,
+    tokenKeyPem: pki.tokenKeyPem,
     registry,
     version: "0.0.0",
     ...(options.broker === undefined ? {} : { broker: options.broker }),

@@ -53,10 +53,14 @@ export const roles: readonly Role[] = [
     ],
   },
   {
-    // An agent talks gRPC; over HTTPS it only renews its certificate, which the join route grants to its own name.
+    // An agent talks gRPC; over HTTPS it renews its certificate, which the join route grants to its own name, and asks for tokens of
+    // the pods that it runs.
     name: "system:node",
     members: { groups: [nodesGroup], users: [] },
-    rules: [{ verbs: ["post"], paths: ["/naru/v1/renew"] }],
+    rules: [
+      { verbs: ["post"], paths: ["/naru/v1/renew"] },
+      { verbs: ["create"], groups: [""], resources: ["serviceaccounts/token"] },
+    ],
   },
   {
     name: "naru:monitoring",

@@ -16,12 +16,14 @@ const servedSubresources: readonly string[] = [
   "portforward",
   "scale",
   "status",
+  "token",
 ];
 
 /** Kinds of subresources that belong to other groups than their resource. */
 const foreignKinds: Readonly<Record<string, { readonly group: string; readonly version: string }>> = {
   Scale: { group: "autoscaling", version: "v1" },
   Eviction: { group: "policy", version: "v1" },
+  TokenRequest: { group: "authentication.k8s.io", version: "v1" },
 };
 
 /** /api */

@@ -1,6 +1,7 @@
 // One request and its answer, the same over HTTP/1.1 and HTTP/2.
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
+import type { ServiceAccountTokens } from "../authentication/service-account-token.ts";
 import type { User } from "../authentication/user.ts";
 import type { Context } from "../verbs/context.ts";
 import type { Verbs } from "../verbs/verbs.ts";
@@ -27,6 +28,8 @@ export interface Door {
   readonly context: Context;
   readonly verbs: Verbs;
   readonly broker: StreamBroker | undefined;
+  /** Absent: none are signed, and none are believed. */
+  readonly tokens: ServiceAccountTokens | undefined;
 }
 
 export function header(exchange: Pick<Exchange, "request">, name: string): string | undefined {

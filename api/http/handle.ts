@@ -16,7 +16,8 @@ export interface HandlerOptions {
   readonly door: Door;
   readonly metrics: ApiMetrics;
   readonly documents: (exchange: Exchange, info: PathRequest) => Promise<number>;
-  readonly identify: (request: RawRequest) => User;
+  /** Rejects with Unauthorized for a token that is wrong. */
+  readonly identify: (request: RawRequest) => User | Promise<User>;
   /** Aborted when the server closes. */
   readonly signal: AbortSignal;
 }
@@ -25,7 +26,8 @@ export interface HandlerOptions {
 export async function handle(options: HandlerOptions, request: RawRequest, response: RawResponse): Promise<void> {
   const { door, metrics } = options;
   const start = door.context.clock.monotonicMs();
-  const { exchange, release } = openExchange(options, request, response);
+  const { exchange: stranger, release } = openExchange(options, request, response);
+  let exchange = stranger;
   let seen: Seen = {
     attributes: { type: "path", verb: exchange.method.toLowerCase(), path: exchange.path },
     version: "",
@@ -37,6 +39,7 @@ export async function handle(options: HandlerOptions, request: RawRequest, respo
     seen = { attributes: info.attributes, version: info.type === "resource" ? info.resource.version : "" };
     metrics.inFlight(seen.attributes, 1);
     counted = true;
+    exchange = { ...stranger, user: await options.identify(request) };
     admit(exchange.user, info);
     code = await dispatch(options, exchange, info);
   } catch (error) {
@@ -94,7 +97,7 @@ async function fail({ door }: HandlerOptions, exchange: Exchange, error: unknown
 }
 
 function openExchange(
-  { identify, signal: closing }: HandlerOptions,
+  { signal: closing }: HandlerOptions,
   request: RawRequest,
   response: RawResponse,
 ): { readonly exchange: Exchange; readonly release: () => void } {
@@ -113,7 +116,7 @@ function openExchange(
       method: request.method ?? "GET",
       path: mark < 0 ? url : url.slice(0, mark),
       query: new URLSearchParams(mark < 0 ? "" : url.slice(mark + 1)),
-      user: identify(request),
+      user: anonymous,
       signal: gone.signal,
       warnings: [],
     },

@@ -8,6 +8,8 @@ import { fastify } from "fastify";
 import type { Registry } from "prom-client";
 import { describeCertificate, type KeyPair } from "../../lib/certificate.ts";
 import { userOf } from "../authentication/client-certificate.ts";
+import { type ServiceAccountTokens, serviceAccountTokens } from "../authentication/service-account-token.ts";
+import type { User } from "../authentication/user.ts";
 import { kinds } from "../kinds/list.ts";
 import { apiMetrics } from "../metrics.ts";
 import type { Api } from "../server.ts";
@@ -32,6 +34,8 @@ export interface HttpsOptions {
   readonly version: string;
   /** Absent: exec, logs and images are refused with ServiceUnavailable. */
   readonly broker?: StreamBroker;
+  /** Signs the tokens of service accounts; absent: there are none. */
+  readonly tokenKeyPem?: string;
 }
 
 export interface HttpsDoor extends AsyncDisposable {
@@ -94,11 +98,12 @@ function secrets(server: KeyPair, authority: KeyPair) {
 
 function handlerOptions(
   api: Api,
-  { registry, authority, server: own, version, broker }: HttpsOptions,
+  { registry, authority, server: own, version, broker, tokenKeyPem }: HttpsOptions,
   { server, signal }: { readonly server: Http2SecureServer; readonly signal: AbortSignal },
 ): HandlerOptions {
   const { cache, clock } = api.context;
-  const door: Door = { context: api.context, verbs: api.verbs, broker };
+  const tokens = tokenKeyPem === undefined ? undefined : serviceAccountTokens(tokenKeyPem, api.context);
+  const door: Door = { context: api.context, verbs: api.verbs, broker, tokens };
   const metrics = apiMetrics(registry, {
     objects: () => kinds.map(({ resource }) => [qualified(resource), cache.count(resource)] as const),
     revision: () => cache.revision,
@@ -117,12 +122,15 @@ function handlerOptions(
     door,
     metrics,
     documents: documents({ door, join, metrics, serverAddress, version, isReady }),
-    identify,
+    identify: (request) => identify(request, tokens),
     signal,
   };
 }
 
-function identify(request: RawRequest) {
+/** A token in the request goes before the connection's certificate. */
+function identify(request: RawRequest, tokens: ServiceAccountTokens | undefined): User | Promise<User> {
+  const [, token] = /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? "") ?? [];
+  if (token !== undefined && tokens !== undefined && token.split(".").length === 3) return tokens.identify(token);
   const session = (request as Http2ServerRequest).stream?.session;
   // HTTP/2 hides the socket behind a proxy that is made anew for each question: the session stands for the connection.
   return session == null
@@ -142,7 +150,7 @@ async function upgrade(options: HandlerOptions, { request, socket, head }: Upgra
   try {
     const { pathname, searchParams: query } = new URL(request.url ?? "/", "https://server");
     const info = readRequest(request.method ?? "GET", pathname, query);
-    admit(options.identify(request), info);
+    admit(await options.identify(request), info);
     if (info.type !== "resource" || door.broker === undefined) throw new TypeError("nothing here can be upgraded");
     options.metrics.inFlight(info.attributes, 1);
     try {

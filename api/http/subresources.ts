@@ -3,14 +3,14 @@ import { allowedBy } from "../authorization/authorize.ts";
 import type { Binding, DeleteOptions, Eviction, SelfSubjectAccessReview } from "../kinds/generated/types.ts";
 import type { Kind } from "../kinds/kind.ts";
 import { patchTypes } from "../kinds/schema/patch.ts";
-import { isObject } from "../kinds/schema/schema.ts";
-import { validateSchema } from "../kinds/schema/validate.ts";
 import { ApiError } from "../kinds/status.ts";
 import { sendBytes, sendJson, success } from "./answer.ts";
 import { mediaType, readBody } from "./body.ts";
 import type { Door, Exchange } from "./exchange.ts";
-import { noSuchResource, type ResourceRequest } from "./request-info.ts";
+import type { ResourceRequest } from "./request-info.ts";
 import { targetOf, viewingOf, writeOptions } from "./resources.ts";
+import { requestToken } from "./token-requests.ts";
+import { notAllowed, readTyped } from "./typed-body.ts";
 import { encodeOne } from "./views.ts";
 
 type Handler = (door: Door, exchange: Exchange, info: ResourceRequest, kind: Kind) => Promise<number>;
@@ -22,6 +22,7 @@ export const subresourceHandlers: Readonly<Record<string, Handler>> = {
   "pods/binding": bind,
   "pods/eviction": evict,
   "namespaces/finalize": finalize,
+  "serviceaccounts/token": requestToken,
 };
 
 async function scale(door: Door, exchange: Exchange, info: ResourceRequest, kind: Kind): Promise<number> {
@@ -113,19 +114,4 @@ function wantedIn({ spec }: SelfSubjectAccessReview) {
   }
   const { verb = "", group = "", resource: name = "", subresource = "", namespace = "" } = resource;
   return { type: "resource", verb, group, resource: name, subresource, namespace, name: resource.name ?? "" } as const;
-}
-
-async function readTyped<T>(exchange: Exchange, type: string): Promise<T> {
-  const body = await readBody(exchange);
-  if (!isObject(body)) throw new ApiError("BadRequest", `the body must be a ${type.split(".").at(-1)}`);
-  const error = validateSchema(type, body)[0];
-  if (error !== undefined) {
-    throw new ApiError("Invalid", `${type.split(".").at(-1)} is invalid: ${error.field}: ${error.message}`);
-  }
-  return body as T;
-}
-
-function notAllowed(info: ResourceRequest): ApiError {
-  if (info.name === undefined && info.subresource !== "") return noSuchResource();
-  return new ApiError("MethodNotAllowed", "the server does not allow this method on the requested resource");
 }

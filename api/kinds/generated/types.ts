@@ -97,6 +97,13 @@ export interface RollingUpdateDeployment {
   readonly maxUnavailable?: IntOrString;
 }
 
+export interface BoundObjectReference {
+  readonly apiVersion?: string;
+  readonly kind?: string;
+  readonly name?: string;
+  readonly uid?: string;
+}
+
 export interface SelfSubjectReview {
   readonly apiVersion?: string;
   readonly kind?: string;
@@ -106,6 +113,25 @@ export interface SelfSubjectReview {
 
 export interface SelfSubjectReviewStatus {
   readonly userInfo?: UserInfo;
+}
+
+export interface TokenRequest {
+  readonly apiVersion?: string;
+  readonly kind?: string;
+  readonly metadata?: ObjectMeta;
+  readonly spec?: TokenRequestSpec;
+  readonly status?: TokenRequestStatus;
+}
+
+export interface TokenRequestSpec {
+  readonly audiences?: readonly string[];
+  readonly boundObjectRef?: BoundObjectReference;
+  readonly expirationSeconds?: number;
+}
+
+export interface TokenRequestStatus {
+  readonly expirationTimestamp?: Time;
+  readonly token?: string;
 }
 
 export interface UserInfo {
