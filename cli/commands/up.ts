@@ -26,8 +26,8 @@ export const up: Command = {
     store: { type: "string", value: "URL", help: "etcd://HOST:PORT,… instead of the embedded store" },
     subnet: {
       type: "string",
-      value: "A.B.C",
-      help: "first three numbers of the nodes' addresses (default: a free 192.168.x)",
+      value: "CIDR",
+      help: "addresses of the nodes, such as 192.168.250.0/24 (default: a free 192.168.x.0/24)",
     },
     cpus: { type: "string", value: "N", help: "CPUs that each node offers (default: all of this machine's)" },
     memory: { type: "string", value: "BYTES", help: "memory that each node offers (default: an equal share)" },

@@ -15,6 +15,8 @@ const pages: readonly (readonly [page: string, skip: (block: string) => boolean]
   ["docs/guides/updates.md", () => false],
   ["docs/guides/services.md", () => false],
   ["docs/guides/monitoring.md", () => false],
+  ["docs/guides/compose.md", () => false],
+  ["docs/guides/looking-inside.md", () => false],
   ["docs/guides/images.md", () => false],
 ];
 
@@ -24,6 +26,7 @@ test("the commands of README and guides work as they stand", async (t) => {
   mkdirSync(join(folder, "path"), { recursive: true });
   symlinkSync(join(root, "bin"), join(folder, "bin"));
   symlinkSync(await newKubectl(), join(folder, "path/kubectl"));
+  symlinkSync(join(root, "bin/naru"), join(folder, "path/naru"));
   for (const [page, skip] of pages) {
     await t.test(page, async () => {
       const blocks = blocksOf(page).filter((block) => !skip(block));
