@@ -1,12 +1,14 @@
-// What every cluster has: its namespaces with their service accounts, and the Service of the API itself.
+// What every cluster has: its namespaces with their service accounts, the Service of the API itself, and a class of volumes.
 import { assert } from "../lib/assert.ts";
 import { componentUser } from "./authentication/user.ts";
-import { endpointslices, namespaces, serviceaccounts, services } from "./kinds/generated/resources.ts";
-import type { EndpointSlice, Service } from "./kinds/generated/types.ts";
+import { endpointslices, namespaces, serviceaccounts, services, storageclasses } from "./kinds/generated/resources.ts";
+import type { EndpointSlice, Service, StorageClass } from "./kinds/generated/types.ts";
 import { kindOf } from "./kinds/list.ts";
+import { localClassName, localDriver } from "./kinds/local-volume.ts";
 import type { KubeObject, Resource } from "./kinds/resource.ts";
 import { equal } from "./kinds/schema/patch-json.ts";
 import { isReason } from "./kinds/status.ts";
+import { defaultClassAnnotation } from "./kinds/storage-class.ts";
 import type { Context } from "./verbs/context.ts";
 import type { Verbs } from "./verbs/verbs.ts";
 
@@ -22,7 +24,16 @@ export async function bootstrap(context: Context, verbs: Verbs): Promise<void> {
     clusterNamespaces.map((namespace) => ensure(serviceaccounts, { metadata: { name: "default", namespace } })),
   );
   await ensure(services, apiService(context));
+  await ensure(storageclasses, localClass);
 }
+
+// A folder of the node where the first pod of a claim comes.
+const localClass: StorageClass = {
+  metadata: { name: localClassName, annotations: { [defaultClassAnnotation]: "true" } },
+  provisioner: localDriver,
+  reclaimPolicy: "Delete",
+  volumeBindingMode: "WaitForFirstConsumer",
+};
 
 /** Says under which addresses the Service `kubernetes` finds the API. */
 export async function advertise(

@@ -5,20 +5,26 @@ import {
   endpointslices,
   namespaces,
   nodes,
+  persistentvolumeclaims,
+  persistentvolumes,
   pods,
   replicasets,
   serviceaccounts,
   services,
+  storageclasses,
 } from "../api/kinds/generated/resources.ts";
 import type {
   Deployment,
   EndpointSlice,
   Namespace,
   Node,
+  PersistentVolume,
+  PersistentVolumeClaim,
   Pod,
   ReplicaSet,
   Service,
   ServiceAccount,
+  StorageClass,
 } from "../api/kinds/generated/types.ts";
 import type { KubeObject, Resource } from "../api/kinds/resource.ts";
 import type { Client } from "../client/client.ts";
@@ -51,6 +57,9 @@ export interface Informers {
   readonly endpointSlices: Informer<EndpointSlice>;
   readonly deployments: Informer<Deployment>;
   readonly replicaSets: Informer<ReplicaSet>;
+  readonly claims: Informer<PersistentVolumeClaim>;
+  readonly volumes: Informer<PersistentVolume>;
+  readonly storageClasses: Informer<StorageClass>;
 }
 
 export interface ControllerContext extends ControllerOptions {
@@ -88,6 +97,9 @@ export function startInformers(options: ControllerOptions): Informers {
     }),
     deployments: start(deployments),
     replicaSets: start(replicasets),
+    claims: start(persistentvolumeclaims),
+    volumes: start(persistentvolumes),
+    storageClasses: start(storageclasses),
   };
 }
 

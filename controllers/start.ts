@@ -7,6 +7,7 @@ import { startLoadBalancerController } from "./load-balancer.ts";
 import { startNamespaceController } from "./namespace.ts";
 import { startNodeLifecycleController } from "./node-lifecycle.ts";
 import { startNodeRangeController } from "./node-range.ts";
+import { startPersistentVolumeController } from "./persistent-volume.ts";
 import { startReplicaSetController } from "./replicaset.ts";
 import { startServiceAccountController } from "./serviceaccount.ts";
 import { startStartOrderController } from "./start-order.ts";
@@ -20,6 +21,7 @@ const controllers: readonly StartController[] = [
   startReplicaSetController,
   startEndpointSliceController,
   startLoadBalancerController,
+  startPersistentVolumeController,
   startStartOrderController,
   startGarbageCollector,
 ];

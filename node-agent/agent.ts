@@ -1,6 +1,15 @@
 // The agent of one node over its interfaces: desired pods in, workers that bring them about, network and node kept to what the server
 // says. The same on Linux and in the simulator; main.ts gives it the real parts.
-import type { ConfigMap, Node, Pod, PodStatus, Secret } from "../api/kinds/generated/types.ts";
+import type {
+  ConfigMap,
+  Node,
+  PersistentVolume,
+  PersistentVolumeClaim,
+  Pod,
+  PodStatus,
+  Secret,
+} from "../api/kinds/generated/types.ts";
+import { localDriver } from "../api/kinds/local-volume.ts";
 import { keyOf } from "../api/kinds/resource.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Logger } from "../lib/log.ts";
@@ -11,12 +20,12 @@ import type { ConfigLookup } from "./pods/container-env.ts";
 import { type EventRecorder, openEventRecorder } from "./pods/events.ts";
 import { removeGround } from "./pods/pod-ground.ts";
 import type { PodParts } from "./pods/pod-parts.ts";
-import { usesConfig } from "./pods/pod-references.ts";
+import { claimNames, usesClaim, usesConfig } from "./pods/pod-references.ts";
 import { PodWorker } from "./pods/pod-worker.ts";
 import type { ProbeTransport } from "./pods/probe-transport.ts";
 import { discard } from "./pods/start-container.ts";
 import { messageOf } from "./pods/start-problem.ts";
-import type { PodStorage } from "./pods/storage.ts";
+import type { PodStorage, SavedObject } from "./pods/storage.ts";
 import { watchStorageLimits } from "./pods/storage-limits.ts";
 import type { Runtime } from "./runtime/runtime.ts";
 import type { NodeCache, NodeResource, Reports } from "./session-types.ts";
@@ -50,8 +59,8 @@ export class Agent {
   readonly #workers = new Map<string, PodWorker>();
   /** Found at the start and not known to be wanted by anyone yet. */
   readonly #strangers = new Map<string, FoundPod>();
-  /** ConfigMaps and Secrets from before a restart, until a server can be heard. */
-  readonly #remembered = new Map<string, ConfigMap | Secret>();
+  /** ConfigMaps, Secrets and volumes from before a restart, until a server can be heard. */
+  readonly #remembered = new Map<string, SavedObject>();
   readonly #statusListeners = new Set<() => void>();
   #checkpoints: readonly Pod[] = [];
   #podCidrs: string | undefined;
@@ -154,6 +163,15 @@ export class Agent {
           if (usesConfig(worker.pod, resource, key)) worker.sourcesChanged();
         }
         return;
+      case "persistentvolumeclaims":
+        this.#save(storage.saveObject(resource, key, cache.get(resource, key)));
+        for (const worker of this.#workers.values()) if (usesClaim(worker.pod, key)) worker.sourcesChanged();
+        return;
+      case "persistentvolumes":
+        this.#save(storage.saveObject(resource, key, cache.get(resource, key)));
+        for (const worker of this.#workers.values()) if (claimNames(worker.pod).length > 0) worker.sourcesChanged();
+        this.#removeLocalVolumes();
+        return;
       case "nodes":
         if (key === node.nodeName) this.#onOwnNode();
         this.#applyCluster();
@@ -163,6 +181,36 @@ export class Agent {
         this.#applyCluster();
         return;
     }
+  }
+
+  // Only what the cluster says is to go goes: that it does not know a volume is no reason to remove data.
+  #removeLocalVolumes(): void {
+    const { cache, storage, log, clock } = this.#parts;
+    const here = new Set(storage.localVolumes());
+    for (const { metadata, spec } of cache.list("persistentvolumes")) {
+      const name = metadata?.name ?? "";
+      if (metadata?.deletionTimestamp === undefined || spec?.csi?.driver !== localDriver || !here.has(name)) continue;
+      if (spec.persistentVolumeReclaimPolicy !== "Delete" || this.#isMounted(name)) continue;
+      storage.removeLocalVolume(name).then(
+        () => {
+          log.info({ volume: name }, "removed a volume");
+          for (const listener of this.#statusListeners) listener();
+        },
+        (error) => {
+          log.warn({ volume: name, error: messageOf(error) }, "could not remove a volume yet");
+          clock.after(retryMs, () => this.#closed || this.#removeLocalVolumes());
+        },
+      );
+    }
+  }
+
+  #isMounted(volumeName: string): boolean {
+    const { lookup } = this.#podParts;
+    return [...this.#workers.values()].some(({ pod }) =>
+      claimNames(pod).some(
+        (name) => lookup.claim(pod.metadata?.namespace ?? "", name)?.spec?.volumeName === volumeName,
+      ),
+    );
   }
 
   #onOwnNode(): void {
@@ -291,6 +339,7 @@ export class Agent {
   #onGone(pod: Pod): void {
     const { namespace = "default", name = "", uid = "" } = pod.metadata ?? {};
     this.#workers.delete(uid);
+    this.#removeLocalVolumes();
     if (!this.#muted) this.#parts.reports.podGone({ namespace, name, uid });
     if (this.#workers.size === 0) this.#onEmpty();
     // Its object may have come back as wanted meanwhile, which the server will say.
@@ -306,7 +355,7 @@ export class Agent {
 
   async #remember(): Promise<void> {
     const { storage, node } = this.#parts;
-    for (const resource of ["configmaps", "secrets"] as const) {
+    for (const resource of ["configmaps", "secrets", "persistentvolumes", "persistentvolumeclaims"] as const) {
       for (const object of await storage.loadObjects(resource))
         this.#remembered.set(`${resource}/${keyOf(object)}`, object);
     }
@@ -323,6 +372,11 @@ export class Agent {
         cache.get("configmaps", `${namespace}/${name}`) ?? remembered<ConfigMap>("configmaps", `${namespace}/${name}`),
       secret: (namespace, name) =>
         cache.get("secrets", `${namespace}/${name}`) ?? remembered<Secret>("secrets", `${namespace}/${name}`),
+      claim: (namespace, name) =>
+        cache.get("persistentvolumeclaims", `${namespace}/${name}`) ??
+        remembered<PersistentVolumeClaim>("persistentvolumeclaims", `${namespace}/${name}`),
+      persistentVolume: (name) =>
+        cache.get("persistentvolumes", name) ?? remembered<PersistentVolume>("persistentvolumes", name),
     };
   }
 

@@ -118,6 +118,7 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
         machine,
         load,
         images: imageList,
+        volumes: storage.localVolumes(),
         notReady: agent?.networkUp === true ? undefined : "the node waits for its pod network",
         metricsPort: metrics?.port,
       },

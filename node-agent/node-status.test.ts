@@ -13,7 +13,7 @@ const calm: NodeLoad = {
 
 async function conditionsOf(load: Partial<NodeLoad>, notReady?: string): Promise<Record<string, string>> {
   const machine = await readMachine({ version: "1.2.3" });
-  const input = { name: "n", nodeIp: "10.0.0.1", machine, images: [], notReady, metricsPort: undefined };
+  const input = { name: "n", nodeIp: "10.0.0.1", machine, images: [], volumes: [], notReady, metricsPort: undefined };
   const { conditions = [] } = nodeStatus({ ...input, load: { ...calm, ...load } }, 0);
   return Object.fromEntries(conditions.map(({ type, status }) => [type, status]));
 }

@@ -9,6 +9,7 @@ import type {
   NodeSystemInfo,
   Taint,
 } from "../api/kinds/generated/types.ts";
+import { volumeInUse } from "../api/kinds/local-volume.ts";
 import { bytes, cpuMilli } from "../api/kinds/schema/quantity.ts";
 import { timestamp } from "../lib/clock.ts";
 import type { Image } from "./images/images.ts";
@@ -92,6 +93,8 @@ export interface NodeStatusInput {
   readonly machine: NodeMachine;
   readonly load: NodeLoad;
   readonly images: readonly Image[];
+  /** Names of volumes that outlive their pods. */
+  readonly volumes: readonly string[];
   /** Why pods cannot run here yet; undefined when they can. */
   readonly notReady: string | undefined;
   readonly metricsPort: number | undefined;
@@ -119,6 +122,7 @@ export function nodeStatus(input: NodeStatusInput, nowMs: number): NodeStatus {
       .toSorted((a, b) => b.sizeBytes - a.sizeBytes)
       .slice(0, imagesMax)
       .map(imageEntry),
+    ...(input.volumes.length === 0 ? {} : { volumesInUse: input.volumes.map(volumeInUse) }),
     ...(input.metricsPort === undefined ? {} : { daemonEndpoints: { kubeletEndpoint: { Port: input.metricsPort } } }),
   };
 }

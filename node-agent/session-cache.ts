@@ -24,7 +24,16 @@ interface Entry {
 
 type Change = { readonly resource: NodeResource; readonly key: string; readonly entry: Entry | undefined };
 
-const resources: readonly NodeResource[] = ["pods", "configmaps", "secrets", "nodes", "services", "endpointslices"];
+const resources: readonly NodeResource[] = [
+  "pods",
+  "configmaps",
+  "secrets",
+  "persistentvolumes",
+  "persistentvolumeclaims",
+  "nodes",
+  "services",
+  "endpointslices",
+];
 
 export function openAssignmentCache(): AssignmentCache {
   const entries = new Map<NodeResource, Map<string, Entry>>(resources.map((resource) => [resource, new Map()]));

@@ -5,6 +5,8 @@ import type {
   Event,
   Node,
   NodeStatus,
+  PersistentVolume,
+  PersistentVolumeClaim,
   Pod,
   PodStatus,
   Secret,
@@ -17,6 +19,8 @@ export interface NodeObjects {
   readonly pods: Pod;
   readonly configmaps: ConfigMap;
   readonly secrets: Secret;
+  readonly persistentvolumes: PersistentVolume;
+  readonly persistentvolumeclaims: PersistentVolumeClaim;
   readonly nodes: Node;
   readonly services: Service;
   readonly endpointslices: EndpointSlice;

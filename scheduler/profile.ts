@@ -9,8 +9,9 @@ import { resourceFit } from "./plugins/resource-fit.ts";
 import { taints } from "./plugins/taints.ts";
 import { topologySpread, topologySpreadScore } from "./plugins/topology-spread.ts";
 import { unschedulable } from "./plugins/unschedulable.ts";
+import { volumeAffinity } from "./plugins/volume-affinity.ts";
 
 export const defaultProfile: Profile = {
-  filters: [unschedulable, taints, nodeAffinity, resourceFit, hostPorts, topologySpread],
+  filters: [unschedulable, taints, nodeAffinity, volumeAffinity, resourceFit, hostPorts, topologySpread],
   scores: [leastUsed, balancedUse, preferredNodeAffinity, topologySpreadScore, ownerSpread],
 };

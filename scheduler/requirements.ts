@@ -30,6 +30,8 @@ export interface PodRequirements {
   /** Terms of which one must match; undefined: no demand. */
   readonly requiredTerms: readonly NodeSelectorTerm[] | undefined;
   readonly preferredTerms: readonly PreferredSchedulingTerm[];
+  /** For each volume that is on some nodes only, terms of which one must match; known when the pod is to be placed. */
+  readonly volumeTerms: readonly (readonly NodeSelectorTerm[])[];
   readonly tolerations: readonly Toleration[];
   /** "hostIP/protocol/port" of every host port. */
   readonly hostPorts: readonly string[];
@@ -61,6 +63,7 @@ export function requirementsOf(pod: Pod): PodRequirements {
     nodeSelector,
     requiredTerms,
     preferredTerms,
+    volumeTerms: [],
     tolerations,
     hostPorts: hostPortsOf(spec),
     spread: (spec.topologySpreadConstraints ?? []).map((constraint) => ({
@@ -73,6 +76,13 @@ export function requirementsOf(pod: Pod): PodRequirements {
     ownerUid: pod.metadata?.ownerReferences?.find((owner) => owner.controller === true)?.uid ?? "",
     classKey: JSON.stringify([nodeSelector, requiredTerms, preferredTerms, tolerations]),
   };
+}
+
+/** The same with what its volumes ask. */
+export function withVolumeTerms(pod: PodRequirements, volumeTerms: PodRequirements["volumeTerms"]): PodRequirements {
+  return volumeTerms.length === 0
+    ? pod
+    : { ...pod, volumeTerms, classKey: JSON.stringify([pod.classKey, volumeTerms]) };
 }
 
 // Containers run together, init containers one after another before them; sidecars (restartable init containers) stay.

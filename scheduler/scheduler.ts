@@ -1,6 +1,6 @@
 // The scheduling loop: pods without a node come in, decisions are made one after another over the snapshot, binds go out in batches.
-import { nodes, pods } from "../api/kinds/generated/resources.ts";
-import type { Node, Pod } from "../api/kinds/generated/types.ts";
+import { nodes, persistentvolumeclaims, persistentvolumes, pods } from "../api/kinds/generated/resources.ts";
+import type { Node, PersistentVolume, PersistentVolumeClaim, Pod } from "../api/kinds/generated/types.ts";
 import { isReason } from "../api/kinds/status.ts";
 import type { Bind, Client } from "../client/client.ts";
 import { startInformer } from "../client/informer.ts";
@@ -11,9 +11,10 @@ import type { Random } from "../lib/random.ts";
 import type { SchedulerMetrics } from "./metrics.ts";
 import { createPending } from "./pending.ts";
 import type { Profile } from "./plugin.ts";
-import { type PodRequirements, requirementsOf } from "./requirements.ts";
+import { type PodRequirements, requirementsOf, withVolumeTerms } from "./requirements.ts";
 import { schedule } from "./schedule.ts";
 import { createSnapshot, putNode, putPod, removeNode, removePod } from "./snapshot.ts";
+import { claimKeysOf, type VolumeLookup, volumeDemandOf } from "./volume-demand.ts";
 
 export interface SchedulerOptions {
   readonly client: Client;
@@ -67,6 +68,27 @@ export function startScheduler(options: SchedulerOptions): Scheduler {
   const informerOptions = { client, clock, random, log };
   const nodeInformer = startInformer<Node>({ ...informerOptions, resource: nodes });
   const podInformer = startInformer<Pod>({ ...informerOptions, resource: pods });
+  const claimInformer = startInformer<PersistentVolumeClaim>({ ...informerOptions, resource: persistentvolumeclaims });
+  const volumeInformer = startInformer<PersistentVolume>({ ...informerOptions, resource: persistentvolumes });
+  const informers = [nodeInformer, podInformer, claimInformer, volumeInformer];
+  claimInformer.onChange(() => pending.wake());
+  volumeInformer.onChange(() => pending.wake());
+  /** Claim -> pod -> its node, of placed pods that use claims. */
+  const claimUsers = new Map<string, Map<string, string>>();
+  const volumes: VolumeLookup = {
+    claim: (key) => claimInformer.get(key),
+    volume: (name) => volumeInformer.get(name),
+    nodesUsing: (key) => claimUsers.get(key)?.values() ?? [],
+  };
+  const noteUser = (pod: Pod, key: string, node: string | undefined) => {
+    for (const claim of claimKeysOf(pod)) {
+      const users = claimUsers.get(claim) ?? new Map<string, string>();
+      if (node === undefined) users.delete(key);
+      else users.set(key, node);
+      if (users.size === 0) claimUsers.delete(claim);
+      else claimUsers.set(claim, users);
+    }
+  };
 
   nodeInformer.onChange((key, node) => {
     if (node === undefined) removeNode(snapshot, key);
@@ -77,6 +99,8 @@ export function startScheduler(options: SchedulerOptions): Scheduler {
   podInformer.onChange((key, pod, previous) => {
     if (previous !== undefined && pod?.metadata?.uid !== previous.metadata?.uid) forget(key);
     if (pod === undefined || hasEnded(pod)) {
+      const gone = pod ?? previous;
+      if (gone !== undefined) noteUser(gone, key, undefined);
       forget(key);
       return;
     }
@@ -84,6 +108,7 @@ export function startScheduler(options: SchedulerOptions): Scheduler {
     if (nodeName !== undefined && nodeName !== "") {
       waiting.delete(key);
       assumed.delete(key);
+      noteUser(pod, key, nodeName);
       pending.done(key);
       // What a placed pod asks does not change: count it once.
       if (snapshot.placed.has(key) && previous?.spec?.nodeName === nodeName) return;
@@ -107,7 +132,7 @@ export function startScheduler(options: SchedulerOptions): Scheduler {
 
   const pass = () => {
     // Before everything is known, nodes look emptier than they are.
-    if (stopped || !nodeInformer.synced || !podInformer.synced) return;
+    if (stopped || informers.some(({ synced }) => !synced)) return;
     while (inFlight.size < batchesInFlightMax) {
       const keys = pending.take(batchPodsMax);
       if (keys.length === 0) break;
@@ -125,7 +150,11 @@ export function startScheduler(options: SchedulerOptions): Scheduler {
     }
     const { pod, requirements } = wanted;
     const startMs = clock.monotonicMs();
-    const decision = schedule(requirements, snapshot, profile, turn++);
+    const demand = volumeDemandOf(claimKeysOf(pod), volumes);
+    const decision =
+      demand.type === "wait"
+        ? ({ type: "unschedulable", message: demand.message } as const)
+        : schedule(withVolumeTerms(requirements, demand.terms), snapshot, profile, turn++);
     metrics?.decided(decision.type, (clock.monotonicMs() - startMs) / 1000);
     if (decision.type === "unschedulable") {
       pending.setAside(key);
@@ -135,6 +164,7 @@ export function startScheduler(options: SchedulerOptions): Scheduler {
     const { namespace = "", name = "", uid = "" } = pod.metadata ?? {};
     putPod(snapshot, requirements, decision.node);
     assumed.set(key, uid);
+    noteUser(pod, key, decision.node);
     return { pod, requirements, bind: { namespace, name, uid, node: decision.node } };
   };
 
@@ -164,7 +194,10 @@ export function startScheduler(options: SchedulerOptions): Scheduler {
         return;
       }
       // Gone or bound meanwhile: the informer tells. Anything else: try again later.
-      if (assumed.delete(requirements.key)) removePod(snapshot, requirements.key);
+      if (assumed.delete(requirements.key)) {
+        removePod(snapshot, requirements.key);
+        noteUser(pod, requirements.key, undefined);
+      }
       if (isReason(error, "NotFound", "Conflict")) {
         waiting.delete(requirements.key);
         pending.done(requirements.key);
@@ -204,13 +237,13 @@ export function startScheduler(options: SchedulerOptions): Scheduler {
       .catch((error: unknown) => log.debug({ pod: `${namespace}/${name}`, error }, "condition not written"));
   };
 
-  const whenSynced = Promise.all([nodeInformer.whenSynced, podInformer.whenSynced]).then(askPass);
+  const whenSynced = Promise.all(informers.map((informer) => informer.whenSynced)).then(askPass);
   return {
     whenSynced,
     [Symbol.asyncDispose]: async () => {
       stopped = true;
       pending.close();
-      await Promise.all([nodeInformer[Symbol.asyncDispose](), podInformer[Symbol.asyncDispose]()]);
+      await Promise.all(informers.map((informer) => informer[Symbol.asyncDispose]()));
       await Promise.allSettled([...inFlight]);
     },
   };

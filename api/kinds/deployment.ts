@@ -34,7 +34,7 @@ export const deploymentKind: Kind<Deployment> = {
   defaults: (deployment) =>
     deployment.spec === undefined ? deployment : { ...deployment, spec: specDefaults(deployment.spec) },
   prepareCreate: withoutStatus,
-  prepareUpdate: keepStatus,
+  prepareUpdate: (deployment, old) => keepStatus(withoutOldStrategy(deployment, old), old),
   validate: (deployment) => [
     ...validateMetadata(deployment),
     ...(deployment.spec === undefined ? [required("spec")] : specErrors(deployment.spec)),
@@ -56,6 +56,15 @@ function strategyDefaults(strategy: DeploymentStrategy): DeploymentStrategy {
   const filled = fill(strategy, { type: "RollingUpdate" });
   if (filled.type !== "RollingUpdate") return filled;
   return { ...filled, rollingUpdate: fill(filled.rollingUpdate ?? {}, { maxSurge: "25%", maxUnavailable: "25%" }) };
+}
+
+// Who applies Recreate over RollingUpdate does not mention what was filled in for the latter: it goes with it.
+function withoutOldStrategy(deployment: Deployment, old: Deployment): Deployment {
+  const { spec } = deployment;
+  const before = old.spec?.strategy;
+  if (spec?.strategy?.type !== "Recreate" || before?.type === "Recreate") return deployment;
+  if (!equal(spec.strategy.rollingUpdate, before?.rollingUpdate)) return deployment;
+  return { ...deployment, spec: { ...spec, strategy: { type: "Recreate" } } };
 }
 
 function specErrors(spec: DeploymentSpec): readonly FieldError[] {

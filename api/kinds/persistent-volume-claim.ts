@@ -30,12 +30,17 @@ export const persistentVolumeClaimKind: Kind<PersistentVolumeClaim> = {
   prepareUpdate: keepStatus,
   validate: (claim) => [...validateMetadata(claim), ...specErrors(claim)],
   validateUpdate: (claim, old) => {
-    const { resources: _, volumeName, ...rest } = claim.spec ?? {};
-    const { resources: __, volumeName: oldName, ...oldRest } = old.spec ?? {};
-    const isBinding = oldName === undefined || oldName === volumeName;
-    return equal(rest, oldRest) && isBinding
+    const { resources: _, volumeName, storageClassName, ...rest } = claim.spec ?? {};
+    const { resources: __, volumeName: oldName, storageClassName: oldClass, ...oldRest } = old.spec ?? {};
+    const isFilled = (oldName ?? volumeName) === volumeName && (oldClass ?? storageClassName) === storageClassName;
+    return equal(rest, oldRest) && isFilled
       ? []
-      : [forbidden("spec", "is immutable after creation except resources.requests and the binding of a volume")];
+      : [
+          forbidden(
+            "spec",
+            "is immutable after creation except resources.requests, and volumeName and storageClassName while they are empty",
+          ),
+        ];
   },
 };
 

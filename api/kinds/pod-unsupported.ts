@@ -37,7 +37,6 @@ const fields = [
     "glusterfs",
     "iscsi",
     "nfs",
-    "persistentVolumeClaim",
     "photonPersistentDisk",
     "portworxVolume",
     "quobyte",

@@ -1,6 +1,7 @@
 // What each node should have, kept up to date event by event: a change costs what it touches, not what exists. Pure.
-import type { Pod } from "../kinds/generated/types.ts";
+import type { PersistentVolume, Pod } from "../kinds/generated/types.ts";
 import { type KubeObject, keyOf } from "../kinds/resource.ts";
+import { nodesOfVolume } from "../kinds/volume-nodes.ts";
 import { isSameForNodes, type NodeResource, nodeResources } from "./projection.ts";
 import { referencesOf } from "./references.ts";
 
@@ -50,12 +51,13 @@ export class Desired {
     }
     const old = this.#mapOf(resource).get(key);
     this.#mapOf(resource).set(key, object);
-    if (old === undefined || !isSameForNodes(resource, old, object)) this.#markChange(resource, key);
+    if (old === undefined || !isSameForNodes(resource, old, object)) this.#markChange(resource, key, object);
   }
 
   remove(resource: NodeResource, key: string): void {
+    const old = this.#mapOf(resource).get(key);
     if (resource === "pods") this.#removePod(key);
-    else if (this.#mapOf(resource).delete(key)) this.#markChange(resource, key);
+    else if (old !== undefined && this.#mapOf(resource).delete(key)) this.#markChange(resource, key, old);
   }
 
   /** After a fresh list: everything in it is there, all else is gone. */
@@ -71,10 +73,9 @@ export class Desired {
     const object = this.#mapOf(resource).get(key);
     if (object === undefined) return undefined;
     if (resource === "pods") return nodeOf(object) === node ? object : undefined;
-    if (resource === "configmaps" || resource === "secrets") {
-      return this.#users.get(item)?.has(node) === true ? object : undefined;
-    }
-    return object;
+    if (resource === "persistentvolumes") return isFor(object, node) ? object : undefined;
+    if (everyNodes.includes(resource)) return object;
+    return this.#users.get(item)?.has(node) === true ? object : undefined;
   }
 
   /** Everything that this node should have; pods last, so that what they name comes before. */
@@ -82,6 +83,8 @@ export class Desired {
     const items: ItemKey[] = [];
     for (const resource of everyNodes)
       for (const key of this.#mapOf(resource).keys()) items.push(itemKey(resource, key));
+    for (const [key, volume] of this.#mapOf("persistentvolumes"))
+      if (isFor(volume, node)) items.push(itemKey("persistentvolumes", key));
     const references = new Set<ItemKey>();
     const pods = this.podsOf(node);
     for (const key of pods) for (const reference of this.#referencesOf.get(key) ?? []) references.add(reference);
@@ -145,9 +148,11 @@ export class Desired {
     else this.#referencesOf.set(podKey, references);
   }
 
-  #markChange(resource: NodeResource, key: string): void {
+  // A volume stays where it is, so the nodes of its old and its new state are the same.
+  #markChange(resource: NodeResource, key: string, object: KubeObject): void {
     const item = itemKey(resource, key);
-    if (everyNodes.includes(resource)) this.#mark("*", item);
+    if (resource === "persistentvolumes") for (const node of nodesOfVolume(object) ?? ["*"]) this.#mark(node, item);
+    else if (everyNodes.includes(resource)) this.#mark("*", item);
     else for (const node of this.#users.get(item)?.keys() ?? []) this.#mark(node, item);
   }
 
@@ -157,6 +162,10 @@ export class Desired {
 }
 
 const noPods: ReadonlySet<string> = new Set();
+
+function isFor(volume: PersistentVolume, node: string): boolean {
+  return nodesOfVolume(volume)?.includes(node) !== false;
+}
 
 function nodeOf(pod: Pod): string | undefined {
   const node = pod.spec?.nodeName;

@@ -5,7 +5,16 @@ import type { Node, Pod } from "../kinds/generated/types.ts";
 import type { KubeObject } from "../kinds/resource.ts";
 
 /** The resources that nodes are sent; also the order within one assignment. */
-export const nodeResources = ["nodes", "configmaps", "secrets", "services", "endpointslices", "pods"] as const;
+export const nodeResources = [
+  "nodes",
+  "configmaps",
+  "secrets",
+  "persistentvolumes",
+  "persistentvolumeclaims",
+  "services",
+  "endpointslices",
+  "pods",
+] as const;
 export type NodeResource = (typeof nodeResources)[number];
 
 /** True when nodes need not hear of the step from `old` to `present`. */

@@ -1,13 +1,13 @@
-// Which ConfigMaps and Secrets a pod names: its node may read these and no others.
+// Which ConfigMaps, Secrets and volume claims a pod names: its node may read these and no others.
 import type { Container, EnvFromSource, EnvVar, Pod, Volume } from "../kinds/generated/types.ts";
 
-/** "configmaps/namespace/name" and "secrets/namespace/name", each once. */
+/** "configmaps/namespace/name", "secrets/…" and "persistentvolumeclaims/…", each once. */
 export function referencesOf(pod: Pod): readonly string[] {
   const { spec } = pod;
   if (spec === undefined) return [];
   const namespace = pod.metadata?.namespace ?? "";
   const found = new Set<string>();
-  const add = (resource: "configmaps" | "secrets", name: string | undefined) => {
+  const add: Add = (resource, name) => {
     if (name !== undefined && name !== "") found.add(`${resource}/${namespace}/${name}`);
   };
   const containers: readonly Pick<Container, "env" | "envFrom">[] = [
@@ -21,7 +21,7 @@ export function referencesOf(pod: Pod): readonly string[] {
   return [...found];
 }
 
-type Add = (resource: "configmaps" | "secrets", name: string | undefined) => void;
+type Add = (resource: "configmaps" | "secrets" | "persistentvolumeclaims", name: string | undefined) => void;
 
 function addEnvironment(add: Add, env: readonly EnvVar[], envFrom: readonly EnvFromSource[]): void {
   for (const { valueFrom } of env) {
@@ -37,6 +37,7 @@ function addEnvironment(add: Add, env: readonly EnvVar[], envFrom: readonly EnvF
 function addVolume(add: Add, volume: Volume): void {
   add("configmaps", volume.configMap?.name);
   add("secrets", volume.secret?.secretName);
+  add("persistentvolumeclaims", volume.persistentVolumeClaim?.claimName);
   for (const source of volume.projected?.sources ?? []) {
     add("configmaps", source.configMap?.name);
     add("secrets", source.secret?.name);

@@ -6,7 +6,16 @@ import type { Logger } from "../../lib/log.ts";
 import { fraction, type Random, uuid } from "../../lib/random.ts";
 import type { SessionHost } from "../../proto/transport.ts";
 import type { NodeStreams } from "../http/stream-broker.ts";
-import { configmaps, endpointslices, nodes, pods, secrets, services } from "../kinds/generated/resources.ts";
+import {
+  configmaps,
+  endpointslices,
+  nodes,
+  persistentvolumeclaims,
+  persistentvolumes,
+  pods,
+  secrets,
+  services,
+} from "../kinds/generated/resources.ts";
 import type { Node, Pod } from "../kinds/generated/types.ts";
 import { type KubeObject, keyOf, type Resource } from "../kinds/resource.ts";
 import { openBroker } from "./broker.ts";
@@ -69,6 +78,8 @@ const followed: readonly (readonly [NodeResource, Resource])[] = [
   ["nodes", nodes],
   ["configmaps", configmaps],
   ["secrets", secrets],
+  ["persistentvolumes", persistentvolumes],
+  ["persistentvolumeclaims", persistentvolumeclaims],
   ["services", services],
   ["endpointslices", endpointslices],
   ["pods", pods],

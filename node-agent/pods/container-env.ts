@@ -1,5 +1,12 @@
 // A container's environment: the image's, then services, envFrom and env, later ones winning. Pure over what was looked up.
-import type { ConfigMap, Container, EnvVarSource, Secret } from "../../api/kinds/generated/types.ts";
+import type {
+  ConfigMap,
+  Container,
+  EnvVarSource,
+  PersistentVolume,
+  PersistentVolumeClaim,
+  Secret,
+} from "../../api/kinds/generated/types.ts";
 import { expand } from "./expand.ts";
 import { type FieldContext, fieldValue, resourceValue } from "./field-values.ts";
 
@@ -7,6 +14,8 @@ import { type FieldContext, fieldValue, resourceValue } from "./field-values.ts"
 export interface ConfigLookup {
   configMap(namespace: string, name: string): ConfigMap | undefined;
   secret(namespace: string, name: string): Secret | undefined;
+  claim(namespace: string, name: string): PersistentVolumeClaim | undefined;
+  persistentVolume(name: string): PersistentVolume | undefined;
 }
 
 /** A reason why a container cannot be made, as a user reads it: CreateContainerConfigError. */

@@ -37,6 +37,8 @@ const lookup: ConfigLookup = {
     name === "keys"
       ? { metadata: { namespace, name }, data: { token: Buffer.from("hunter").toString("base64") } }
       : undefined,
+  claim: () => undefined,
+  persistentVolume: () => undefined,
 };
 
 const users = { passwd: "root:x:0:0::/:\napp:x:100:101::/:\nfive:x:5:50::/:\n", group: "extra:x:102:app,five\n" };

@@ -1,5 +1,5 @@
 // Pods' storage on a real node. On disk: <data>/pods/<uid>; on a tmpfs: <run>/volumes/<uid>; logs: <data>/logs.
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { chmod, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join, resolve, sep } from "node:path";
 import type { Pod, Volume } from "../../api/kinds/generated/types.ts";
@@ -32,7 +32,8 @@ export async function openDiskStorage({ dataDir, runDir, images }: DiskStorageOp
   const podsDir = join(dataDir, "pods");
   const memoryRoot = join(runDir, "volumes");
   const logsDir = join(dataDir, "logs");
-  for (const dir of [podsDir, memoryRoot, logsDir]) await mkdir(dir, { recursive: true, mode: 0o700 });
+  const localVolumesDir = join(dataDir, "volumes");
+  for (const dir of [podsDir, memoryRoot, logsDir, localVolumesDir]) await mkdir(dir, { recursive: true, mode: 0o700 });
   if (!(await isTmpfs(memoryRoot))) await mountFileSystem("tmpfs", memoryRoot, { mode: "0700" });
   // The containers' users must be able to walk to what is mounted from below; names and modes there guard the rest.
   const hostResolvConf = await readFile("/etc/resolv.conf", "utf8").catch(() => "");
@@ -56,6 +57,9 @@ export async function openDiskStorage({ dataDir, runDir, images }: DiskStorageOp
       memoryDir: join(memoryRoot, checkName(uid), checkName(volume.name)),
       configMap: (name) => lookup.configMap(namespace, name),
       secret: (name) => lookup.secret(namespace, name),
+      claim: (name) => lookup.claim(namespace, name),
+      persistentVolume: (name) => lookup.persistentVolume(name),
+      localVolumesDir,
       fsGroup: pod.spec?.securityContext?.fsGroup,
       memoryBytesMax: podResources(pod).memoryBytesMax,
       imageRoot: async () => {
@@ -247,6 +251,17 @@ export async function openDiskStorage({ dataDir, runDir, images }: DiskStorageOp
         if (object !== undefined) objects.push(object);
       }
       return objects;
+    },
+
+    localVolumes: () => readdirSync(localVolumesDir).filter((name) => !name.endsWith("~")),
+
+    removeLocalVolume: async (name) => {
+      const path = join(localVolumesDir, checkName(name));
+      // Aside first: what is half removed must not be taken for a volume.
+      await rename(path, `${path}~`).catch((error: NodeJS.ErrnoException) => {
+        if (error.code !== "ENOENT") throw error;
+      });
+      await rm(`${path}~`, { recursive: true, force: true });
     },
 
     tearDown: async () => {

@@ -19,6 +19,8 @@ export function openMemoryStorage(
     terminationMessage: async () => "",
     logPath: (pod, name, attempt) => `/simulated/${pod.metadata?.uid ?? ""}/${name}/${attempt}.log`,
     removeRunsBefore: async () => {},
+    localVolumes: () => [],
+    removeLocalVolume: async () => {},
     removeVolumes: async () => {},
     remove: async (pod) => {
       checkpoints.delete(pod.metadata?.uid ?? "");

@@ -1,4 +1,4 @@
-// Which ConfigMaps and Secrets a pod uses. Pure.
+// Which ConfigMaps, Secrets and volume claims a pod uses. Pure.
 import type { Pod } from "../../api/kinds/generated/types.ts";
 import { containersOf } from "./pod-state.ts";
 
@@ -7,6 +7,17 @@ export function usesConfig(pod: Pod, resource: "configmaps" | "secrets", key: st
   const [namespace, name] = key.split("/");
   if (namespace !== (pod.metadata?.namespace ?? "default")) return false;
   return configNames(pod, resource).has(name ?? "");
+}
+
+/** `key` is "namespace/name" of a claim. */
+export function usesClaim(pod: Pod, key: string): boolean {
+  const namespace = pod.metadata?.namespace ?? "default";
+  return claimNames(pod).some((name) => `${namespace}/${name}` === key);
+}
+
+/** Names of the claims that its volumes are of. */
+export function claimNames(pod: Pod): readonly string[] {
+  return (pod.spec?.volumes ?? []).flatMap(({ persistentVolumeClaim }) => persistentVolumeClaim?.claimName ?? []);
 }
 
 function configNames(pod: Pod, resource: "configmaps" | "secrets"): ReadonlySet<string | undefined> {

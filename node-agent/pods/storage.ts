@@ -1,5 +1,14 @@
 // What a pod has on its node's disk and in memory: volumes, small files of its own, logs, its checkpoint. Implementations: disk, memory.
-import type { ConfigMap, Container, Node, Pod, Secret, Volume } from "../../api/kinds/generated/types.ts";
+import type {
+  ConfigMap,
+  Container,
+  Node,
+  PersistentVolume,
+  PersistentVolumeClaim,
+  Pod,
+  Secret,
+  Volume,
+} from "../../api/kinds/generated/types.ts";
 import type { Image } from "../images/images.ts";
 import type { IdMapping, Mount } from "../runtime/runtime.ts";
 import type { ConfigLookup } from "./container-env.ts";
@@ -16,9 +25,9 @@ export interface StorageContext {
   readonly resolvConf: string;
 }
 
-export type SavedResource = "configmaps" | "secrets" | "nodes";
+export type SavedResource = "configmaps" | "secrets" | "persistentvolumes" | "persistentvolumeclaims" | "nodes";
 
-export type SavedObject = ConfigMap | Secret | Node;
+export type SavedObject = ConfigMap | Secret | PersistentVolume | PersistentVolumeClaim | Node;
 
 export interface PodStorage {
   /** Volumes and files; finds them made when they are. Rejects with VolumeError. */
@@ -50,6 +59,10 @@ export interface PodStorage {
   logPath(pod: Pod, containerName: string, attempt: number): string;
   /** Removes logs and files of runs before `attempt`. */
   removeRunsBefore(pod: Pod, containerName: string, attempt: number): Promise<void>;
+  /** Names of the volumes on this node that outlive their pods. */
+  localVolumes(): readonly string[];
+  /** Removes such a volume with all that is in it. Can be called again. */
+  removeLocalVolume(name: string): Promise<void>;
   /** Removes volumes; keeps logs. Can be called again. */
   removeVolumes(uid: string): Promise<void>;
   /** Removes all, the checkpoint last. Can be called again. */

@@ -5,6 +5,7 @@ import { downwardApiVolume } from "./downward-api.ts";
 import { emptyDirVolume } from "./empty-dir.ts";
 import { hostPathVolume } from "./host-path.ts";
 import { imageVolume } from "./image.ts";
+import { persistentVolumeClaimVolume } from "./persistent-volume-claim.ts";
 import { projectedVolume } from "./projected.ts";
 import { secretVolume } from "./secret.ts";
 import { VolumeError, type VolumeType } from "./volume-type.ts";
@@ -15,6 +16,7 @@ export const volumeTypes: readonly VolumeType[] = [
   emptyDirVolume,
   hostPathVolume,
   imageVolume,
+  persistentVolumeClaimVolume,
   projectedVolume,
   secretVolume,
 ];

@@ -1,6 +1,14 @@
 // What a type of volume is: how it comes to be on the node, follows its sources, and goes. A type is one file and one line in list.ts.
 
-import type { ConfigMap, DownwardAPIVolumeFile, Pod, Secret, Volume } from "../../api/kinds/generated/types.ts";
+import type {
+  ConfigMap,
+  DownwardAPIVolumeFile,
+  PersistentVolume,
+  PersistentVolumeClaim,
+  Pod,
+  Secret,
+  Volume,
+} from "../../api/kinds/generated/types.ts";
 import type { Mount } from "../runtime/runtime.ts";
 
 export interface VolumeContext {
@@ -12,6 +20,11 @@ export interface VolumeContext {
   readonly memoryDir: string;
   configMap(name: string): ConfigMap | undefined;
   secret(name: string): Secret | undefined;
+  claim(name: string): PersistentVolumeClaim | undefined;
+  /** Those that may be mounted on this node. */
+  persistentVolume(name: string): PersistentVolume | undefined;
+  /** Where the volumes are that outlive their pods. */
+  readonly localVolumesDir: string;
   /** securityContext.fsGroup: the group that the pod's own volumes belong to. */
   readonly fsGroup: number | undefined;
   /** What the pod's containers may use together. */

@@ -87,6 +87,9 @@ function contextOf(dir: string, volume: Volume): VolumeContext {
     fsGroup: undefined,
     memoryBytesMax: undefined,
     imageRoot: () => Promise.reject(new Error("no image")),
+    claim: () => undefined,
+    persistentVolume: () => undefined,
+    localVolumesDir: "/nonexistent",
     downwardText: () => "text",
   };
 }

@@ -335,7 +335,7 @@ export const AssignmentSchema: GenMessage<Assignment> = /*@__PURE__*/
  */
 export type Object$ = Message<"naru.node.v1.Object"> & {
   /**
-   * "pods", "configmaps", "secrets", "nodes", "services", "endpointslices"
+   * "pods", "configmaps", "secrets", "persistentvolumes", "persistentvolumeclaims", "nodes", "services", "endpointslices"
    *
    * @generated from field: string resource = 1;
    */

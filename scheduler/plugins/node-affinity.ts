@@ -37,7 +37,8 @@ export const preferredNodeAffinity: Score = {
   },
 };
 
-function termMatches(term: NodeSelectorTerm, snapshot: Snapshot, slot: number): boolean {
+/** Whether all that a term says is true of a node. */
+export function termMatches(term: NodeSelectorTerm, snapshot: Snapshot, slot: number): boolean {
   const expressions = term.matchExpressions ?? [];
   const fields = term.matchFields ?? [];
   // An empty term matches nothing.
