@@ -80,6 +80,7 @@ export class Agent {
       ...parts,
       events: this.events,
       lookup: this.#lookup(),
+      podsHere: () => this.workers.filter(({ state }) => state.phase !== "Finished").map((worker) => worker.allocated),
       services: () => parts.cache.list("services"),
       onStatus: (pod, status) => this.#onStatus(pod, status),
       onGone: (pod) => this.#onGone(pod),

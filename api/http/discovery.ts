@@ -14,6 +14,7 @@ const servedSubresources: readonly string[] = [
   "finalize",
   "log",
   "portforward",
+  "resize",
   "scale",
   "status",
   "token",

@@ -13,7 +13,6 @@ const fields = [
   "securityContext.windowsOptions",
   ...["containers", "initContainers", "ephemeralContainers"].flatMap((list) =>
     [
-      "resizePolicy",
       "volumeDevices",
       "env[].valueFrom.fileKeyRef",
       "securityContext.appArmorProfile",

@@ -6,6 +6,7 @@ import type { Kind } from "./kind.ts";
 import { validateMetadata } from "./metadata.ts";
 import { podColumns } from "./pod-columns.ts";
 import { podDefaults } from "./pod-defaults.ts";
+import { resizePart } from "./pod-resize.ts";
 import { unsupportedPodFields } from "./pod-unsupported.ts";
 import { validatePodUpdate } from "./pod-update.ts";
 import { validatePodSpec } from "./pod-validate.ts";
@@ -43,6 +44,6 @@ export const podKind: Kind<Pod> = {
       : [forbidden("spec.ephemeralContainers", "cannot be set on create")],
   validateUpdate: (pod, old) =>
     pod.spec === undefined || old.spec === undefined ? [] : validatePodUpdate(pod.spec, old.spec, "spec"),
-  parts: { ephemeralcontainers: ephemeralContainersPart },
+  parts: { ephemeralcontainers: ephemeralContainersPart, resize: resizePart },
   unsupportedFields: unsupportedPodFields(),
 };

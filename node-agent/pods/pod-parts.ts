@@ -21,6 +21,8 @@ export interface PodParts {
   readonly transport: ProbeTransport;
   readonly events: EventRecorder;
   readonly lookup: ConfigLookup;
+  /** All that are here, with what they have been given. */
+  readonly podsHere: () => readonly Pod[];
   readonly services: () => readonly Service[];
   readonly node: NodeFacts & {
     readonly memoryCapacityBytes: number;

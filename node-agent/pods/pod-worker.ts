@@ -10,6 +10,7 @@ import { lostContainer } from "./lost-container.ts";
 import { nextStep, type Step } from "./next-step.ts";
 import { type Ground, makeGround, removeGround, SetUpError, storageContext } from "./pod-ground.ts";
 import type { PodParts } from "./pod-parts.ts";
+import { PodResizer } from "./pod-resizer.ts";
 import { type ContainerRecord, containersOf, isAlive, newContainer, type PodState, type Wanted } from "./pod-state.ts";
 import { podStatus } from "./pod-status.ts";
 import { messageOf } from "./start-problem.ts";
@@ -33,6 +34,7 @@ export class PodWorker {
   #fenced = false;
   #ending: Ending | undefined;
   #stopSinceMs: number | undefined;
+  readonly #given: PodResizer;
   #timer: Timer | undefined;
   #asked = false;
   #closed = false;
@@ -49,9 +51,10 @@ export class PodWorker {
     this.#oldIds = found.ids;
     const { startTime } = pod.status ?? {};
     this.#startedAtMs = startTime === undefined ? parts.clock.now() : Date.parse(startTime);
+    this.#given = new PodResizer(pod, parts, () => this.wake());
     this.#runs = new ContainerRuns({
       parts,
-      pod: () => this.#pod,
+      pod: () => this.allocated,
       records: containersOf(pod).map(
         ({ container, role }) =>
           found.containers.find(({ name }) => name === container.name) ?? lostContainer(pod, container.name, role),
@@ -69,6 +72,11 @@ export class PodWorker {
 
   get pod(): Pod {
     return this.#pod;
+  }
+
+  /** With what its containers have been given, in place of what they want. */
+  get allocated(): Pod {
+    return this.#given.applyTo(this.#pod);
   }
 
   get uid(): string {
@@ -155,6 +163,7 @@ export class PodWorker {
     this.#closed = true;
     this.#timer?.cancel();
     this.#reporter.close();
+    this.#given.close();
     this.#runs.close();
   }
 
@@ -162,12 +171,18 @@ export class PodWorker {
     const { clock } = this.#parts;
     this.#timer?.cancel();
     this.#timer = undefined;
+    this.#resize();
     for (;;) {
       const nowMs = clock.now();
       const step = nextStep(this.#state, this.#wanted(nowMs), this.#runs.records, nowMs);
       if (!this.#apply(step)) break;
     }
     if (!this.#closed) this.#report();
+  }
+
+  #resize(): void {
+    if (this.#state.phase !== "Up" || this.#pod.metadata?.deletionTimestamp !== undefined) return;
+    for (const step of this.#given.resize(this.#pod, this.#runs.records)) this.#runs.apply(step, this.#ground);
   }
 
   // True when the next step can be asked for at once.
@@ -308,7 +323,7 @@ export class PodWorker {
       },
       nowMs,
     );
-    this.#reporter.offer(status, { ending: this.#wanted(nowMs).intent.do === "stop" });
+    this.#reporter.offer(this.#given.tell(status, nowMs), { ending: this.#wanted(nowMs).intent.do === "stop" });
   }
 
   #wanted(nowMs: number): Wanted {

@@ -466,6 +466,45 @@ test("limits reach the kernel, and a pod that fills its disk is evicted", async 
   );
 });
 
+test("a running container's limits change in place, as far as the node has room", async () => {
+  const memory = existsSync("/sys/fs/cgroup/memory/memory.limit_in_bytes")
+    ? "/sys/fs/cgroup/memory/memory.limit_in_bytes"
+    : "/sys/fs/cgroup/memory.max";
+  const resizePolicy = [{ resourceName: "cpu", restartPolicy: "RestartContainer" }];
+  const resources = { requests: { memory: "32Mi", cpu: "10m" }, limits: { memory: "64Mi" } };
+  await apply(podOf("sized", ["wait", "/never"], { resources, resizePolicy }, { restartPolicy: "Always" }));
+  const statusOf = async () => {
+    const { status: now } = await cluster.client.get(pods, { namespace: "default", name: "sized" });
+    return { conditions: now?.conditions ?? [], container: now?.containerStatuses?.[0] };
+  };
+  await until("it runs", async () => ((await statusOf()).container?.state?.running === undefined ? undefined : true));
+  const resize = (change: object) => {
+    const patch = { spec: { containers: [{ name: "main", resources: change }] } };
+    return cluster.kubectl("new", ["patch", "pod", "sized", "--subresource=resize", "-p", JSON.stringify(patch)]);
+  };
+  const read = async () =>
+    done(await cluster.kubectl("new", ["exec", "sized", "--", "/probe", "files", "read", memory])).trimEnd();
+  const before = await read();
+  done(await resize({ limits: { memory: "96Mi" } }));
+  await until("the limit", async () =>
+    (await statusOf()).container?.resources?.limits?.["memory"] === "96Mi" ? true : undefined,
+  );
+  const { container } = await statusOf();
+  assert.deepEqual(
+    [before, await read(), container?.restartCount, container?.allocatedResources],
+    [`read ${memory}: ${64 << 20}`, `read ${memory}: ${96 << 20}`, 0, { memory: "32Mi", cpu: "10m" }],
+  );
+  done(await resize({ requests: { cpu: "20m" } }));
+  await until("its restart", async () => ((await statusOf()).container?.restartCount === 1 ? true : undefined));
+  done(await resize({ requests: { cpu: "9999" } }));
+  const pending = await until("why not", async () =>
+    (await statusOf()).conditions.find(({ type }) => type === "PodResizePending"),
+  );
+  assert.deepEqual([pending.status, pending.reason], ["True", "Infeasible"]);
+  const refused = await resize({ limits: { memory: "1Mi" } });
+  assert.match(refused.stderr, /must be less than or equal to memory limit/);
+});
+
 test("pods that are gone leave no mount and no folder", async () => {
   done(await cluster.kubectl("new", ["delete", "pods", "--all", "--wait=true"]));
   const left = await until("nothing is mounted", () => {

@@ -1,0 +1,106 @@
+// Gives one pod's containers the resources that its spec has come to want, while they run: resize.ts decides, this does.
+import type { Pod, PodStatus, ResourceRequirements } from "../../api/kinds/generated/types.ts";
+import type { Timer } from "../../lib/clock.ts";
+import { type ContainerStep, defaultGraceMs } from "./next-container-step.ts";
+import type { PodParts } from "./pod-parts.ts";
+import { type ContainerRecord, containersOf } from "./pod-state.ts";
+import {
+  allocatedPod,
+  allocationOf,
+  needsRestart,
+  type Resize,
+  resizeRefusal,
+  toResize,
+  withResize,
+} from "./resize.ts";
+import { containerResources, podResources } from "./resource-limits.ts";
+import { messageOf } from "./start-problem.ts";
+
+const retryMs = 10_000;
+
+export class PodResizer {
+  readonly #parts: PodParts;
+  readonly #changed: () => void;
+  readonly #allocation: Map<string, ResourceRequirements>;
+  #refused: Resize | undefined;
+  #timer: Timer | undefined;
+
+  /** `changed` is called when a resize may go on, or came to an end. */
+  constructor(pod: Pod, parts: PodParts, changed: () => void) {
+    this.#parts = parts;
+    this.#changed = changed;
+    this.#allocation = new Map(allocationOf(pod));
+  }
+
+  close(): void {
+    this.#timer?.cancel();
+  }
+
+  applyTo(pod: Pod): Pod {
+    return allocatedPod(pod, this.#allocation);
+  }
+
+  tell(status: PodStatus, nowMs: number): PodStatus {
+    return withResize(status, { actual: this.#allocation, resize: this.#refused, nowMs });
+  }
+
+  /** Starts what can be done now; gives the steps of containers that have to restart for it. */
+  resize(pod: Pod, records: readonly ContainerRecord[]): readonly ContainerStep[] {
+    const wanting = toResize(pod, this.#allocation);
+    if (wanting.length === 0) {
+      this.#refused = undefined;
+      return [];
+    }
+    const uid = pod.metadata?.uid;
+    const others = this.#parts.podsHere().filter(({ metadata }) => metadata?.uid !== uid);
+    this.#refused = resizeRefusal(pod, others, this.#parts.node);
+    if (this.#refused !== undefined) {
+      this.#again();
+      return [];
+    }
+    const before = new Map(this.#allocation);
+    for (const { name, resources = {} } of wanting) this.#allocation.set(name, resources);
+    const steps: ContainerStep[] = [];
+    for (const container of wanting) {
+      const { name } = container;
+      const now = records.find((record) => record.name === name)?.now;
+      // Others start with it.
+      if (now?.phase !== "Running") continue;
+      if (needsRestart(container, before.get(name) ?? {})) {
+        const message = `Container ${name} resize requires restart`;
+        steps.push({ do: "stop", name, graceMs: defaultGraceMs(pod), message });
+      } else this.#update(pod, name, { id: now.id, before: before.get(name) ?? {} });
+    }
+    return steps;
+  }
+
+  #update(pod: Pod, name: string, run: { readonly id: string; readonly before: ResourceRequirements }): void {
+    const given = this.applyTo(pod);
+    const container = containersOf(given).find((each) => each.container.name === name)?.container;
+    if (container === undefined) return;
+    const { runtime, events, node } = this.#parts;
+    const resources = containerResources(container, given, node.memoryCapacityBytes);
+    runtime.update(run.id, resources, podResources(given)).then(
+      () => {
+        events.pod(pod, {
+          type: "Normal",
+          reason: "ResizeCompleted",
+          message: `Resized container ${name}`,
+          container: name,
+        });
+        this.#changed();
+      },
+      (error) => {
+        this.#allocation.set(name, run.before);
+        this.#refused = { condition: "PodResizeInProgress", reason: "Error", message: messageOf(error) };
+        events.pod(pod, { type: "Warning", reason: "ResizeError", message: messageOf(error), container: name });
+        this.#again();
+      },
+    );
+  }
+
+  #again(): void {
+    this.#timer?.cancel();
+    this.#timer = this.#parts.clock.after(retryMs, this.#changed);
+  }
+}
