@@ -66,7 +66,9 @@ function explain(error: unknown): string {
   if (process.env["NARU_DEBUG"] !== undefined && error instanceof Error) return `${error.stack}`;
   if (!(error instanceof Error)) return String(error);
   const prefix = error instanceof ApiError && error.reason !== "Invalid" ? `from server (${error.reason}): ` : "";
-  const cause = error.cause instanceof Error ? `: ${explain(error.cause)}` : "";
+  // Some libraries put what it came from into the message too.
+  const isNew = error.cause instanceof Error && !error.message.includes(error.cause.message);
+  const cause = isNew ? `: ${explain(error.cause)}` : "";
   return `${prefix}${error.message}${cause}`;
 }
 

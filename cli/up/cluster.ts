@@ -41,8 +41,8 @@ export interface ClusterListener {
 }
 
 const startMsMax = 60_000;
-/** Longer than pods may take to end. */
-const stopMsMax = 40_000;
+/** Much longer than pods may take to end: an agent that hangs is killed, and what it left is swept. */
+const stopMsMax = 15_000;
 const serverStopMsMax = 10_000;
 /** A server that ends so often before it ever served will not serve. */
 const serverEndsMax = 3;
@@ -150,7 +150,8 @@ async function untilServing(kubeconfig: string, server: Child, signal: AbortSign
 }
 
 function lastLineOf(path: string): string {
-  return readFileSync(path, "utf8").trimEnd().split("\n").at(-1) ?? "";
+  const line = readFileSync(path, "utf8").trimEnd().split("\n").at(-1) ?? "";
+  return line.replace(/^Error: /, "");
 }
 
 async function untilReady(

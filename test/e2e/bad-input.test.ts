@@ -8,6 +8,7 @@ import { events } from "../../api/kinds/generated/resources.ts";
 import { naruPath, type Output, runProgram, startCluster, type TestCluster } from "./cluster.ts";
 import { pod, web } from "./manifests.ts";
 import { done, importProbe, podsOf, until } from "./questions.ts";
+import { findRemains, nothing } from "./remains.ts";
 
 let cluster: TestCluster;
 
@@ -223,6 +224,16 @@ for (const [what, program, args, words] of machines) {
     assert.deepEqual([existsSync(dataDir), existsSync(`/run/naru/${name}`)], [false, false]);
   });
 }
+
+test("naru up says why its server cannot start, and leaves nothing", async () => {
+  const place = { ...cluster.place, name: `test-${process.pid}-none`, dataDir: join(cluster.place.dataDir, "none") };
+  const words = ["up", "--name", place.name, "--data", place.dataDir, "--nodes", "1", "--store", "nonsense:x"];
+  const { code, stderr } = await runProgram(naruPath, words, {});
+  assert.equal(code, 1);
+  assert.match(stderr, /^Error: the server cannot start: store nonsense:x: unknown kind; a store is "sqlite:/);
+  const { runDir, cgroup } = { runDir: `/run/naru/${place.name}`, cgroup: `/naru-${place.name}` };
+  assert.deepEqual(await findRemains({ ...place, runDir, cgroup }), nothing);
+});
 
 async function waitingOf(name: string): Promise<{ readonly reason?: string; readonly message?: string } | undefined> {
   return (await podsOf(cluster, `app=${name}`))[0]?.status?.containerStatuses?.[0]?.state?.waiting;
