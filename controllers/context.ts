@@ -43,6 +43,8 @@ export interface ControllerOptions {
   readonly log: Logger;
   /** From a node's NotReady to the deletion of its pods. */
   readonly evictAfterMs: number;
+  /** Nodes that were lost before the controllers began have so long to dial in: who was gone may have been the server. */
+  readonly startGraceMs: number;
   /** Pods' addresses; every node gets a /24 of it. */
   readonly clusterCidr: string;
   readonly onPass?: (controller: string, pass: { readonly durationMs: number; readonly failed: boolean }) => void;

@@ -59,8 +59,10 @@ export const startNodeLifecycleController: StartController = ({
   recorder,
   clock,
   evictAfterMs,
+  startGraceMs,
   loop: start,
 }) => {
+  const graceUntilMs = clock.now() + startGraceMs;
   const reconcile = async (name: string) => {
     const node = informers.nodes.get(name);
     if (node === undefined) {
@@ -83,7 +85,11 @@ export const startNodeLifecycleController: StartController = ({
       .byIndex(byNode, name)
       .filter((pod) => pod.metadata?.deletionTimestamp === undefined);
     await Promise.all(affected.map((pod) => markNotReady(pod, health)));
-    const due = affected.map((pod) => ({ pod, atMs: evictionTimeMs(pod, health, sinceMs, evictAfterMs) }));
+    const notBeforeMs = sinceMs < graceUntilMs - startGraceMs ? graceUntilMs : 0;
+    const due = affected.map((pod) => {
+      const atMs = evictionTimeMs(pod, health, sinceMs, evictAfterMs);
+      return { pod, atMs: atMs === undefined ? undefined : Math.max(atMs, notBeforeMs) };
+    });
     const nowMs = clock.now();
     await Promise.all(
       due

@@ -31,6 +31,7 @@ export interface LeadOptions {
   readonly heartbeatMs: number;
   readonly notReadyAfterMs: number;
   readonly evictAfterMs: number;
+  readonly startGraceMs: number;
   readonly clusterCidr: string;
   /** Nodes come from another server: they need longer to find this one. */
   readonly shared: boolean;
@@ -54,8 +55,8 @@ export async function startLeading(options: LeadOptions): Promise<Leading> {
     for (const { name } of registry.getMetricsAsArray()) if (!lasting.has(name)) registry.removeSingleMetric(name);
   });
   const { heartbeatMs, notReadyAfterMs } = options;
-  const grace = options.shared ? { startGraceMs: sharedStartGraceMs } : {};
-  const flags = { heartbeatMs, notReadyAfterMs, ...grace };
+  const startGraceMs = options.shared ? Math.max(options.startGraceMs, sharedStartGraceMs) : options.startGraceMs;
+  const flags = { heartbeatMs, notReadyAfterMs, startGraceMs };
   const sessions = running.use(await openSessions({ ...base, client: as("node-sessions"), registry, flags }));
   running.use(await openNodeServer({ ...options.nodes, host: sessions, log }));
   await advertise(api, options.advertise);
@@ -66,6 +67,7 @@ export async function startLeading(options: LeadOptions): Promise<Leading> {
       client: controllers,
       recorder: running.use(createRecorder({ ...base, client: controllers, component: "naru-controllers" })),
       evictAfterMs: options.evictAfterMs,
+      startGraceMs,
       clusterCidr: options.clusterCidr,
       onPass: controllerMetrics(registry),
     }),

@@ -38,6 +38,8 @@ export interface ServerOptions {
   readonly heartbeatMs: number;
   readonly notReadyAfterMs: number;
   readonly evictAfterMs: number;
+  /** For nodes to dial in once the server has started. */
+  readonly startGraceMs: number;
   readonly logLevel: string;
 }
 

@@ -46,6 +46,12 @@ export const server: Command = {
       help: "silence after which a node counts as lost",
     },
     "evict-after": { type: "string", value: "MS", default: "3000", help: "from then until its pods are replaced" },
+    "start-grace": {
+      type: "string",
+      value: "MS",
+      default: "3000",
+      help: "after the server's start, how long nodes may take to dial in before they count as lost",
+    },
     "log-level": {
       type: "string",
       value: "LEVEL",
@@ -72,6 +78,7 @@ export const server: Command = {
         heartbeatMs: number("heartbeat"),
         notReadyAfterMs: number("not-ready-after"),
         evictAfterMs: number("evict-after"),
+        startGraceMs: number("start-grace"),
         logLevel: text("log-level"),
       },
       invocation.signal,

@@ -103,6 +103,8 @@ async function begin(options: ClusterOptions, ground: Ground, signal: AbortSigna
   });
   // Nodes of an earlier run still look Ready for a moment: only those that have dialled in since count.
   const earlier = new Map((await listNodes(connection, signal)).map((node) => [node.metadata?.name, sessionOf(node)]));
+  const nodeNames = hosts.list.map((host) => host.name);
+  await forgetNodes(connection, { present: [...earlier.keys()], nodeNames }, signal);
   say(`starting ${hosts.list.length} ${hosts.list.length === 1 ? "node" : "nodes"}`);
   const resources = { ...options, memory: options.memory ?? String(Math.floor(totalmem() / hosts.list.length)) };
   const agents = hosts.list.map((host) =>
@@ -118,7 +120,6 @@ async function begin(options: ClusterOptions, ground: Ground, signal: AbortSigna
     say("stopping");
     await Promise.all(agents.map((agent) => agent.stop(stopMsMax)));
   });
-  const nodeNames = hosts.list.map((host) => host.name);
   await untilReady(connection, { names: nodeNames, earlier }, signal);
   const demo = options.demo ? await startDemo(connection, say, signal) : undefined;
   return { kubeconfig, nodeNames, url: demo?.url };
@@ -183,6 +184,17 @@ async function untilReady(
 
 async function listNodes(connection: Connection, signal: AbortSignal): Promise<readonly Node[]> {
   return (await connection.send<{ items: Node[] }>("GET", pathOf(nodeResource, undefined), { signal })).items;
+}
+
+// Of an earlier run with more nodes: they will not come, and nobody is to wait for them.
+async function forgetNodes(
+  connection: Connection,
+  { present, nodeNames }: { readonly present: readonly (string | undefined)[]; readonly nodeNames: readonly string[] },
+  signal: AbortSignal,
+): Promise<void> {
+  for (const name of present)
+    if (name !== undefined && /^node-\d+$/.test(name) && !nodeNames.includes(name))
+      await connection.send("DELETE", pathOf(nodeResource, undefined, name), { signal });
 }
 
 function sessionOf({ metadata }: Node): string | undefined {

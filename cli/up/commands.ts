@@ -33,6 +33,8 @@ export function serverCommand(context: CommandContext, storeUrl: string | undefi
     ...["--data", dataDir],
     ...["--address", gateway, "--advertise", gateway],
     ...["--port", String(apiPort), "--node-port", String(sessionPort)],
+    // The agents are started after the server, on a machine that may be busy.
+    ...["--start-grace", "15000"],
     ...["--log-level", logLevel],
     ...(storeUrl === undefined ? [] : ["--store", storeUrl]),
   ];

@@ -3,13 +3,16 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { after, before, test } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
+import { nodes } from "../../api/kinds/generated/resources.ts";
 import { newPlace, spawnUp, startAt, type TestCluster } from "./cluster.ts";
 import { pod, web } from "./manifests.ts";
-import { done, importProbe, until, untilReady } from "./questions.ts";
+import { done, importProbe, podsOf, until, untilNode, untilReady } from "./questions.ts";
 import { agentOf, findRemains, nothing, type Place, removeRemains, serverOf } from "./remains.ts";
 
 // One place for all: each test carries on from what the one before left, as a user's next start does.
 let place: Place;
+let stubbornUid: string | undefined;
 
 before(async () => {
   place = await newPlace();
@@ -18,10 +21,11 @@ before(async () => {
   const stubborn = pod({
     name: "stubborn",
     args: ["stubborn"],
-    spec: { volumes: [{ name: "memory", emptyDir: { medium: "Memory" } }] },
+    spec: { nodeName: "node-2", volumes: [{ name: "memory", emptyDir: { medium: "Memory" } }] },
   });
   for (const input of [web({ replicas: 2 }), stubborn]) done(await cluster.naru(["apply", "-f", "-"], { input }));
   await untilRunning(cluster);
+  stubbornUid = (await podsOf(cluster, "app=stubborn"))[0]?.metadata?.uid;
   await end(cluster);
 });
 after(() => removeRemains(place));
@@ -33,7 +37,16 @@ test("a pod that ignores SIGTERM holds no end of naru up", async () => {
 test("naru up clears away a node whose processes are dead", async () => {
   const cluster = await start();
   cluster.killNode("node-2");
+  await untilNode(cluster, "node-2", ["Unknown"]);
   // It goes on with the signal to end: nobody starts the node again.
+  await end(cluster);
+  // Longer than its pods would be waited for if the server had run on.
+  await delay(4000);
+});
+
+test("a pod of a node that was lost when naru up ended is still its own when it starts again", async () => {
+  const cluster = await start();
+  assert.equal((await podsOf(cluster, "app=stubborn"))[0]?.metadata?.uid, stubbornUid);
   await end(cluster);
 });
 
@@ -56,19 +69,6 @@ test("naru up ends without its server", async () => {
   assert.deepEqual(await findRemains(place), nothing);
 });
 
-test("naru up that is killed is cleared away by the next one, which may have fewer nodes", async () => {
-  const killed = await start();
-  assert.equal(await killed.stop("SIGKILL"), null);
-  assert.notDeepEqual(await findRemains(place), nothing);
-  const next = await startAt(place, { nodes: 1 });
-  const remains = await findRemains(place);
-  assert.deepEqual(
-    remains.processes.filter((process) => process.includes("node-2")),
-    [],
-  );
-  await end(next);
-});
-
 test("naru up that is killed with all its nodes is cleared away by the next one", async () => {
   const killed = await start();
   await killed.stop("SIGKILL");
@@ -85,6 +85,21 @@ test("naru up that is killed while it ends is cleared away by the next one", asy
   await end(await start());
 });
 
+test("naru up that is killed is cleared away by the next one, which may have fewer nodes", async () => {
+  const killed = await start();
+  assert.equal(await killed.stop("SIGKILL"), null);
+  assert.notDeepEqual(await findRemains(place), nothing);
+  const next = await startAt(place, { nodes: 1 });
+  const remains = await findRemains(place);
+  assert.deepEqual(
+    remains.processes.filter((process) => process.includes("node-2")),
+    [],
+  );
+  // A node that is no more is not waited for.
+  await assert.rejects(next.client.get(nodes, { name: "node-2" }), { reason: "NotFound" });
+  await end(next);
+});
+
 for (const line of ["starting the server", "starting 2 nodes"]) {
   test(`naru up leaves nothing when signalled at "${line}"`, async () => {
     const up = spawnUp(place, { nodes: 2 });
@@ -98,7 +113,10 @@ for (const line of ["starting the server", "starting 2 nodes"]) {
 
 async function start(): Promise<TestCluster> {
   const cluster = await startAt(place, { nodes: 2 });
-  await untilRunning(cluster);
+  await untilRunning(cluster).catch(async (error: unknown) => {
+    await cluster.stop("SIGTERM");
+    throw error;
+  });
   return cluster;
 }
 

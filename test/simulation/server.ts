@@ -39,6 +39,7 @@ export interface SimulatedServer {
 
 const restartMs = 500;
 const evictAfterMs = 2000;
+const startGraceMs = 3000;
 
 interface Running extends AsyncDisposable {
   readonly host?: SessionHost;
@@ -101,7 +102,7 @@ export function startServer(parts: ServerParts): SimulatedServer {
         return hostIn(process, await openSessions(own));
       case "controllers": {
         const recorder = createRecorder({ ...own, component: names.controllers });
-        return startControllers({ ...own, recorder, evictAfterMs, clusterCidr: "10.244.0.0/16" });
+        return startControllers({ ...own, recorder, evictAfterMs, startGraceMs, clusterCidr: "10.244.0.0/16" });
       }
       case "scheduler": {
         const recorder = createRecorder({ ...own, component: names.scheduler });
