@@ -23,6 +23,7 @@ import type { PodParts } from "./pods/pod-parts.ts";
 import { claimNames, usesClaim, usesConfig } from "./pods/pod-references.ts";
 import { PodWorker } from "./pods/pod-worker.ts";
 import type { ProbeTransport } from "./pods/probe-transport.ts";
+import { type RequestToken, type ServiceTokens, serviceTokens, watchTokens } from "./pods/service-tokens.ts";
 import { discard } from "./pods/start-container.ts";
 import { messageOf } from "./pods/start-problem.ts";
 import type { PodStorage, SavedObject } from "./pods/storage.ts";
@@ -41,6 +42,8 @@ export interface AgentParts {
   readonly cache: NodeCache;
   readonly reports: Reports;
   readonly node: PodParts["node"];
+  /** Absent: volumes with tokens of service accounts cannot be had. */
+  readonly requestToken?: RequestToken;
 }
 
 const retryMs = 1000;
@@ -69,6 +72,8 @@ export class Agent {
   #networkApply = false;
   #endListening = () => {};
   #limits: Disposable | undefined;
+  #tokenWatch: Disposable | undefined;
+  readonly #tokens: ServiceTokens;
   #closed = false;
   #muted = false;
 
@@ -76,10 +81,13 @@ export class Agent {
     this.#parts = parts;
     const { clock, reports, node } = parts;
     this.events = openEventRecorder({ clock, nodeName: node.nodeName, send: (event) => reports.event(event) });
+    const tokens = serviceTokens(parts.requestToken, clock);
+    this.#tokens = tokens;
     this.#podParts = {
       ...parts,
       events: this.events,
       lookup: this.#lookup(),
+      tokens,
       podsHere: () => this.workers.filter(({ state }) => state.phase !== "Finished").map((worker) => worker.allocated),
       services: () => parts.cache.list("services"),
       onStatus: (pod, status) => this.#onStatus(pod, status),
@@ -122,6 +130,7 @@ export class Agent {
     // Watches begin before the network stands: it may need the Node object that the session brings.
     this.#endListening = cache.onChange((resource, key) => this.#onChange(resource, key));
     cache.onSynced(() => this.#onSynced());
+    this.#tokenWatch = watchTokens(() => this.workers, this.#tokens, this.#parts.clock);
     this.#limits = watchStorageLimits({ ...this.#parts, workers: () => this.workers });
     await this.#setUpNetwork(this.#ownNode());
   }
@@ -130,6 +139,7 @@ export class Agent {
   close(): void {
     this.#closed = true;
     this.#limits?.[Symbol.dispose]();
+    this.#tokenWatch?.[Symbol.dispose]();
     this.#endListening();
     for (const worker of this.#workers.values()) worker.close();
   }

@@ -19,7 +19,7 @@ const mayImport: readonly (readonly [room: string, rooms: readonly string[]])[] 
   ["node-agent/build", ["lib", "node-agent/images", "node-agent/runtime"]],
   ["node-agent/network", ["lib", "api/kinds", "node-agent/launcher", "node-agent/runtime"]],
   ["node-agent/volumes", ["lib", "api/kinds", "node-agent/runtime/runtime.ts"]],
-  ["node-agent", ["package.json", "lib", "api/kinds", "proto", "client/join.ts"]],
+  ["node-agent", ["package.json", "lib", "api/kinds", "proto", "client/join.ts", "client/service-account-token.ts"]],
   ["api", ["lib", "proto", "client"]],
   ["client", ["lib", "api/kinds", "api"]],
   ["scheduler", ["lib", "api/kinds", "client"]],

@@ -47,7 +47,11 @@ export async function openDiskStorage({ dataDir, runDir, images }: DiskStorageOp
   const savings = new Map<string, Promise<void>>();
   const podDir = (uid: string) => join(podsDir, checkName(uid));
   const logDir = (pod: Pod) => join(logsDir, checkName(logName(pod)));
-  const volumeContext = (pod: Pod, volume: Volume, { fields, lookup, image }: StorageContext): VolumeContext => {
+  const volumeContext = (
+    pod: Pod,
+    volume: Volume,
+    { fields, lookup, image, serviceAccountToken }: StorageContext,
+  ): VolumeContext => {
     const uid = uidOf(pod);
     const namespace = pod.metadata?.namespace ?? "default";
     return {
@@ -62,6 +66,7 @@ export async function openDiskStorage({ dataDir, runDir, images }: DiskStorageOp
       localVolumesDir,
       fsGroup: pod.spec?.securityContext?.fsGroup,
       memoryBytesMax: podResources(pod).memoryBytesMax,
+      serviceAccountToken,
       imageRoot: async () => {
         const { rootfs } = await images.prepareLayer(volumeLayer(uid, volume.name), await image(volume));
         return readOnlyRoot(rootfs);

@@ -50,6 +50,7 @@ export function storageContext(pod: Pod, ips: readonly string[], parts: PodParts
     fields: { pod, podIps: ips, node },
     lookup,
     image: ({ name, image }) => ensureImage(pod, volumeAsContainer(name, image), parts, new AbortController().signal),
+    serviceAccountToken: (projection) => parts.tokens.tokenFor(pod, projection),
     names: hostNames(pod, node),
     resolvConf: network.resolvConf(pod.metadata?.namespace ?? "default"),
   };

@@ -9,6 +9,7 @@ import type { ConfigLookup } from "./container-env.ts";
 import type { EventRecorder } from "./events.ts";
 import type { NodeFacts } from "./field-values.ts";
 import type { ProbeTransport } from "./probe-transport.ts";
+import type { ServiceTokens } from "./service-tokens.ts";
 import type { PodStorage } from "./storage.ts";
 
 export interface PodParts {
@@ -23,6 +24,7 @@ export interface PodParts {
   readonly lookup: ConfigLookup;
   /** All that are here, with what they have been given. */
   readonly podsHere: () => readonly Pod[];
+  readonly tokens: ServiceTokens;
   readonly services: () => readonly Service[];
   readonly node: NodeFacts & {
     readonly memoryCapacityBytes: number;

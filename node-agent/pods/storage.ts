@@ -7,6 +7,7 @@ import type {
   PersistentVolumeClaim,
   Pod,
   Secret,
+  ServiceAccountTokenProjection,
   Volume,
 } from "../../api/kinds/generated/types.ts";
 import type { Image } from "../images/images.ts";
@@ -20,6 +21,7 @@ export interface StorageContext {
   readonly lookup: ConfigLookup;
   /** The image of an image volume, pulled when it has to be. */
   readonly image: (volume: Volume) => Promise<Image>;
+  readonly serviceAccountToken: (projection: ServiceAccountTokenProjection) => Promise<string>;
   readonly names: HostNames;
   /** Lines of resolv.conf as the network gives them. */
   readonly resolvConf: string;

@@ -1,4 +1,4 @@
-// projected volumes: ConfigMaps, Secrets and the pod's fields in one folder. In memory, because Secrets may be among them.
+// projected volumes: ConfigMaps, Secrets, the pod's fields and tokens in one folder. In memory, because secrets may be among them.
 
 import type { VolumeProjection } from "../../api/kinds/generated/types.ts";
 import { type Files, type FileToWrite, writeFiles } from "./atomic-files.ts";
@@ -9,24 +9,24 @@ import { type VolumeContext, VolumeError, type VolumeType } from "./volume-type.
 export const projectedVolume: VolumeType = {
   field: "projected",
   setUp: async (context) => {
-    await writeFiles(context.memoryDir, files(context), { fsGroup: context.fsGroup });
+    await writeFiles(context.memoryDir, await files(context), { fsGroup: context.fsGroup });
     return { path: context.memoryDir, readOnly: true };
   },
   refresh: async (context) => {
-    await writeFiles(context.memoryDir, files(context), { fsGroup: context.fsGroup });
+    await writeFiles(context.memoryDir, await files(context), { fsGroup: context.fsGroup });
   },
 };
 
-function files(context: VolumeContext): Files {
+async function files(context: VolumeContext): Promise<Files> {
   const { sources = [], defaultMode = 0o644 } = context.volume.projected ?? {};
   const all = new Map<string, FileToWrite>();
   for (const source of sources) {
-    for (const [path, file] of sourceFiles(context, source, defaultMode)) all.set(path, file);
+    for (const [path, file] of await sourceFiles(context, source, defaultMode)) all.set(path, file);
   }
   return all;
 }
 
-function sourceFiles(context: VolumeContext, source: VolumeProjection, defaultMode: number): Files {
+async function sourceFiles(context: VolumeContext, source: VolumeProjection, defaultMode: number): Promise<Files> {
   if (source.configMap !== undefined) {
     const { name = "", items, optional = false } = source.configMap;
     const found = context.configMap(name);
@@ -40,6 +40,12 @@ function sourceFiles(context: VolumeContext, source: VolumeProjection, defaultMo
     return keyFiles(found === undefined ? undefined : secretKeys(found), { items, defaultMode, optional });
   }
   if (source.downwardAPI !== undefined) return downwardFiles(context, source.downwardAPI.items ?? [], defaultMode);
+  if (source.serviceAccountToken !== undefined) {
+    const content = Buffer.from(await context.serviceAccountToken(source.serviceAccountToken));
+    return new Map([[source.serviceAccountToken.path, { content, mode: defaultMode }]]);
+  }
   const field = Object.keys(source)[0] ?? "nothing";
-  throw new VolumeError(`projection of ${field} is not supported; this node has configMap, secret, downwardAPI`);
+  throw new VolumeError(
+    `projection of ${field} is not supported; this node has configMap, secret, downwardAPI, serviceAccountToken`,
+  );
 }

@@ -7,6 +7,7 @@ import type {
   PersistentVolumeClaim,
   Pod,
   Secret,
+  ServiceAccountTokenProjection,
   Volume,
 } from "../../api/kinds/generated/types.ts";
 import type { Mount } from "../runtime/runtime.ts";
@@ -31,6 +32,8 @@ export interface VolumeContext {
   readonly memoryBytesMax: number | undefined;
   /** The read-only overlay of the volume's image, pulled as its policy says. */
   imageRoot(): Promise<Mount>;
+  /** A token of the pod's service account that is good for a while. */
+  serviceAccountToken(projection: ServiceAccountTokenProjection): Promise<string>;
   /** The text of a downwardAPI file; throws VolumeError for what cannot be told. */
   downwardText(file: DownwardAPIVolumeFile): string;
 }

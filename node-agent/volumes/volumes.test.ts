@@ -86,6 +86,7 @@ function contextOf(dir: string, volume: Volume): VolumeContext {
     secret: (name) => (name === "sec" ? { data: { pw: Buffer.from("x").toString("base64") } } : undefined),
     fsGroup: undefined,
     memoryBytesMax: undefined,
+    serviceAccountToken: async ({ audience = "" }) => `token for ${audience}`,
     imageRoot: () => Promise.reject(new Error("no image")),
     claim: () => undefined,
     persistentVolume: () => undefined,
@@ -110,10 +111,14 @@ const made: readonly (readonly [string, Volume, Readonly<Record<string, string>>
     {
       name: "v",
       projected: {
-        sources: [{ configMap: { name: "cm", items: [{ key: "b", path: "b" }] } }, { secret: { name: "sec" } }],
+        sources: [
+          { configMap: { name: "cm", items: [{ key: "b", path: "b" }] } },
+          { secret: { name: "sec" } },
+          { serviceAccountToken: { path: "token", audience: "vault" } },
+        ],
       },
     },
-    { b: "B", pw: "x" },
+    { b: "B", pw: "x", token: "token for vault" },
     "memory",
   ],
 ];

@@ -389,6 +389,31 @@ test("a pod with users of its own has its files and volumes, and is nobody on th
   assert.equal(now?.containerStatuses?.[0]?.state?.terminated?.message, "written\n");
 });
 
+test("a token in a volume speaks for the pod's service account as long as the pod is there", async () => {
+  const sources = [{ serviceAccountToken: { path: "token", expirationSeconds: 600 } }];
+  await apply(
+    { apiVersion: "v1", kind: "ServiceAccount", metadata: { name: "speaker" } },
+    podOf(
+      "speaks",
+      ["read", "/t/token"],
+      { volumeMounts: [{ name: "t", mountPath: "/t" }] },
+      {
+        serviceAccountName: "speaker",
+        volumes: [{ name: "t", projected: { sources } }],
+      },
+    ),
+  );
+  const [line = ""] = await logOf("speaks");
+  const token = line.slice("read /t/token: ".length);
+  const whoAmI = (bearer: string) =>
+    cluster.kubectl("new", [`--token=${bearer}`, "auth", "whoami", "-o", "jsonpath={.status.userInfo.username}"]);
+  assert.equal(done(await whoAmI(token)), "system:serviceaccount:default:speaker");
+  const made = done(await cluster.kubectl("new", ["create", "token", "speaker", "--duration=10m"])).trim();
+  assert.equal(done(await whoAmI(made)), "system:serviceaccount:default:speaker");
+  done(await cluster.kubectl("new", ["delete", "pod", "speaks", "--wait=true"]));
+  assert.notEqual((await whoAmI(token)).code, 0);
+});
+
 test("what a pod must not have is refused with words", async () => {
   symlinkSync("/", join(host, "out"));
   await apply(
