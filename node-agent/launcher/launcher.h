@@ -168,8 +168,10 @@ struct launch_op {
   int (*run)(struct launch *launch, struct op_call *call);
 };
 
-extern const struct launch_op mount_launch_ops[], bind_launch_ops[], user_launch_ops[], process_launch_ops[], monitor_launch_ops[], once_launch_ops[];
-extern const int mount_launch_op_count, bind_launch_op_count, user_launch_op_count, process_launch_op_count, monitor_launch_op_count, once_launch_op_count;
+extern const struct launch_op mount_launch_ops[], bind_launch_ops[], user_launch_ops[], process_launch_ops[], monitor_launch_ops[],
+    once_launch_ops[], copy_launch_ops[];
+extern const int mount_launch_op_count, bind_launch_op_count, user_launch_op_count, process_launch_op_count,
+    monitor_launch_op_count, once_launch_op_count, copy_launch_op_count;
 
 /* Performs ops in the monitor up to and with clone. 0 once the child exists; the child never returns. On failure -errno, *index
    says which op, and call what. */
@@ -210,6 +212,9 @@ int tree_at(const struct launch *launch, struct op_call *call, const char *path,
 void make_in_root_for(uid_t owner);
 /* make_in_root, but nothing of the kernel's /proc by another name; with `plain` through no link at all. */
 int open_mount_point(int root, const char *path, bool directory, bool plain);
+
+/* The op `mount`. */
+int mount_file_system(struct launch *launch, struct op_call *call);
 
 /* --- log.c: a container's log file in the CRI format -------------------------------------------------------------------- */
 

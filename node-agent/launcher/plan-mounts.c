@@ -266,7 +266,7 @@ static int op_rootfs(struct launch *launch, struct op_call *call) {
 }
 
 /* mount <type> <source> <destination> <attributes> <data> */
-static int op_mount(struct launch *launch, struct op_call *call) {
+int mount_file_system(struct launch *launch, struct op_call *call) {
   for (int i = 0; i < 5; i++)
     if (!is_text(call->args[i])) return op_fail(call, EINVAL, "mount");
   const char *type = call->args[0].data, *destination = call->args[2].data;
@@ -472,7 +472,7 @@ static int op_terminal(struct launch *launch, struct op_call *call) {
 const struct launch_op mount_launch_ops[] = {
     {"private-mounts", 0, 0, false, true, op_private_mounts},
     {"rootfs", 5, 5, false, true, op_rootfs},
-    {"mount", 5, 5, false, true, op_mount},
+    {"mount", 5, 5, false, true, mount_file_system},
     {"device", 5, 7, false, true, op_device},
     {"symlink", 2, 2, false, true, op_symlink},
     {"directory", 1, 1, false, true, op_directory},

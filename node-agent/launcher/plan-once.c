@@ -17,11 +17,25 @@
 
 static int unix_socket(struct field path, struct sockaddr_un *address) {
   *address = (struct sockaddr_un){.sun_family = AF_UNIX};
-  if (!is_text(path) || path.size == 0 || path.size >= sizeof address->sun_path) {
+  if (!is_text(path) || path.size == 0 || path.size >= 4096) {
     errno = ENAMETOOLONG;
     return -1;
   }
-  memcpy(address->sun_path, path.data, path.size);
+  const char *slash = strrchr(path.data, '/');
+  if (path.size < sizeof address->sun_path) {
+    memcpy(address->sun_path, path.data, path.size);
+  } else if (slash != NULL && slash != path.data) {
+    /* Too long for an address, so by its open directory; clone closes that. */
+    char folder[4096];
+    snprintf(folder, sizeof folder, "%.*s", (int)(slash - path.data), path.data);
+    int directory = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (directory < 0) return -1;
+    int size = snprintf(address->sun_path, sizeof address->sun_path, "/proc/self/fd/%d%s", directory, slash);
+    if (size < 0 || (size_t)size >= sizeof address->sun_path) {
+      errno = ENAMETOOLONG;
+      return -1;
+    }
+  }
   return socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 }
 
@@ -64,6 +78,9 @@ static int op_await_start(struct launch *launch, struct op_call *call) {
   if (launch->listener < 0) return op_fail(call, EINVAL, "await-start");
   static const int deadly[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGALRM};
   for (size_t i = 0; i < sizeof deadly / sizeof deadly[0]; i++) signal(deadly[i], end_by);
+  /* The caller may wait until nobody holds its own output any more. */
+  for (int i = 0; i < 3; i++)
+    if (dup2(launch->child_stdio[i], i) < 0) return op_fail(call, errno, "set up stdio");
   if (send_with_file(launch->report, "waiting", -1) != 0) return op_fail(call, errno, "tell that it waits");
   int fd;
   do fd = accept4(launch->listener, NULL, NULL, SOCK_CLOEXEC);
@@ -95,7 +112,7 @@ static int wait_for_hook(struct op_call *call, pid_t pid, int timeout_ms, int ou
   if (result <= 0) kill(pid, SIGKILL);
   waitpid(pid, &status, 0);
   if (pidfd >= 0) close(pidfd);
-  if (result == 0) return op_fail(call, ETIME, "hook %.200s: ran longer than %d ms", path, timeout_ms);
+  if (result == 0) return op_fail(call, ETIMEDOUT, "hook %.200s: ran longer than %d ms", path, timeout_ms);
   if (result < 0) return op_fail(call, errno, "wait for hook %.200s", path);
   if (status == 0) return 0;
   char words[160];

@@ -27,6 +27,7 @@ static const struct launch_op *find(struct field name) {
   if (op == NULL) op = find_in(user_launch_ops, user_launch_op_count, name);
   if (op == NULL) op = find_in(process_launch_ops, process_launch_op_count, name);
   if (op == NULL) op = find_in(once_launch_ops, once_launch_op_count, name);
+  if (op == NULL) op = find_in(copy_launch_ops, copy_launch_op_count, name);
   return op;
 }
 

@@ -1,6 +1,6 @@
 // The plan of another process in a running container. Pure.
 import type { ProcessIdentity } from "../runtime/container-directory.ts";
-import { joinCgroup, type LaunchOp } from "../runtime/plan.ts";
+import { joinCgroup, type LaunchOp, planRlimit } from "../runtime/plan.ts";
 import type { OciConfig } from "./config.ts";
 import { type CreateContext, planOomScore, planProcess, planStdio } from "./plan.ts";
 import type { ProcessConfig } from "./process-config.ts";
@@ -24,6 +24,7 @@ export function planOciExec(
     ...planOomScore(process),
     ["enter", entered.join(" ")],
     ...(process.terminal ? [["terminal", "0"] satisfies LaunchOp] : []),
+    ...process.rlimits.map(planRlimit),
     ...planProcess(process, context),
     ["exec", process.args.length, ...process.args, ...process.env],
   ];

@@ -33,7 +33,9 @@ function runHook(hook: Hook, state: State): void {
     encoding: "utf8",
     ...(hook.timeoutMs === 0 ? {} : { timeout: hook.timeoutMs, killSignal: "SIGKILL" as const }),
   });
-  if (error !== undefined) throw new Error(`hook ${hook.path}: ${error.message}`, { cause: error });
+  if ((error as NodeJS.ErrnoException | undefined)?.code === "ETIMEDOUT")
+    throw new Error(`hook ${hook.path}: ran longer than ${hook.timeoutMs} ms`);
+  if (error !== undefined) throw new Error(`run hook ${hook.path}`, { cause: error });
   if (status !== 0) throw new Error(`hook ${hook.path} ended with ${status ?? signal}: ${stderr.split("\n")[0] ?? ""}`);
 }
 

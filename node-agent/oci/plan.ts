@@ -49,7 +49,7 @@ export function planCreate(config: OciConfig, context: CreateContext): readonly 
     ...namespaces.enter,
     ...planSysctls(config),
     ...planOomScore(process),
-    ...mounts.flatMap(planHold),
+    ...mounts.map(withoutCopyUp).flatMap(planHold),
     ["private-mounts"],
     ...planFiles(config, mounts, context),
     ["pivot"],
@@ -57,6 +57,7 @@ export function planCreate(config: OciConfig, context: CreateContext): readonly 
       ? []
       : [["root-propagation", config.rootfsPropagation] satisfies LaunchOp]),
     ["find-program", process.args[0] ?? "", process.cwd, ...process.env],
+    ...process.rlimits.map(planRlimit),
     ["await-start"],
     ...config.hooks.startContainer.map((hook) => planHook(hook, context.state)),
     ...planProcess(process, context),
@@ -85,7 +86,6 @@ export function planProcess(
     ["session"],
     ...(newKeyring ? [["keyring"] satisfies LaunchOp] : []),
     ...(process.umask === undefined ? [] : [["umask", process.umask] satisfies LaunchOp]),
-    ...process.rlimits.map(planRlimit),
     ["cwd", process.cwd],
     ["bounding", capabilityMask(bounding)],
     // Without no_new_privs the kernel wants CAP_SYS_ADMIN for a filter, which `capabilities` takes away.
@@ -109,7 +109,7 @@ function planFiles(config: OciConfig, mounts: readonly Mount[], context: CreateC
     hooks.prestart.length + hooks.createRuntime.length + hooks.createContainer.length + hooks.startContainer.length;
   return [
     ["rootfs", root.path, "bind", root.path, "recursive", ""],
-    ...mounts.map((mount) => planMount(mount)),
+    ...mounts.map(planCopyingMount),
     ...(cgroups === undefined
       ? []
       : planCgroupLinks({ privileged: !cgroups.options.includes("ro") }, context.cgroup ?? none)),
@@ -123,6 +123,20 @@ function planFiles(config: OciConfig, mounts: readonly Mount[], context: CreateC
     ...config.readonlyPaths.map((path): LaunchOp => ["readonly", path]),
     ...(root.readonly ? [["readonly-mount", "/"] satisfies LaunchOp] : []),
   ];
+}
+
+/** podman's word for a fresh file system with what the image has there. */
+const copyUp = "tmpcopyup";
+
+function planCopyingMount(mount: Mount): LaunchOp {
+  if (!mount.options.includes(copyUp)) return planMount(mount);
+  const [name, ...args] = planMount(withoutCopyUp(mount));
+  if (name !== "mount") throw new ConfigError(`mounts: ${copyUp} at ${mount.destination} is for new file systems`);
+  return ["mount-copy", ...args];
+}
+
+function withoutCopyUp(mount: Mount): Mount {
+  return { ...mount, options: mount.options.filter((option) => option !== copyUp) };
 }
 
 const none = { cgroup: undefined };

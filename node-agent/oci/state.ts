@@ -39,7 +39,7 @@ export function makeDirectory(root: string, id: string): string {
     mkdirSync(directory, { mode: 0o700 });
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code !== "EEXIST") throw cause;
-    throw new Error(`container ${id} exists already`, { cause });
+    throw new Error(`container ${id} exists already`);
   }
   return directory;
 }
