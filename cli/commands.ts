@@ -84,8 +84,13 @@ export const commands: readonly CommandEntry[] = [
     load: async () => (await import("./commands/compose.ts")).compose,
   },
   {
+    name: "build",
+    summary: "Make an image from a Dockerfile",
+    load: async () => (await import("./commands/build.ts")).build,
+  },
+  {
     name: "image",
-    summary: "Images on nodes: ls, pull, import, rm",
+    summary: "Images on nodes: list, pull, push, tag, import, save, remove, look into, log in",
     load: async () => (await import("./commands/image.ts")).image,
   },
   {

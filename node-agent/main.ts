@@ -15,6 +15,7 @@ import { lockDirectory } from "./directory-lock.ts";
 import { openIdentity, renewIfDue } from "./identity.ts";
 import { openImages } from "./images/open-images.ts";
 import { isLogLevel, jsonLogger } from "./json-log.ts";
+import { openLazyBuilder } from "./lazy-builder.ts";
 import { type MetricsServer, openMetricsServer } from "./metrics-server.ts";
 import { openLinuxNetwork } from "./network/linux.ts";
 import { hasAddress } from "./network/own-address.ts";
@@ -104,6 +105,19 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
       log,
     }),
   );
+  // Steps of builds reach out as pods do.
+  const builder = await openLazyBuilder({
+    images,
+    runtime,
+    clock,
+    network: {
+      join: async (id, networkPath) => {
+        await network.attachPod(id, networkPath);
+        return { resolvConf: network.resolvConf("default") };
+      },
+      leave: (id) => network.detachPod(id),
+    },
+  });
   const storage = await openDiskStorage({ dataDir, runDir, images });
 
   let agent: Agent | undefined;
@@ -129,7 +143,7 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
       node: () => nodeObject(options.nodeName, labels, taints, status()),
       agentVersion: version,
       runningPodUids: () => agent?.runningPodUids() ?? [],
-      onStream: streamHandler({ agent: () => agent, runtime, images, storage, launcherPath }),
+      onStream: streamHandler({ agent: () => agent, runtime, images, builder, storage, launcherPath }),
     },
     {
       clock,

@@ -5,8 +5,9 @@ import { nodes, services } from "../../api/kinds/generated/resources.ts";
 import type { Node, Service } from "../../api/kinds/generated/types.ts";
 import { buildHelloImage } from "../../charts/hello/image/build.ts";
 import { applyManifest } from "../apply.ts";
-import { act } from "../commands/image.ts";
 import type { Connection } from "../connection.ts";
+import { linesOf } from "../images/ask-node.ts";
+import { transfer } from "../images/transfer.ts";
 import { readManifests } from "../manifests.ts";
 import { pathOf } from "../resources.ts";
 import { waitForRollout } from "../rollout-wait.ts";
@@ -33,7 +34,10 @@ export async function startDemo(
         const stream = new PassThrough();
         await Promise.all([
           pipeline([archive], stream),
-          act(connection, metadata?.name ?? "", { action: "import", argument: "hello", stream, quiet: true }),
+          transfer(metadata?.name ?? "", linesOf(connection, "PUT", metadata?.name ?? "", {}, stream), {
+            done: () => "imported",
+            quiet: true,
+          }),
         ]);
       }),
     );

@@ -120,3 +120,6 @@ export class StepError extends Error {
     this.exitCode = details.exitCode;
   }
 }
+
+/** Marks containers of builds, so that those of a killed agent are found. */
+export const buildLabel = "naru.build";

@@ -12,6 +12,7 @@ import {
   type Builder,
   type BuildOptions,
   type BuildResult,
+  buildLabel,
   DockerfileError,
 } from "./build.ts";
 import { exportCache, importCache } from "./cache-image.ts";
@@ -21,7 +22,7 @@ import type { Dockerfile } from "./dockerfile/instructions.ts";
 import { parseDockerfile } from "./dockerfile/parse.ts";
 import { finishImage } from "./finish.ts";
 import { CacheLocks } from "./run-mounts.ts";
-import { type BuildNetwork, buildLabel, buildSandboxPrefix } from "./run-step.ts";
+import { type BuildNetwork, buildSandboxPrefix } from "./run-step.ts";
 import { globalArgs, StageBuilder } from "./stage-builder.ts";
 import { Steps } from "./steps.ts";
 

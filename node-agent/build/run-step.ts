@@ -1,4 +1,5 @@
 // RUN: a container over the layers so far, confined like any other; what it changed becomes a layer.
+
 import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Draft, Workshop } from "../images/workshop.ts";
@@ -11,6 +12,7 @@ import {
   ownSandboxPrefix,
   type Runtime,
 } from "../runtime/runtime.ts";
+import { buildLabel } from "./build.ts";
 
 /** What gives RUN steps a way out; without one they have their own loopback device and nothing else. */
 export interface BuildNetwork {
@@ -40,8 +42,6 @@ export interface RunRequest {
   readonly onOutput: (stream: "stdout" | "stderr", data: Buffer) => void;
 }
 
-/** Marks containers of builds, so that those of a killed agent are found. */
-export const buildLabel = "naru.build";
 export const buildSandboxPrefix = `${ownSandboxPrefix}build-`;
 
 const pidsMax = 16_384;

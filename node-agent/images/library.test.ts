@@ -1,8 +1,7 @@
 // What people do with images, on a real registry (Debian's docker-registry), with and without a password.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { after, before, test } from "node:test";
@@ -10,6 +9,7 @@ import { extract } from "tar-stream";
 import { realClock } from "../../lib/clock.ts";
 import { silentLogger } from "../../lib/log.ts";
 import { seededRandom } from "../../lib/random.ts";
+import { makeTestFolder } from "../../test/folders.ts";
 import {
   gzipLayer,
   makeImage,
@@ -25,7 +25,7 @@ import type { ImagesOptions } from "./linux-images.ts";
 import { openImages } from "./open-images.ts";
 
 execFileSync(new URL("./build.sh", import.meta.url).pathname);
-const folder = mkdtempSync(join(tmpdir(), `naru-library-${process.pid}-`));
+const folder = makeTestFolder("library");
 // ann's "secret", as htpasswd -B writes it.
 const bcryptOfSecret = "$2y$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a";
 const anonymous = { credentials: [] };

@@ -1,5 +1,5 @@
 // Which names and images a removal takes, by Docker's rules. Pure.
-import { findImage, namesWithout, removeImages, removeName } from "./changes.ts";
+import { findImage, layersInUse, namesWithout, removeImages, removeName } from "./changes.ts";
 import { ImageInUseError } from "./images.ts";
 import { ImageConflictError, NoSuchImageError, type Removal, type RemoveOptions } from "./library.ts";
 import type { ImageRecord, Records } from "./records.ts";
@@ -40,9 +40,9 @@ export function planRemoval(
   return { records: after, removals: [...untaggings, ...deletions(records, after, [image])] };
 }
 
-/** Images that go: the image's id, then layers that no image has any more. */
+/** Images that go: the image's id, then layers that nothing has any more. */
 export function deletions(before: Records, after: Records, images: readonly ImageRecord[]): readonly Removal[] {
-  const kept = new Set(after.images.flatMap(({ layers }) => layers));
+  const kept = layersInUse(after);
   const gone = new Set(images.flatMap(({ layers }) => layers.toReversed()).filter((layer) => !kept.has(layer)));
   const known = [...gone].filter((layer) => layer in before.layerBytes);
   return [...images.map(({ id }) => id), ...known].map((deleted) => ({ deleted }));

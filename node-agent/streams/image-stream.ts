@@ -1,10 +1,23 @@
 // Image work that a user asks of a node: answers are JSON, one line each.
 import { PassThrough } from "node:stream";
 import { type ImageRequest, ImageRequest_Action } from "../../proto/generated/node_pb.ts";
-import type { Image, Images } from "../images/images.ts";
+import type { Builder } from "../build/build.ts";
+import type { Image } from "../images/images.ts";
+import type { ImageLibrary } from "../images/library.ts";
 import type { NodeStream, StreamEnd } from "../session-types.ts";
+import { runImageCommand } from "./image-commands.ts";
 
-export async function serveImages(request: ImageRequest, images: Images, stream: NodeStream): Promise<StreamEnd> {
+export interface ImageStreamParts {
+  readonly images: ImageLibrary;
+  /** Opened by the first build. */
+  readonly builder: () => Promise<Builder>;
+}
+
+export async function serveImages(
+  request: ImageRequest,
+  { images, builder }: ImageStreamParts,
+  stream: NodeStream,
+): Promise<StreamEnd> {
   const say = (value: object) => stream.send({ type: "stdout", data: Buffer.from(`${JSON.stringify(value)}\n`) });
   switch (request.action) {
     case ImageRequest_Action.LIST:
@@ -28,6 +41,9 @@ export async function serveImages(request: ImageRequest, images: Images, stream:
       for (const image of await images.import(archive, { ...tag, signal: stream.signal })) await say(line(image));
       break;
     }
+    case ImageRequest_Action.COMMAND:
+      await runImageCommand({ images, builder, stream });
+      break;
     case ImageRequest_Action.UNSPECIFIED:
       throw new Error("the request names no action");
   }

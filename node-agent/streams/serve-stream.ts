@@ -1,6 +1,7 @@
 // Finds what a stream of the server is about and lets it be served.
 import type { Agent } from "../agent.ts";
-import type { Images } from "../images/images.ts";
+import type { Builder } from "../build/build.ts";
+import type { ImageLibrary } from "../images/library.ts";
 import { type ContainerRecord, containersOf } from "../pods/pod-state.ts";
 import type { PodWorker } from "../pods/pod-worker.ts";
 import type { PodStorage } from "../pods/storage.ts";
@@ -15,7 +16,8 @@ import { joinProcess } from "./process-stream.ts";
 export interface StreamParts {
   readonly agent: () => Agent | undefined;
   readonly runtime: Runtime;
-  readonly images: Images;
+  readonly images: ImageLibrary;
+  readonly builder: () => Promise<Builder>;
   readonly storage: PodStorage;
   readonly launcherPath: string;
 }
@@ -45,7 +47,7 @@ export function streamHandler(parts: StreamParts): StreamHandler {
       case "portForward":
         return portForward(parts, request.value, stream);
       case "image":
-        return serveImages(request.value, parts.images, stream);
+        return serveImages(request.value, parts, stream);
       case undefined:
         return { exitCode: 1, error: "the server asked for nothing that this node knows" };
     }

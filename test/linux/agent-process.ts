@@ -7,6 +7,7 @@ import { realClock } from "../../lib/clock.ts";
 import { silentLogger } from "../../lib/log.ts";
 import { realRandom } from "../../lib/random.ts";
 import { openAgent } from "../../node-agent/agent.ts";
+import { openBuilder } from "../../node-agent/build/builder.ts";
 import { openImages } from "../../node-agent/images/open-images.ts";
 import { openSimulatedNetwork, SimulatedLinks } from "../../node-agent/network/simulated.ts";
 import { openDiskStorage } from "../../node-agent/pods/disk-storage.ts";
@@ -81,7 +82,8 @@ async function main({ directory, launcherPath, cgroupParent, image }: AgentProce
       clusterDomain: "cluster.local",
     },
   });
-  const serve = streamHandler({ agent: () => agent, runtime, images, storage, launcherPath });
+  const builder = () => openBuilder({ images, runtime, clock: realClock });
+  const serve = streamHandler({ agent: () => agent, runtime, images, builder, storage, launcherPath });
   const stream = async (request: NodeStream["request"]) => {
     let text = "";
     const end = await serve({

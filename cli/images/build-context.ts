@@ -1,0 +1,96 @@
+// A build's context on its way to a node: a folder as a tar, without what .dockerignore names.
+import { createReadStream } from "node:fs";
+import { lstat, readdir, readFile, readlink, stat } from "node:fs/promises";
+import { join, relative, resolve } from "node:path";
+import type { Readable } from "node:stream";
+import { pipeline } from "node:stream/promises";
+import { type Pack, pack } from "tar-stream";
+import { type Ignore, parseIgnore } from "../../node-agent/build/dockerfile/patterns.ts";
+import { UsageError } from "../command.ts";
+
+export interface Context {
+  readonly tar: AsyncIterable<Uint8Array>;
+  /** Within the context; absent when its text is given. */
+  readonly dockerfile?: string;
+  readonly dockerfileText?: string;
+}
+
+/** `path` is a folder, or "-" for a tar or a Dockerfile on standard input. */
+export async function readContext(path: string, file: string | undefined): Promise<Context> {
+  if (path === "-") return await readStandardInput(file);
+  const isFolder = (await stat(path).catch(() => undefined))?.isDirectory() === true;
+  if (!isFolder) throw new UsageError(`${path} is no folder: build takes the folder that COPY takes files from, or -`);
+  const dockerfile = resolve(file ?? join(path, "Dockerfile"));
+  const inside = relative(resolve(path), dockerfile);
+  const isInside = !inside.startsWith("..") && inside !== "";
+  const text = await readFile(dockerfile, "utf8").catch((cause) => {
+    throw new Error(`${file ?? join(path, "Dockerfile")} cannot be read: name the Dockerfile with --file`, { cause });
+  });
+  const beside = await readFile(`${dockerfile}.dockerignore`, "utf8").catch(() => undefined);
+  const ignore = beside ?? (await readFile(join(path, ".dockerignore"), "utf8").catch(() => ""));
+  const kept = new Set([".dockerignore", ...(isInside ? [inside, `${inside}.dockerignore`] : [])]);
+  return {
+    tar: packFolder(resolve(path), parseIgnore(ignore), kept),
+    ...(isInside ? { dockerfile: inside } : { dockerfileText: text }),
+  };
+}
+
+async function readStandardInput(file: string | undefined): Promise<Context> {
+  const parts: Buffer[] = [];
+  const input = process.stdin[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
+  let head = Buffer.alloc(0);
+  while (head.length < 512) {
+    const { done, value } = await input.next();
+    if (done === true) break;
+    parts.push(value);
+    head = Buffer.concat([head, value]);
+  }
+  const rest = (async function* () {
+    yield head;
+    for (let next = await input.next(); next.done !== true; next = await input.next()) yield next.value;
+  })();
+  const isArchive =
+    head.toString("latin1", 257, 262) === "ustar" || ["1f8b", "28b5"].includes(head.toString("hex", 0, 2));
+  if (isArchive) return { tar: rest, ...(file === undefined ? {} : { dockerfile: file }) };
+  let text = "";
+  for await (const part of rest) text += part.toString();
+  return { tar: emptyTar(), dockerfileText: text };
+}
+
+async function* emptyTar(): AsyncGenerator<Uint8Array> {
+  yield Buffer.alloc(1024);
+}
+
+function packFolder(root: string, ignore: Ignore, kept: ReadonlySet<string>): AsyncIterable<Uint8Array> {
+  const tar = pack();
+  addFolder(tar, { root, ignore, kept }, "")
+    .then(() => tar.finalize())
+    .catch((error: Error) => tar.destroy(error));
+  return tar as unknown as Readable;
+}
+
+interface Packing {
+  readonly root: string;
+  readonly ignore: Ignore;
+  readonly kept: ReadonlySet<string>;
+}
+
+async function addFolder(tar: Pack, packing: Packing, folder: string): Promise<void> {
+  const { root, ignore, kept } = packing;
+  for (const name of (await readdir(join(root, folder))).sort()) {
+    const path = folder === "" ? name : `${folder}/${name}`;
+    const ignored = ignore.ignores(path) && !kept.has(path);
+    const info = await lstat(join(root, path));
+    const header = { name: path, mode: info.mode & 0o7777, mtime: info.mtime, uid: info.uid, gid: info.gid };
+    if (info.isDirectory()) {
+      const leads = [...kept].some((each) => each.startsWith(`${path}/`));
+      if (ignored && !leads && !ignore.mayHold(path)) continue;
+      tar.entry({ ...header, type: "directory" });
+      await addFolder(tar, packing, path);
+    } else if (ignored) continue;
+    else if (info.isSymbolicLink())
+      tar.entry({ ...header, type: "symlink", linkname: await readlink(join(root, path)) });
+    else if (info.isFile())
+      await pipeline(createReadStream(join(root, path)), tar.entry({ ...header, size: info.size }));
+  }
+}

@@ -1,0 +1,118 @@
+// What a user builds with `naru build`: it runs in a pod, goes to a registry, comes back, and a failure says where it is.
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { makeTestFolder } from "../folders.ts";
+import { freePort, startRegistry, type TestRegistry } from "../registry.ts";
+import { debianProgram } from "../tools.ts";
+import { startCluster, type TestCluster } from "./cluster.ts";
+import { pod } from "./manifests.ts";
+import { done, untilReady } from "./questions.ts";
+
+const subnet = `10.${200 + (process.pid % 50)}.${(process.pid + 7) % 250}`;
+const address = `${subnet}.1`;
+const folder = makeTestFolder("build");
+let cluster: TestCluster;
+let registry: TestRegistry;
+
+before(async () => {
+  const port = await freePort();
+  cluster = await startCluster({
+    nodes: 1,
+    args: ["--subnet", `${subnet}.0/24`, "--insecure-registry", `${address}:${port}`],
+  });
+  registry = await startRegistry({ address, port });
+  mkdirSync(join(folder, "app"));
+  copyFileSync(await debianProgram("busybox-static", "bin/busybox"), join(folder, "app/busybox"));
+  writeFileSync(join(folder, "app/index.html"), "built\n");
+  writeFileSync(join(folder, "app/.dockerignore"), "ignored\n");
+  writeFileSync(join(folder, "app/ignored"), "x");
+  writeFileSync(
+    join(folder, "app/Dockerfile"),
+    `FROM scratch AS base
+COPY --chmod=755 busybox /bin/busybox
+RUN ["/bin/busybox", "--install", "-s", "/bin"]
+FROM base
+ARG who=nobody
+COPY . /www/
+RUN --mount=type=secret,id=word echo "$who $(cat /run/secrets/word | wc -c)" > /www/who
+CMD ["/bin/sleep", "1000"]
+`,
+  );
+});
+after(async () => {
+  await registry?.[Symbol.asyncDispose]();
+  await cluster?.[Symbol.asyncDispose]();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+const app = join(folder, "app");
+
+test("an image that naru build made runs in a pod", async () => {
+  writeFileSync(join(folder, "word"), "secret");
+  const args = [
+    "build",
+    "-t",
+    "web:1",
+    "--build-arg",
+    "who=ann",
+    "--secret",
+    `id=word,src=${join(folder, "word")}`,
+    app,
+  ];
+  const first = await cluster.naru(args);
+  assert.match(done(first), /^docker\.io\/library\/web:1 \(0 of 6 steps known, on node-1\)$/m);
+  assert.match(done(await cluster.naru(args)), /\(4 of 6 steps known, on node-1\)$/m);
+  done(
+    await cluster.naru(["apply", "-f", "-"], {
+      input: pod({ name: "web", args: ["/bin/sleep", "1000"], image: "docker.io/library/web:1" }),
+    }),
+  );
+  await untilReady(cluster, "app=web", { count: 1 });
+  const files = done(await cluster.naru(["exec", "web", "--", "/bin/sh", "-c", "cat /www/who; ls /www"]));
+  assert.equal(files, "ann 6\nDockerfile\nbusybox\nindex.html\nwho\n");
+});
+
+test("a built image goes to a registry and comes back with its digest", async () => {
+  const name = `${address}:${registry.host.split(":")[1]}/team/web:1`;
+  done(await cluster.naru(["image", "tag", "web:1", name]));
+  const pushed = await cluster.naru(["image", "push", name]);
+  const [digest] = /sha256:\w{64}/.exec(pushed.stdout + pushed.stderr) ?? [];
+  const again = await cluster.naru(["image", "push", name]);
+  const answer = await fetch(`http://${registry.host}/v2/team/web/manifests/1`, {
+    headers: { accept: "application/vnd.oci.image.manifest.v1+json" },
+  });
+  assert.deepEqual(
+    [answer.headers.get("docker-content-digest"), /already there/.test(again.stdout + again.stderr)],
+    [digest, true],
+  );
+});
+
+test("the image is written as files, and as an archive that tar and naru read", async () => {
+  const out = join(folder, "out");
+  const archive = join(folder, "web.tar");
+  done(await cluster.naru(["build", "-o", out, "-o", `type=docker,dest=${archive}`, "-t", "web:2", app]));
+  const listed = execFileSync("tar", ["tf", archive], { encoding: "utf8" });
+  assert.deepEqual(
+    [
+      readFileSync(join(out, "www/index.html"), "utf8"),
+      existsSync(join(out, "www/ignored")),
+      /^manifest\.json$/m.test(listed),
+    ],
+    ["built\n", false, true],
+  );
+  const imported = await cluster.naru(["image", "import", archive]);
+  assert.match(imported.stderr, /imported docker\.io\/library\/web:2/);
+});
+
+test("a Dockerfile that is wrong, and a step that fails, are told with their place", async () => {
+  const wrong = await cluster.naru(["build", "-"], { input: "FROM scratch\nCPOY a b\n" });
+  assert.match(wrong.stderr, /Dockerfile:2:1: unknown instruction CPOY \(did you mean COPY\?\)/);
+  const failing = await cluster.naru(["build", "--progress", "plain", "-"], {
+    input: "FROM web:1\nRUN echo before; exit 7\n",
+  });
+  assert.match(failing.stderr, /before[\s\S]*exit code: 7[\s\S]*>>> RUN echo before; exit 7/);
+  assert.notEqual(failing.code, 0);
+});
