@@ -68,6 +68,10 @@ export async function openDiskStorage({ dataDir, runDir, images }: DiskStorageOp
       memoryBytesMax: podResources(pod).memoryBytesMax,
       serviceAccountToken,
       imageRoot: async () => {
+        if (pod.spec?.hostUsers === false)
+          throw new VolumeError(
+            "users of an image's files cannot be mapped: a pod with hostUsers: false takes no image volume",
+          );
         const { rootfs } = await images.prepareLayer(volumeLayer(uid, volume.name), await image(volume));
         return readOnlyRoot(rootfs);
       },
@@ -220,10 +224,7 @@ export async function openDiskStorage({ dataDir, runDir, images }: DiskStorageOp
         const text = await readFile(join(podsDir, uid, "pod.json"), "utf8").catch(() => undefined);
         const pod = text === undefined ? undefined : parse<Pod>(text);
         if (pod !== undefined && uidOf(pod) === uid) pods.push(pod);
-        else
-          await unmountBelow(join(memoryRoot, uid)).then(() =>
-            rm(join(podsDir, uid), { recursive: true, force: true }),
-          );
+        else await storage.removeVolumes(uid).then(() => rm(join(podsDir, uid), { recursive: true, force: true }));
       }
       return pods;
     },

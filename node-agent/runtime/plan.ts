@@ -231,9 +231,12 @@ function planFiles(spec: ContainerSpec, context: LaunchContext): readonly Launch
     ...mounts.map((mount) => planMount(mount, spec.idMapping)),
     ...(ownDevices
       ? devices.map(
-          ({ path, type, major, minor, mode }): LaunchOp => [
+          ({ path, type, major, minor, mode }, i): LaunchOp => [
             ...(["device", path, type, major, minor, mode] as const),
-            ...(spec.idMapping === undefined ? [] : [spec.idMapping.hostId, spec.idMapping.hostId]),
+            // The host's own, such as disks, stay its root's, who is nobody inside.
+            ...(spec.idMapping === undefined || i >= defaultDevices.length
+              ? []
+              : [spec.idMapping.hostId, spec.idMapping.hostId]),
           ],
         )
       : []),

@@ -3,11 +3,12 @@ import { chmod, chown, mkdir, rename, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { PersistentVolume } from "../../api/kinds/generated/types.ts";
 import { localDriver } from "../../api/kinds/local-volume.ts";
+import { giveToGroup } from "./ownership.ts";
 import { VolumeError, type VolumeType } from "./volume-type.ts";
 
 export const persistentVolumeClaimVolume: VolumeType = {
   field: "persistentVolumeClaim",
-  setUp: async ({ volume, claim, persistentVolume, localVolumesDir, fsGroup }) => {
+  setUp: async ({ pod, volume, claim, persistentVolume, localVolumesDir, fsGroup }) => {
     const { claimName = "", readOnly = false } = volume.persistentVolumeClaim ?? {};
     const found = claim(claimName);
     if (found === undefined) throw new VolumeError(`persistentvolumeclaim "${claimName}" not found`);
@@ -24,6 +25,9 @@ export const persistentVolumeClaimVolume: VolumeType = {
     if (source.spec?.csi !== undefined) await makeFolder(path, fsGroup);
     else if ((await stat(path).catch(() => undefined)) === undefined)
       throw new VolumeError(`persistentvolume "${name}": there is no ${path} on this node`);
+    const ofPods = source.spec?.csi !== undefined || source.spec?.local !== undefined;
+    if (fsGroup !== undefined && ofPods && !readOnly)
+      await giveToGroup(path, fsGroup, pod.spec?.securityContext?.fsGroupChangePolicy);
     return { path, readOnly };
   },
 };

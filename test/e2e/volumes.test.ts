@@ -28,6 +28,9 @@ after(() => cluster?.[Symbol.asyncDispose]());
 
 type Words = readonly string[];
 
+/** Where a container finds how much memory it may have. */
+const limitFile = ["/sys/fs/cgroup/memory/memory.limit_in_bytes"].find(existsSync) ?? "/sys/fs/cgroup/memory.max";
+
 function podOf(name: string, words: Words, container: Partial<Container> = {}, spec: Partial<PodSpec> = {}): Pod {
   return {
     apiVersion: "v1",
@@ -284,6 +287,10 @@ test("who a container runs as, and what it may do, is as declared", async () => 
   const words = ["id", ".", "read", status, "write", "/x"];
   const one = (name: string, securityContext: object, forPod: object = {}, args: Words = words) =>
     podOf(name, args, { securityContext }, { securityContext: forPod });
+  const profiles = join(cluster.place.dataDir, cluster.nodes[0]?.name ?? "", "seccomp/own");
+  mkdirSync(profiles, { recursive: true });
+  const syscalls = [{ names: ["mkdir", "mkdirat"], action: "SCMP_ACT_ERRNO" }];
+  writeFileSync(join(profiles, "no-mkdir.json"), JSON.stringify({ defaultAction: "SCMP_ACT_ALLOW", syscalls }));
   const seen = await looks([
     one("plain", {}),
     one("app", { runAsUser: 1000 }, { supplementalGroups: [5], fsGroup: 6 }),
@@ -295,10 +302,19 @@ test("who a container runs as, and what it may do, is as declared", async () => 
     }),
     one("open", { seccompProfile: { type: "Unconfined" } }),
     one("privileged", { privileged: true }),
+    one("profiled", { seccompProfile: { type: "Localhost", localhostProfile: "own/no-mkdir.json" } }, {}, [
+      ...["mkdir", "/x", "read", status],
+    ]),
+    podOf("node-network", ["write", "/sys/kernel/uevent_seqnum", "write", limitFile], {}, { hostNetwork: true }),
     one("tuned", {}, { sysctls: [{ name: "net.ipv4.tcp_fin_timeout", value: "17" }] }, [
       "read",
       "/proc/sys/net/ipv4/tcp_fin_timeout",
     ]),
+  ]);
+  assert.equal(seen["profiled"]?.[0], "mkdir /x: Operation not permitted");
+  assert.deepEqual(seen["node-network"], [
+    "write /sys/kernel/uevent_seqnum: Read-only file system",
+    `write ${limitFile}: Read-only file system`,
   ]);
   const facts = (name: string) => [
     seen[name]?.[0],
@@ -456,13 +472,11 @@ test("what a pod must not have is refused with words", async () => {
 });
 
 test("limits reach the kernel, and a pod that fills its disk is evicted", async () => {
-  const v1 = "/sys/fs/cgroup/memory/memory.limit_in_bytes";
-  const memory = existsSync(v1) ? v1 : "/sys/fs/cgroup/memory.max";
   const limits = { cpu: "500m", memory: "64Mi" };
   const fills = ["fill", "/v/x", "wait", "/never"];
   const [seen] = await Promise.all([
     looks([
-      podOf("limited", ["read", memory], { resources: { limits } }),
+      podOf("limited", ["read", limitFile], { resources: { limits } }),
       podOf("expendable", ["read", "/proc/self/oom_score_adj"]),
     ]),
     apply(
@@ -478,7 +492,7 @@ test("limits reach the kernel, and a pod that fills its disk is evicted", async 
     ),
   ]);
   assert.deepEqual(seen, {
-    limited: [`read ${memory}: ${64 << 20}`],
+    limited: [`read ${limitFile}: ${64 << 20}`],
     expendable: ["read /proc/self/oom_score_adj: 1000"],
   });
   const evicted = await Promise.all(["fills-volume", "fills-layer"].map(ended));
@@ -492,9 +506,6 @@ test("limits reach the kernel, and a pod that fills its disk is evicted", async 
 });
 
 test("a running container's limits change in place, as far as the node has room", async () => {
-  const memory = existsSync("/sys/fs/cgroup/memory/memory.limit_in_bytes")
-    ? "/sys/fs/cgroup/memory/memory.limit_in_bytes"
-    : "/sys/fs/cgroup/memory.max";
   const resizePolicy = [{ resourceName: "cpu", restartPolicy: "RestartContainer" }];
   const resources = { requests: { memory: "32Mi", cpu: "10m" }, limits: { memory: "64Mi" } };
   await apply(podOf("sized", ["wait", "/never"], { resources, resizePolicy }, { restartPolicy: "Always" }));
@@ -508,7 +519,7 @@ test("a running container's limits change in place, as far as the node has room"
     return cluster.kubectl("new", ["patch", "pod", "sized", "--subresource=resize", "-p", JSON.stringify(patch)]);
   };
   const read = async () =>
-    done(await cluster.kubectl("new", ["exec", "sized", "--", "/probe", "files", "read", memory])).trimEnd();
+    done(await cluster.kubectl("new", ["exec", "sized", "--", "/probe", "files", "read", limitFile])).trimEnd();
   const before = await read();
   done(await resize({ limits: { memory: "96Mi" } }));
   await until("the limit", async () =>
@@ -517,7 +528,7 @@ test("a running container's limits change in place, as far as the node has room"
   const { container } = await statusOf();
   assert.deepEqual(
     [before, await read(), container?.restartCount, container?.allocatedResources],
-    [`read ${memory}: ${64 << 20}`, `read ${memory}: ${96 << 20}`, 0, { memory: "32Mi", cpu: "10m" }],
+    [`read ${limitFile}: ${64 << 20}`, `read ${limitFile}: ${96 << 20}`, 0, { memory: "32Mi", cpu: "10m" }],
   );
   done(await resize({ requests: { cpu: "20m" } }));
   await until("its restart", async () => ((await statusOf()).container?.restartCount === 1 ? true : undefined));
@@ -535,7 +546,7 @@ test("pods that are gone leave no mount and no folder", async () => {
   const left = await until("nothing is mounted", () => {
     const mounts = readFileSync("/proc/self/mountinfo", "utf8")
       .split("\n")
-      .filter((line) => line.includes(cluster.place.name) && /volumes\/[0-9a-f-]{36}/.test(line));
+      .filter((line) => line.includes(cluster.place.name) && /(?:volumes|sandboxes)\/[0-9a-f-]{36}/.test(line));
     return mounts.length === 0 ? mounts : undefined;
   });
   assert.deepEqual(left, []);

@@ -209,6 +209,9 @@ static int files(char **words) {
     else if (strcmp(what, "fill") == 0) fill(path);
     else if (strcmp(what, "mkdir") == 0) printf("mkdir %s: %s\n", path, outcome(mkdir(path, 0755)));
     else if (strcmp(what, "tmpfs") == 0) printf("tmpfs %s: %s\n", path, outcome(mount("tmpfs", path, "tmpfs", 0, NULL)));
+    else if (strcmp(what, "proc") == 0) printf("proc %s: %s\n", path, outcome(mount("proc", path, "proc", 0, NULL)));
+    else if (strcmp(what, "umount") == 0) printf("umount %s: %s\n", path, outcome(umount2(path, MNT_DETACH)));
+    else if (strcmp(what, "remount") == 0) printf("remount %s: %s\n", path, outcome(mount(NULL, path, NULL, MS_REMOUNT | MS_BIND, NULL)));
     else if (strcmp(what, "chown") == 0) printf("chown %s: %s\n", path, outcome(chown(path, 1234, 1234)));
     else if (strcmp(what, "id") == 0) printf("id: %d:%d\n", getuid(), getgid());
     else if (strcmp(what, "wait") == 0) for (struct stat info; stat(path, &info) != 0;) usleep(10000);

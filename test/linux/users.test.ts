@@ -1,6 +1,6 @@
 // User namespaces: root of a container is nobody on the host, and its files are its own all the same. Needs root.
 import assert from "node:assert/strict";
-import { chownSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { chownSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { readAll } from "../../node-agent/runtime/contract.ts";
@@ -102,6 +102,50 @@ test("root inside has power there alone start", async () => {
     "read /v/secret: error Permission denied",
     "write /v/new: Permission denied",
   ]);
+});
+
+test("masks and what is read-only stay so for a root that may mount start", async () => {
+  await using rig = await openRig();
+  const users = await openSandbox(rig);
+  const words = [
+    "umount",
+    "/proc/keys",
+    "umount",
+    "/proc",
+    "proc",
+    "/etc",
+    "remount",
+    "/",
+    "remount",
+    "/proc/sys",
+    "write",
+    "/x",
+  ];
+  const seen = await look(rig, [...words, "write", "/proc/sys/kernel/panic"], {
+    ...users,
+    capabilities: capabilityNames,
+    seccomp: "unconfined",
+    readonlyRootfs: true,
+  });
+  assert.deepEqual(seen, [
+    "umount /proc/keys: Invalid argument",
+    "umount /proc: Invalid argument",
+    "proc /etc: Operation not permitted",
+    "remount /: Operation not permitted",
+    "remount /proc/sys: Operation not permitted",
+    "write /x: Read-only file system",
+    "write /proc/sys/kernel/panic: Read-only file system",
+  ]);
+});
+
+test("devices of the host are nobody's, however privileged root inside is start", async () => {
+  await using rig = await openRig();
+  const users = await openSandbox(rig);
+  const block = readdirSync("/sys/block").find((name) => existsSync(`/dev/${name}`));
+  const disk = block === undefined ? "/dev/kmsg" : `/dev/${block}`;
+  const [stat, write] = await look(rig, ["stat", disk, "write", disk], { ...users, privileged: true });
+  assert.match(stat ?? "", / 65534:65534$/);
+  assert.equal(write, `write ${disk}: Permission denied`);
 });
 
 test("other users inside are others outside too, in exec and with a terminal start, exec", async () => {

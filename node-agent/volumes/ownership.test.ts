@@ -1,0 +1,47 @@
+// A volume that comes to another group. Needs root.
+import assert from "node:assert/strict";
+import { chmodSync, lstatSync, mkdirSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { makeTestFolder } from "../../test/folders.ts";
+import { giveToGroup } from "./ownership.ts";
+
+const shown = (path: string) => {
+  const { mode, gid } = lstatSync(path);
+  return [(mode & 0o7777).toString(8), gid];
+};
+
+test("giveToGroup gives all that is there, and no more where a link leads", {
+  skip: process.getuid?.() !== 0,
+}, async () => {
+  const dir = makeTestFolder("ownership");
+  try {
+    const [volume, outside] = [join(dir, "volume"), join(dir, "outside")];
+    mkdirSync(join(volume, "deep"), { recursive: true, mode: 0o700 });
+    writeFileSync(join(volume, "deep/file"), "", { mode: 0o600 });
+    writeFileSync(outside, "", { mode: 0o600 });
+    symlinkSync(outside, join(volume, "link"));
+    await giveToGroup(volume, 4321, undefined);
+    const given = ["", "deep", "deep/file"].map((name) => shown(join(volume, name)));
+    chmodSync(join(volume, "deep/file"), 0o600);
+    await giveToGroup(volume, 4321, "OnRootMismatch");
+    const left = shown(join(volume, "deep/file"));
+    await giveToGroup(volume, 4321, "Always");
+    assert.deepEqual(
+      [given, left, shown(join(volume, "deep/file")), statSync(outside).gid, shown(outside)[0]],
+      [
+        [
+          ["2770", 4321],
+          ["2770", 4321],
+          ["660", 4321],
+        ],
+        ["600", 4321],
+        ["660", 4321],
+        0,
+        "600",
+      ],
+    );
+  } finally {
+    rmSync(dir, { recursive: true });
+  }
+});
