@@ -1,6 +1,7 @@
 // What an agent is told at its start, and how its texts are read. Pure but for finding the node's own address.
 import { connect } from "node:net";
 import type { Taint } from "../api/kinds/generated/types.ts";
+import type { ShutdownTimes } from "./shutdown.ts";
 
 export interface AgentOptions {
   /** The API: "https://10.0.0.1:6443". */
@@ -23,6 +24,8 @@ export interface AgentOptions {
   readonly allowedUnsafeSysctls?: readonly string[];
   /** When it ends: everything that runs here ends too. */
   readonly stopPods: boolean;
+  /** Given: its end is the machine's. Pods fail in that time, to be replaced elsewhere; `stopPods` leaves nothing of them either. */
+  readonly shutdown?: ShutdownTimes;
   readonly logLevel: string;
   readonly joinToken?: string;
   readonly nodeIp?: string;

@@ -324,6 +324,35 @@ test("stopPods ends everything and reports none of it", async () => {
   assert.deepEqual([session.gone, node.machine.processes.size, node.machine.sandboxes.size], [[], 0, 0]);
 });
 
+test("shutDown fails pods in their grace periods, critical ones last, and refuses new ones", async () => {
+  const { clock, session, agent } = await open({ program: () => ({ onSignal: "ignore" }) });
+  session.put("pods", pod({ terminationGracePeriodSeconds: 5 }, {}, "web"));
+  session.put("pods", pod({ terminationGracePeriodSeconds: 100, priority: 2_000_000_000 }, {}, "dns"));
+  await clock.advance(1000);
+  const down = agent.shutDown({ graceMs: 30_000, criticalGraceMs: 10_000 });
+  const phases = () => ["web", "dns", "late"].map((name) => session.statuses.get(name)?.phase);
+  await clock.advance(4000);
+  const before = phases();
+  await clock.advance(3000);
+  const webEnded = phases();
+  session.put("pods", pod({}, {}, "late"));
+  await clock.advance(12_000);
+  await down;
+  const { reason, conditions = [] } = session.statuses.get("dns") ?? {};
+  const target = conditions.find(({ type }) => type === "DisruptionTarget")?.reason;
+  assert.deepEqual(
+    [before, webEnded, phases(), reason, target, agent.shuttingDown],
+    [
+      ["Running", "Running", undefined],
+      ["Failed", "Running", undefined],
+      ["Failed", "Failed", "Failed"],
+      "Terminated",
+      "TerminationByKubelet",
+      true,
+    ],
+  );
+});
+
 // Every step that touches the machine fails once, in turn: the pod comes up all the same, and nothing is left of it in the end.
 for (const failing of ["createSandbox", "create", "start", "remove", "removeSandbox"] as const) {
   test(`openAgent gets over a ${failing} that fails`, async () => {

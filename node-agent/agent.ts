@@ -30,6 +30,7 @@ import type { PodStorage, SavedObject } from "./pods/storage.ts";
 import { watchStorageLimits } from "./pods/storage-limits.ts";
 import type { Runtime } from "./runtime/runtime.ts";
 import type { NodeCache, NodeResource, Reports } from "./session-types.ts";
+import { endPods, type ShutdownTimes } from "./shutdown.ts";
 
 export interface AgentParts {
   readonly clock: Clock;
@@ -76,6 +77,7 @@ export class Agent {
   readonly #tokens: ServiceTokens;
   #closed = false;
   #muted = false;
+  #shuttingDown = false;
 
   constructor(parts: AgentParts) {
     this.#parts = parts;
@@ -142,6 +144,17 @@ export class Agent {
     this.#tokenWatch?.[Symbol.dispose]();
     this.#endListening();
     for (const worker of this.#workers.values()) worker.close();
+  }
+
+  /** The machine goes down: what runs fails in time, what still comes is refused. */
+  async shutDown(times: ShutdownTimes): Promise<void> {
+    this.#shuttingDown = true;
+    for (const listener of this.#statusListeners) listener();
+    await endPods(this.workers, times, this.#parts.clock);
+  }
+
+  get shuttingDown(): boolean {
+    return this.#shuttingDown;
   }
 
   /** Ends and removes every pod, as if each had been deleted; resolves when nothing is left. */
@@ -267,6 +280,7 @@ export class Agent {
       ids: found?.ids ?? new Set(),
     });
     this.#workers.set(uid, worker);
+    if (this.#shuttingDown) worker.shutDown(0);
     worker.wake();
   }
 

@@ -133,7 +133,7 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
         load,
         images: imageList,
         volumes: storage.localVolumes(),
-        notReady: agent?.networkUp === true ? undefined : "the node waits for its pod network",
+        notReady: notReadyReason(agent),
         metricsPort: metrics?.port,
       },
       clock.now(),
@@ -233,7 +233,17 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
   });
   try {
     await Promise.race([running, aborted(signal)]);
-    await session.goodbye(options.stopPods ? stopBackWithinMs : (options.backWithinMs ?? backWithinMsDefault));
+    if (options.shutdown !== undefined) {
+      log.info({ pods: agent.workers.length }, "the machine goes down, ending its pods");
+      await agent.shutDown(options.shutdown);
+    }
+    await session.goodbye(
+      options.shutdown !== undefined
+        ? 0
+        : options.stopPods
+          ? stopBackWithinMs
+          : (options.backWithinMs ?? backWithinMsDefault),
+    );
     if (options.stopPods) {
       log.info({ pods: agent.workers.length }, "ending all pods");
       await agent.stopPods();
@@ -251,6 +261,11 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
     agent.close();
     ended.abort(new Error("the agent ends"));
   }
+}
+
+function notReadyReason(agent: Agent | undefined): string | undefined {
+  if (agent?.shuttingDown === true) return "the node is shutting down";
+  return agent?.networkUp === true ? undefined : "the node waits for its pod network";
 }
 
 // Reading the code and joining leave garbage that V8 would keep for as long as the agent has little to do: 6 MB of its 80.

@@ -1,9 +1,11 @@
 // Subresources that are no part of their object: scale, binding, eviction, finalize; and reviews, which are answered but not stored.
+import { timestamp } from "../../lib/clock.ts";
 import { allowedBy } from "../authorization/authorize.ts";
 import type { Binding, DeleteOptions, Eviction, SelfSubjectAccessReview } from "../kinds/generated/types.ts";
 import type { Kind } from "../kinds/kind.ts";
 import { patchTypes } from "../kinds/schema/patch.ts";
 import { ApiError } from "../kinds/status.ts";
+import type { PatchRequest } from "../verbs/patch.ts";
 import { sendBytes, sendJson, success } from "./answer.ts";
 import { mediaType, readBody } from "./body.ts";
 import type { Door, Exchange } from "./exchange.ts";
@@ -70,9 +72,25 @@ async function evict(door: Door, exchange: Exchange, info: ResourceRequest, kind
   if (info.attributes.verb !== "create") throw notAllowed(info);
   const body = await readTyped<Eviction>(exchange, "io.k8s.api.policy.v1.Eviction");
   const options: DeleteOptions = body.deleteOptions ?? {};
-  await door.verbs.delete(targetOf(info, kind), options, writeOptions(exchange));
+  const write = writeOptions(exchange);
+  const dryRun = write.dryRun === true || options.dryRun?.includes("All") === true;
+  const target = targetOf(info, kind);
+  if (!dryRun) await door.verbs.patch({ ...target, part: "status", ...evicting(door) }, write);
+  await door.verbs.delete(target, options, write);
   await sendJson(exchange, success(undefined), 201);
   return 201;
+}
+
+/** Says on the pod why it goes: for whoever asks whether a failure was its own. */
+function evicting({ context }: Door): Pick<PatchRequest, "type" | "body"> {
+  const condition = {
+    type: "DisruptionTarget",
+    status: "True",
+    reason: "EvictionByEvictionAPI",
+    message: "Eviction API: evicting",
+    lastTransitionTime: timestamp(context.clock.now()),
+  };
+  return { type: "strategic", body: { status: { conditions: [condition] } } };
 }
 
 async function finalize(door: Door, exchange: Exchange, info: ResourceRequest, kind: Kind): Promise<number> {

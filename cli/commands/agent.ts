@@ -1,6 +1,7 @@
 // naru agent: this machine becomes a node.
 import { hostname } from "node:os";
-import { type Command, logLevels, numberOption, UsageError } from "../command.ts";
+import type { AgentOptions } from "../../node-agent/agent-options.ts";
+import { type Command, type Invocation, logLevels, numberOption, UsageError } from "../command.ts";
 import { requireMachine } from "../machine-checks.ts";
 
 export const agent: Command = {
@@ -43,6 +44,16 @@ export const agent: Command = {
       help: "kernel setting that pods may change besides the safe ones, such as net.core.*",
     },
     "stop-pods": { type: "boolean", help: "when stopped, stop all containers too and leave nothing behind" },
+    "shutdown-grace-period": {
+      type: "string",
+      value: "SECONDS",
+      help: "when stopped, the machine goes down: pods get so long to end, and are replaced elsewhere",
+    },
+    "shutdown-grace-period-critical-pods": {
+      type: "string",
+      value: "SECONDS",
+      help: "of that, how much is kept for pods that the cluster needs, which end last (default: a third)",
+    },
     "log-level": {
       type: "string",
       value: "LEVEL",
@@ -75,6 +86,7 @@ export const agent: Command = {
         insecureRegistries: invocation.texts("insecure-registry"),
         allowedUnsafeSysctls: invocation.texts("allowed-unsafe-sysctl"),
         stopPods: invocation.flag("stop-pods"),
+        ...shutdownOf(invocation),
         logLevel: text("log-level"),
         ...optional("joinToken", invocation.text("join") ?? process.env["NARU_TOKEN"]),
         ...optional("nodeIp", invocation.text("address")),
@@ -86,3 +98,14 @@ export const agent: Command = {
     return 0;
   },
 };
+
+function shutdownOf(invocation: Invocation): Pick<AgentOptions, "shutdown"> {
+  const seconds = numberOption(invocation, "shutdown-grace-period");
+  const critical = numberOption(invocation, "shutdown-grace-period-critical-pods");
+  if (seconds === undefined) {
+    if (critical === undefined) return {};
+    throw new UsageError("--shutdown-grace-period-critical-pods is a part of --shutdown-grace-period: give that too");
+  }
+  const graceMs = seconds * 1000;
+  return { shutdown: { graceMs, criticalGraceMs: critical === undefined ? graceMs / 3 : critical * 1000 } };
+}

@@ -22,6 +22,8 @@ export interface IntentInput {
 export interface Ending {
   readonly reason: string;
   readonly message: string;
+  /** Time for its containers to end by themselves; absent: hardly any. */
+  readonly graceMs?: number;
 }
 
 export function intentOf({ pod, removed, startedAtMs, fenced, ending }: IntentInput, nowMs: number): Intent {
@@ -34,7 +36,8 @@ export function intentOf({ pod, removed, startedAtMs, fenced, ending }: IntentIn
     const message = "The node lost its server for longer than this pod may run unseen";
     return { do: "stop", graceMs: removedGraceMs, leave: "results", reason: "NodeLost", message };
   }
-  if (ending !== undefined) return { do: "stop", graceMs: evictedGraceMs, leave: "results", ...ending };
+  if (ending !== undefined)
+    return { do: "stop", leave: "results", ...ending, graceMs: ending.graceMs ?? evictedGraceMs };
   const deadlineMs = deadlineOf(pod, startedAtMs);
   if (deadlineMs !== undefined && nowMs >= deadlineMs) {
     const message = "Pod was active on the node longer than the specified deadline";

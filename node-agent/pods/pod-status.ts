@@ -75,6 +75,9 @@ function isInitialised({ containers, state }: PodStatusInput): boolean {
   });
 }
 
+/** Ends that the node brought about, through no fault of the pod's programs. */
+const disruptions: readonly string[] = ["Evicted", "Terminated"];
+
 function conditions(input: PodStatusInput, nowMs: number): readonly PodCondition[] {
   const { state, containers, previous, wanted } = input;
   const finished = state.phase === "Finished" ? state : undefined;
@@ -113,6 +116,16 @@ function conditions(input: PodStatusInput, nowMs: number): readonly PodCondition
     { type: "Ready", ...readiness(wanted.pod, previous, containersReady) },
     { type: "ContainersReady", ...containersReady },
     { type: "PodScheduled", status: "True" },
+    ...(finished !== undefined && disruptions.includes(finished.reason)
+      ? [
+          {
+            type: "DisruptionTarget",
+            status: "True",
+            reason: "TerminationByKubelet",
+            message: finished.message,
+          } as const,
+        ]
+      : []),
   ];
   const ours = drafts.map((draft) => withTime(draft, previous, nowMs));
   // Conditions of others (readiness gates, the scheduler's) stay as the server has them.

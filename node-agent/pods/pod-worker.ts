@@ -7,6 +7,7 @@ import { containerId } from "./container-labels.ts";
 import { ContainerRuns } from "./container-runs.ts";
 import { deadlineOf, type Ending, intentOf } from "./intent.ts";
 import { lostContainer } from "./lost-container.ts";
+import { defaultGraceMs } from "./next-container-step.ts";
 import { nextStep, type Step } from "./next-step.ts";
 import { type Ground, makeGround, removeGround, SetUpError, storageContext } from "./pod-ground.ts";
 import type { PodParts } from "./pod-parts.ts";
@@ -134,6 +135,19 @@ export class PodWorker {
     this.#ending = { reason: "Evicted", message };
     this.#event("Warning", "Evicted", message);
     this.wake();
+  }
+
+  /** Its node goes down: it fails, in its own grace period or in what time there is. */
+  shutDown(graceMsMax: number): void {
+    if (this.#ending !== undefined) return;
+    const message = "Pod was terminated in response to imminent node shutdown.";
+    this.#ending = { reason: "Terminated", message, graceMs: Math.min(defaultGraceMs(this.#pod), graceMsMax) };
+    this.wake();
+  }
+
+  /** Nothing of it runs or will run. */
+  get isOver(): boolean {
+    return this.#state.phase === "Finished" || this.#state.phase === "Gone";
   }
 
   /** A ConfigMap or Secret that it uses is another one now. */
@@ -323,7 +337,9 @@ export class PodWorker {
       },
       nowMs,
     );
-    this.#reporter.offer(this.#given.tell(status, nowMs), { ending: this.#wanted(nowMs).intent.do === "stop" });
+    const { intent } = this.#wanted(nowMs);
+    const told = this.#given.tell(status, nowMs);
+    this.#reporter.offer(told, { ending: intent.do === "stop" && intent.leave === "nothing" });
   }
 
   #wanted(nowMs: number): Wanted {

@@ -47,6 +47,9 @@ before(async () => {
       shareProcessNamespace: true,
     }),
     podOf("debugged", [shell("main", `echo secret > /tmp/note; ${forever}`)]),
+    podOf("evicted", [shell("main", polite("main"), { lifecycle: { preStop: { sleep: { seconds: 5 } } } })], {
+      terminationGracePeriodSeconds: 10,
+    }),
     podOf("crash", [shell("main", "exit 3")]),
     podOf("late", [shell("main", forever)], { activeDeadlineSeconds: 1 }),
     podOf(
@@ -238,6 +241,17 @@ test("hooks run after the start and before the end", async () => {
   // The slow one keeps the pod for us to read.
   await kubectl("delete", "pod", "hooked", "--wait=false");
   await untilLogged(cluster, ["hooked", "main"], (text) => text === "started\nmain\nasked\nmain ends\n");
+});
+
+test("an eviction says so on the pod before it goes", async () => {
+  await untilConditions(cluster, "evicted", { Ready: "True" });
+  const eviction = { apiVersion: "policy/v1", kind: "Eviction", metadata: { name: "evicted", namespace: "default" } };
+  const path = "/api/v1/namespaces/default/pods/evicted/eviction";
+  const input = JSON.stringify(eviction);
+  done(await cluster.kubectl("new", ["create", "--raw", path, "-f", "-"], { input }));
+  const { metadata, status } = await untilConditions(cluster, "evicted", { DisruptionTarget: "True" });
+  const reason = status?.conditions?.find(({ type }) => type === "DisruptionTarget")?.reason;
+  assert.deepEqual([metadata?.deletionTimestamp !== undefined, reason], [true, "EvictionByEvictionAPI"]);
 });
 
 test("probes of every kind make a pod ready", async () => {
