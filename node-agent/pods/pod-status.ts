@@ -127,7 +127,11 @@ function conditions(input: PodStatusInput, nowMs: number): readonly PodCondition
         ]
       : []),
   ];
-  const ours = drafts.map((draft) => withTime(draft, previous, nowMs));
+  const { generation } = wanted.pod.metadata ?? {};
+  const ours = drafts.map((draft) => ({
+    ...withTime(draft, previous, nowMs),
+    ...(generation === undefined ? {} : { observedGeneration: generation }),
+  }));
   // Conditions of others (readiness gates, the scheduler's) stay as the server has them.
   const others = (wanted.pod.status?.conditions ?? []).filter(
     ({ type }) => !drafts.some((draft) => draft.type === type),

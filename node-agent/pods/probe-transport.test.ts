@@ -30,6 +30,24 @@ test("http gives status and body, cut to its bound", async () => {
   assert.deepEqual([status, body.length], [200, 10 * 1024]);
 });
 
+test("http follows redirects within its host, and takes others for the answer", async () => {
+  const server = createServer((request, response) => {
+    const to: Readonly<Record<string, string>> = { "/a": "/b", "/out": "http://192.0.2.1/", "/round": "/round" };
+    const location = to[request.url ?? ""];
+    if (location === undefined) response.writeHead(request.url === "/b" ? 503 : 200).end();
+    else response.writeHead(302, { location }).end();
+  });
+  const port = await listen(server);
+  const ask = (path: string) =>
+    realProbeTransport.http({ scheme: "http", host, port, path, headers: [] }, 5000, never).then(
+      ({ status }) => status,
+      (error: Error) => error.message,
+    );
+  const answers = [await ask("/a"), await ask("/out"), await ask("/round"), await ask("/")];
+  server.close();
+  assert.deepEqual(answers, [503, 302, "stopped after 10 redirects", 200]);
+});
+
 test("http rejects when nothing answers in time", async () => {
   const server = createTcpServer(() => {});
   const target = { scheme: "http", host, port: await listen(server), path: "/", headers: [] } as const;

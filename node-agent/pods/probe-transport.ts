@@ -1,5 +1,7 @@
-// How probes and hooks reach a pod from its node. Node's own http is loaded when the first probe needs it.
+// How probes and hooks reach a pod from its node.
 import type { Container, HTTPGetAction, HTTPHeader, IntOrString } from "../../api/kinds/generated/types.ts";
+
+import { askHttp } from "./http-probe.ts";
 
 export interface HttpTarget {
   readonly scheme: "http" | "https";
@@ -29,47 +31,11 @@ export interface GrpcTarget {
   readonly service: string;
 }
 
-const bodyBytesMax = 10 * 1024;
-
 export const realProbeTransport: ProbeTransport = {
   http: async (target, timeoutMs, signal) => {
-    const { request } = target.scheme === "https" ? await import("node:https") : await import("node:http");
     const limit = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]);
-    return new Promise((resolve, reject) => {
-      const headers: Record<string, string> = { "User-Agent": "kube-probe/1.36", Accept: "*/*", Connection: "close" };
-      for (const { name, value } of target.headers) headers[name] = value;
-      const asked = request(
-        {
-          host: target.host,
-          port: target.port,
-          path: target.path,
-          headers,
-          signal: limit,
-          agent: false,
-          // A probe asks whether it lives, not who it is: as in Kubernetes.
-          rejectUnauthorized: false,
-        },
-        (response) => {
-          const parts: Buffer[] = [];
-          let size = 0;
-          const finish = () =>
-            resolve({
-              status: response.statusCode ?? 0,
-              body: Buffer.concat(parts).subarray(0, bodyBytesMax).toString("utf8"),
-            });
-          response.on("data", (chunk: Buffer) => {
-            parts.push(chunk);
-            size += chunk.length;
-            if (size < bodyBytesMax) return;
-            finish();
-            response.destroy();
-          });
-          response.on("end", finish);
-          response.on("error", reject);
-        },
-      );
-      asked.on("error", (error) => reject(limit.aborted && !signal.aborted ? timedOut(timeoutMs) : error));
-      asked.end();
+    return askHttp(target, limit).catch((error: Error) => {
+      throw limit.aborted && !signal.aborted ? timedOut(timeoutMs) : error;
     });
   },
 
