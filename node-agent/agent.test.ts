@@ -6,6 +6,7 @@ import { type VirtualClock, virtualClock } from "../lib/virtual-clock.ts";
 import type { Agent } from "./agent.ts";
 import { PullError } from "./images/images.ts";
 import { SimulatedNode, type SimulatedNodeOptions } from "./simulated-node.ts";
+import { parseStaticPods } from "./static-pods.ts";
 import { TestSession } from "./test-session.ts";
 
 interface Scene {
@@ -349,6 +350,44 @@ test("shutDown fails pods in their grace periods, critical ones last, and refuse
       "Terminated",
       "TerminationByKubelet",
       true,
+    ],
+  );
+});
+
+test("setStaticPods runs what files ask for, shows it by its mirror, and follows the files alone", async () => {
+  const { clock, session, agent, node } = await open();
+  const read = (image: string) =>
+    parseStaticPods(JSON.stringify({ ...pod({}, { image }, "web"), apiVersion: "v1", kind: "Pod" }), {
+      path: "/m/web.json",
+      nodeName: "n1",
+    });
+  const running = () =>
+    [...node.machine.processes.values()].map(({ spec, state }) => [spec.labels["naru.pod/image"], state.status]);
+  agent.setStaticPods(read("web:1"));
+  await clock.advance(1000);
+  const [mirror] = session.mirrors;
+  const before = [running(), session.statuses.size, session.mirrors.map(({ metadata }) => metadata?.name)];
+  const shown = { ...mirror, metadata: { ...mirror?.metadata, uid: "mirror" } };
+  session.put("pods", shown);
+  await clock.advance(100);
+  const phase = session.statuses.get("web-n1")?.phase;
+  session.delete(shown, 1);
+  await clock.advance(5000);
+  const deleted = [running(), [...session.gone], agent.worker("mirror")?.uid === agent.workers[0]?.uid];
+  agent.setStaticPods(read("web:2"));
+  await clock.advance(5000);
+  const changed = running();
+  agent.setStaticPods([]);
+  await clock.advance(5000);
+  assert.deepEqual(
+    [before, phase, deleted, changed, running(), node.machine.sandboxes.size],
+    [
+      [[["web:1", "running"]], 0, ["web-n1"]],
+      "Running",
+      [[["web:1", "running"]], ["web-n1"], true],
+      [["web:2", "running"]],
+      [],
+      0,
     ],
   );
 });

@@ -2,6 +2,7 @@
 // says. The same on Linux and in the simulator; main.ts gives it the real parts.
 import type {
   ConfigMap,
+  Event,
   Node,
   PersistentVolume,
   PersistentVolumeClaim,
@@ -10,6 +11,7 @@ import type {
   Secret,
 } from "../api/kinds/generated/types.ts";
 import { localDriver } from "../api/kinds/local-volume.ts";
+import { mirrored } from "../api/kinds/mirror-pod.ts";
 import { keyOf } from "../api/kinds/resource.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Logger } from "../lib/log.ts";
@@ -31,6 +33,7 @@ import { watchStorageLimits } from "./pods/storage-limits.ts";
 import type { Runtime } from "./runtime/runtime.ts";
 import type { NodeCache, NodeResource, Reports } from "./session-types.ts";
 import { endPods, type ShutdownTimes } from "./shutdown.ts";
+import { isStatic, mirrorOf } from "./static-pods.ts";
 
 export interface AgentParts {
   readonly clock: Clock;
@@ -77,12 +80,14 @@ export class Agent {
   readonly #tokens: ServiceTokens;
   #closed = false;
   #muted = false;
+  /** Undefined until the node's files were read. */
+  #static: ReadonlyMap<string, Pod> | undefined;
   #shuttingDown = false;
 
   constructor(parts: AgentParts) {
     this.#parts = parts;
-    const { clock, reports, node } = parts;
-    this.events = openEventRecorder({ clock, nodeName: node.nodeName, send: (event) => reports.event(event) });
+    const { clock, node } = parts;
+    this.events = openEventRecorder({ clock, nodeName: node.nodeName, send: (event) => this.#sendEvent(event) });
     const tokens = serviceTokens(parts.requestToken, clock);
     this.#tokens = tokens;
     this.#podParts = {
@@ -101,8 +106,10 @@ export class Agent {
     return [...this.#workers.values()];
   }
 
+  /** By its own uid, or that of the mirror which the API shows of a static pod. */
   worker(uid: string): PodWorker | undefined {
-    return this.#workers.get(uid);
+    const mirror = this.#parts.cache.list("pods").find(({ metadata }) => metadata?.uid === uid);
+    return this.#workers.get(uid) ?? this.#workers.get((mirror && mirrored(mirror)) ?? "");
   }
 
   /** Pods are accepted; what the Ready condition of the node says. */
@@ -144,6 +151,14 @@ export class Agent {
     this.#tokenWatch?.[Symbol.dispose]();
     this.#endListening();
     for (const worker of this.#workers.values()) worker.close();
+  }
+
+  /** What the node's own files ask for: it runs whatever the server says, which is only shown it. */
+  setStaticPods(pods: readonly Pod[]): void {
+    this.#static = new Map(pods.map((pod) => [pod.metadata?.uid ?? "", pod]));
+    this.#showMirrors();
+    this.#syncStatic();
+    for (const pod of this.#parts.cache.list("pods")) if (mirrored(pod) !== undefined) this.#syncPod(keyOf(pod));
   }
 
   /** The machine goes down: what runs fails in time, what still comes is refused. */
@@ -249,6 +264,7 @@ export class Agent {
   #onSynced(): void {
     if (this.#closed || !this.#networkUp || !this.#parts.cache.synced) return;
     const wanted = new Set(this.#parts.cache.list("pods").map((pod) => pod.metadata?.uid ?? ""));
+    for (const { uid, pod } of this.#workers.values()) if (isStatic(pod)) wanted.add(uid);
     for (const pod of this.#parts.cache.list("pods")) this.#syncPod(keyOf(pod));
     for (const worker of this.#workers.values()) if (!wanted.has(worker.uid)) worker.remove();
     const stale = [...this.#strangers.keys()].filter((uid) => !wanted.has(uid));
@@ -259,16 +275,53 @@ export class Agent {
   #syncPod(key: string): void {
     const pod = this.#parts.cache.get("pods", key);
     const uid = pod?.metadata?.uid ?? "";
+    if (pod === undefined && [...(this.#static?.values() ?? [])].some((own) => keyOf(own) === key)) this.#showMirrors();
+    if (pod !== undefined && mirrored(pod) !== undefined) {
+      this.#syncMirror(pod);
+      return;
+    }
     // Until all was heard, a pod that is not in the cache may still be wanted.
     if (pod !== undefined || this.#parts.cache.synced) {
       for (const worker of this.#workers.values()) {
-        if (worker.uid !== uid && keyOf(worker.pod) === key) worker.remove();
+        if (worker.uid !== uid && keyOf(worker.pod) === key && !isStatic(worker.pod)) worker.remove();
       }
     }
     if (pod === undefined || uid === "") return;
     const worker = this.#workers.get(uid);
     if (worker === undefined) this.#addWorker(pod);
     else worker.update(pod);
+  }
+
+  // What a file changed to starts when what it was has ended.
+  #syncStatic(): void {
+    if (this.#static === undefined || !this.#networkUp || this.#closed || this.#muted) return;
+    for (const worker of this.#workers.values()) {
+      if (isStatic(worker.pod) && !this.#static.has(worker.uid)) worker.remove();
+    }
+    const taken = new Set([...this.#workers.values()].map(({ pod }) => keyOf(pod)));
+    for (const pod of this.#static.values()) if (!taken.has(keyOf(pod))) this.#addWorker(pod);
+  }
+
+  #showMirrors(): void {
+    if (this.#static !== undefined && !this.#muted)
+      this.#parts.reports.mirrorPods([...this.#static.values()].map(mirrorOf));
+  }
+
+  // One that is deleted goes, and comes again: the file alone decides.
+  #syncMirror(mirror: Pod): void {
+    if (this.#static === undefined) return;
+    const { namespace = "default", name = "", uid = "", deletionTimestamp } = mirror.metadata ?? {};
+    const own = mirrored(mirror) ?? "";
+    if (!this.#static.has(own) || deletionTimestamp !== undefined) {
+      this.#parts.reports.podGone({ namespace, name, uid });
+    } else this.#workers.get(own)?.reportAgain();
+  }
+
+  /** The object that the API has for a pod; undefined for a static one that it does not show yet. */
+  #shown(pod: Pod): Pod | undefined {
+    if (!isStatic(pod)) return pod;
+    const mirror = this.#parts.cache.get("pods", keyOf(pod));
+    return mirror !== undefined && mirrored(mirror) === pod.metadata?.uid ? mirror : undefined;
   }
 
   #addWorker(pod: Pod): void {
@@ -320,6 +373,7 @@ export class Agent {
     for (const pod of this.#checkpoints) {
       if (!this.#workers.has(pod.metadata?.uid ?? "")) this.#addWorker(pod);
     }
+    this.#syncStatic();
     for (const pod of this.#parts.cache.list("pods")) this.#syncPod(keyOf(pod));
     this.#onSynced();
   }
@@ -356,16 +410,31 @@ export class Agent {
     }
   }
 
+  // Events about a static pod are about its mirror, which alone has a name in the API.
+  #sendEvent(event: Event): void {
+    const { involvedObject } = event;
+    const own = this.#static?.get(involvedObject.uid ?? "");
+    const shown = own === undefined ? undefined : this.#shown(own);
+    if (own !== undefined && shown === undefined) return;
+    const uid = shown?.metadata?.uid ?? involvedObject.uid;
+    this.#parts.reports.event({
+      ...event,
+      involvedObject: { ...involvedObject, ...(uid === undefined ? {} : { uid }) },
+    });
+  }
+
   #onStatus(pod: Pod, status: PodStatus): void {
-    const { namespace = "default", name = "", uid = "" } = pod.metadata ?? {};
-    if (!this.#muted) this.#parts.reports.podStatus({ namespace, name, uid }, status);
+    const shown = this.#shown(pod);
+    const { namespace = "default", name = "", uid = "" } = shown?.metadata ?? {};
+    if (!this.#muted && shown !== undefined) this.#parts.reports.podStatus({ namespace, name, uid }, status);
   }
 
   #onGone(pod: Pod): void {
     const { namespace = "default", name = "", uid = "" } = pod.metadata ?? {};
     this.#workers.delete(uid);
     this.#removeLocalVolumes();
-    if (!this.#muted) this.#parts.reports.podGone({ namespace, name, uid });
+    if (!this.#muted && !isStatic(pod)) this.#parts.reports.podGone({ namespace, name, uid });
+    this.#syncStatic();
     if (this.#workers.size === 0) this.#onEmpty();
     // Its object may have come back as wanted meanwhile, which the server will say.
     const now = this.#parts.cache.get("pods", keyOf(pod));

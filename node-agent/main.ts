@@ -27,6 +27,7 @@ import { openLinuxRuntime } from "./runtime/linux.ts";
 import { openSession } from "./session.ts";
 import { grpcTransport } from "./session-grpc.ts";
 import type { AgentSession } from "./session-types.ts";
+import { openStaticPods } from "./static-pods.ts";
 import { streamHandler } from "./streams/serve-stream.ts";
 
 export type { AgentOptions };
@@ -194,6 +195,17 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
       clusterDomain,
     },
   });
+
+  const opened = agent;
+  stack.use(
+    await openStaticPods({
+      dir: join(dataDir, "manifests"),
+      nodeName: options.nodeName,
+      clock,
+      log,
+      onPods: (pods) => opened.setStaticPods(pods),
+    }),
+  );
 
   const report = reporter(session, status);
   agent.onNodeChange(report);

@@ -5,6 +5,7 @@ import {
   type AgentMessage,
   AgentMessageSchema,
   EventReportSchema,
+  MirrorPodsSchema,
   NodeStatusReportSchema,
   PodGoneSchema,
   PodStatusReportSchema,
@@ -83,6 +84,8 @@ export function openOutbox(onReport: () => void): Outbox {
       if (events.length > eventsMax) events.shift();
       onReport();
     },
+    mirrorPods: (pods) =>
+      put("mirrors", { case: "mirrorPods", value: create(MirrorPodsSchema, { pods: pods.map(encode) }) }),
     next: (nowMs) => {
       for (const slot of waiting) {
         waiting.delete(slot);

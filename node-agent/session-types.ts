@@ -59,6 +59,8 @@ export interface Reports {
   podGone(pod: PodName): void;
   nodeStatus(status: NodeStatus): void;
   event(event: Event): void;
+  /** All static pods of the node, as the API is to show them. */
+  mirrorPods(pods: readonly Pod[]): void;
 }
 
 /** One log, exec, attach, port-forward or image stream that the server asked for. */

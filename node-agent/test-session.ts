@@ -9,6 +9,7 @@ export class TestSession {
   readonly gone: string[] = [];
   readonly events: Event[] = [];
   readonly nodeStatuses: NodeStatus[] = [];
+  mirrors: readonly Pod[] = [];
   readonly #objects = new Map<string, KubeObject>();
   readonly #listeners = new Set<(resource: NodeResource, key: string) => void>();
   #syncListeners: (() => void)[] = [];
@@ -23,6 +24,9 @@ export class TestSession {
     podGone: ({ name }) => void this.gone.push(name),
     nodeStatus: (status) => void this.nodeStatuses.push(status),
     event: (event) => void this.events.push(event),
+    mirrorPods: (pods) => {
+      this.mirrors = pods;
+    },
   };
 
   get cache(): NodeCache {

@@ -48,4 +48,12 @@ test("requestToken gives nodes tokens for the pods that they run, and for nothin
   await assert.rejects(ask(other, { boundObjectRef }), { code: 403 });
   await assert.rejects(ask(admin, { boundObjectRef: { ...boundObjectRef, uid: "x" } }), { code: 409 });
   await assert.rejects(ask(admin, { expirationSeconds: 5 }), { code: 422 });
+  const annotations = { "kubernetes.io/config.mirror": "hash" };
+  const mirror = { ...podOf("own"), metadata: { name: "own", annotations } };
+  await admin.json({ method: "POST", path: "/api/v1/namespaces/default/pods", body: mirror });
+  const message = /mirrors of its own static pods/;
+  await assert.rejects(ask(own, { boundObjectRef: { ...boundObjectRef, name: "own", uid: undefined } }), {
+    code: 403,
+    message,
+  });
 });

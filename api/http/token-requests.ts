@@ -5,6 +5,7 @@ import { nodesGroup, nodeUserPrefix, type User } from "../authentication/user.ts
 import { pods, serviceaccounts } from "../kinds/generated/resources.ts";
 import type { Pod, TokenRequest } from "../kinds/generated/types.ts";
 import type { Kind } from "../kinds/kind.ts";
+import { mirrored } from "../kinds/mirror-pod.ts";
 import { ApiError } from "../kinds/status.ts";
 import { sendJson } from "./answer.ts";
 import type { Door, Exchange } from "./exchange.ts";
@@ -75,9 +76,12 @@ function boundPod(
   return pod;
 }
 
-/** A node speaks for the pods that run on it, for nobody else. */
+/** A node speaks for the pods that were given to it, for nobody else: not for those that it made up itself either. */
 function restrictNode(user: User, pod: Pod | undefined): void {
   if (!user.groups.includes(nodesGroup)) return;
+  if (pod !== undefined && mirrored(pod) !== undefined) {
+    throw new ApiError("Forbidden", "node may not request tokens for mirrors of its own static pods");
+  }
   if (pod?.spec?.nodeName !== undefined && `${nodeUserPrefix}${pod.spec.nodeName}` === user.name) return;
   throw new ApiError("Forbidden", "node may only request tokens bound to pods that are scheduled on it");
 }

@@ -9,11 +9,12 @@ import {
   ServerMessageSchema,
 } from "../../proto/generated/node_pb.ts";
 import type { Link, LinkEvents } from "../../proto/transport.ts";
-import type { Event, Node, NodeStatus, PodStatus } from "../kinds/generated/types.ts";
+import type { Event, Node, NodeStatus, Pod, PodStatus } from "../kinds/generated/types.ts";
 import type { Desired } from "./desired.ts";
 import type { EventReports } from "./event-reports.ts";
 import type { Liveness } from "./liveness.ts";
 import type { SessionMetrics } from "./metrics.ts";
+import type { MirrorPods } from "./mirror-pods.ts";
 import type { NodeFeed } from "./node-feed.ts";
 import { type NodeWanted, sessionAnnotation } from "./node-object.ts";
 import type { NodeWriter } from "./node-writer.ts";
@@ -43,6 +44,7 @@ export interface SessionContext {
   readonly writer: NodeWriter;
   readonly podReports: PodReports;
   readonly eventReports: EventReports;
+  readonly mirrorPods: MirrorPods;
   readonly metrics: SessionMetrics | undefined;
   readonly stateOf: (node: string) => NodeState;
   readonly schedule: (state: NodeState) => void;
@@ -173,6 +175,13 @@ export function acceptSession(
       case "event": {
         const event = parseJson<Event>(message.value.event);
         if (event !== undefined) context.eventReports.report(node, event);
+        return;
+      }
+      case "mirrorPods": {
+        if (sequence !== 0n && sequence < (newest.get("mirrors") ?? 0n)) return;
+        newest.set("mirrors", sequence);
+        const mirrors = message.value.pods.flatMap((bytes) => parseJson<Pod>(bytes) ?? []);
+        context.mirrorPods.report(node, mirrors, () => acknowledge(sequence));
         return;
       }
       case "goodbye": {

@@ -24,6 +24,7 @@ import { openEventReports } from "./event-reports.ts";
 import { follow } from "./follow.ts";
 import { openLiveness } from "./liveness.ts";
 import { sessionMetrics } from "./metrics.ts";
+import { openMirrorPods } from "./mirror-pods.ts";
 import { defaultFeedLimits, type FeedLimits, NodeFeed } from "./node-feed.ts";
 import { isReady, type NodeWanted, sessionAnnotation } from "./node-object.ts";
 import { acceptSession, type NodeState, type SessionContext, sendAssignments } from "./node-session.ts";
@@ -136,6 +137,8 @@ export async function openSessions(options: SessionsOptions): Promise<Sessions> 
   const podReports = openPodReports({ client, clock, random, log, find: findPod });
   const nodeUid = (name: string) => writer.latest(name)?.metadata?.uid;
   const eventReports = openEventReports({ client, clock, random, log, findPod, nodeUid });
+  const podsOf = (node: string) => [...desired.podsOf(node)].flatMap((key) => findPod(key) ?? []);
+  const mirrorPods = openMirrorPods({ client, clock, random, log, podsOf, nodeUid });
 
   const liveness = openLiveness({
     clock,
@@ -215,6 +218,7 @@ export async function openSessions(options: SessionsOptions): Promise<Sessions> 
     writer,
     podReports,
     eventReports,
+    mirrorPods,
     metrics,
     stateOf: (name) => {
       let state = states.get(name);
@@ -293,6 +297,7 @@ export async function openSessions(options: SessionsOptions): Promise<Sessions> 
       liveness.close();
       writer.close();
       podReports.close();
+      mirrorPods.close();
       broker.close();
       for (const { link } of states.values()) link?.close("the server stops");
     },

@@ -137,6 +137,12 @@ export class PodWorker {
     this.wake();
   }
 
+  /** Says how it is, although nothing changed. */
+  reportAgain(): void {
+    this.#reporter.forgetSent();
+    this.wake();
+  }
+
   /** Its node goes down: it fails, in its own grace period or in what time there is. */
   shutDown(graceMsMax: number): void {
     if (this.#ending !== undefined) return;

@@ -42,6 +42,11 @@ export class StatusReporter {
     this.#waiting = { status, text, timer: this.#clock.after(ending ? gatherEndingMs : gatherMs, send) };
   }
 
+  /** Whoever hears it now has not heard what was sent before. */
+  forgetSent(): void {
+    this.#sentText = undefined;
+  }
+
   close(): void {
     this.#waiting?.timer.cancel();
     this.#waiting = undefined;

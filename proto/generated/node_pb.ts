@@ -12,7 +12,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file node.proto.
  */
 export const file_node: GenFile = /*@__PURE__*/
-  fileDesc("Cgpub2RlLnByb3RvEgxuYXJ1Lm5vZGUudjEilgMKDEFnZW50TWVzc2FnZRIkCgVoZWxsbxgBIAEoCzITLm5hcnUubm9kZS52MS5IZWxsb0gAEiwKCWhlYXJ0YmVhdBgCIAEoCzIXLm5hcnUubm9kZS52MS5IZWFydGJlYXRIABIzCgpwb2Rfc3RhdHVzGAMgASgLMh0ubmFydS5ub2RlLnYxLlBvZFN0YXR1c1JlcG9ydEgAEikKCHBvZF9nb25lGAQgASgLMhUubmFydS5ub2RlLnYxLlBvZEdvbmVIABI1Cgtub2RlX3N0YXR1cxgFIAEoCzIeLm5hcnUubm9kZS52MS5Ob2RlU3RhdHVzUmVwb3J0SAASKgoFZXZlbnQYBiABKAsyGS5uYXJ1Lm5vZGUudjEuRXZlbnRSZXBvcnRIABIoCgdhcHBsaWVkGAcgASgLMhUubmFydS5ub2RlLnYxLkFwcGxpZWRIABIoCgdnb29kYnllGAggASgLMhUubmFydS5ub2RlLnYxLkdvb2RieWVIABIQCghzZXF1ZW5jZRgPIAEoBEIJCgdtZXNzYWdlIsMCCg1TZXJ2ZXJNZXNzYWdlEigKB3dlbGNvbWUYASABKAsyFS5uYXJ1Lm5vZGUudjEuV2VsY29tZUgAEi4KCmFzc2lnbm1lbnQYAiABKAsyGC5uYXJ1Lm5vZGUudjEuQXNzaWdubWVudEgAEi8KC3N0cmVhbV9vcGVuGAMgASgLMhgubmFydS5ub2RlLnYxLlN0cmVhbU9wZW5IABI3Cg9oZWFydGJlYXRfcmVwbHkYBCABKAsyHC5uYXJ1Lm5vZGUudjEuSGVhcnRiZWF0UmVwbHlIABIwCgthY2tub3dsZWRnZRgFIAEoCzIZLm5hcnUubm9kZS52MS5BY2tub3dsZWRnZUgAEjEKDHN0cmVhbV9jbG9zZRgGIAEoCzIZLm5hcnUubm9kZS52MS5TdHJlYW1DbG9zZUgAQgkKB21lc3NhZ2UiaQoFSGVsbG8SDAoEbm9kZRgBIAEoDBIVCg1hZ2VudF92ZXJzaW9uGAIgASgJEg0KBWVwb2NoGAMgASgJEhIKCmdlbmVyYXRpb24YBCABKAQSGAoQcnVubmluZ19wb2RfdWlkcxgFIAMoCSJKCgdXZWxjb21lEg0KBWVwb2NoGAEgASgJEh0KFWhlYXJ0YmVhdF9pbnRlcnZhbF9tcxgCIAEoDRIRCglwb2RfY2lkcnMYAyADKAkiHQoJSGVhcnRiZWF0EhAKCHNlcXVlbmNlGAEgASgEIjYKDkhlYXJ0YmVhdFJlcGx5EhAKCHNlcXVlbmNlGAEgASgEEhIKCmdlbmVyYXRpb24YAiABKAQiIAoLQWNrbm93bGVkZ2USEQoJc2VxdWVuY2VzGAEgAygEIq8BCgpBc3NpZ25tZW50EhIKCmdlbmVyYXRpb24YASABKAQSDAoEZnVsbBgCIAEoCBIhCgNwdXQYAyADKAsyFC5uYXJ1Lm5vZGUudjEuT2JqZWN0EicKBnJlbW92ZRgEIAMoCzIXLm5hcnUubm9kZS52MS5PYmplY3RLZXkSFwoPYmFzZV9nZW5lcmF0aW9uGAUgASgEEgwKBG1vcmUYBiABKAgSDAoEcGFydBgHIAEoDSI1CgZPYmplY3QSEAoIcmVzb3VyY2UYASABKAkSCwoDa2V5GAIgASgJEgwKBGpzb24YAyABKAwiKgoJT2JqZWN0S2V5EhAKCHJlc291cmNlGAEgASgJEgsKA2tleRgCIAEoCSIdCgdBcHBsaWVkEhIKCmdlbmVyYXRpb24YASABKAQiTwoPUG9kU3RhdHVzUmVwb3J0EhEKCW5hbWVzcGFjZRgBIAEoCRIMCgRuYW1lGAIgASgJEgsKA3VpZBgDIAEoCRIOCgZzdGF0dXMYBCABKAwiNwoHUG9kR29uZRIRCgluYW1lc3BhY2UYASABKAkSDAoEbmFtZRgCIAEoCRILCgN1aWQYAyABKAkiIgoQTm9kZVN0YXR1c1JlcG9ydBIOCgZzdGF0dXMYASABKAwiHAoLRXZlbnRSZXBvcnQSDQoFZXZlbnQYASABKAwiIQoHR29vZGJ5ZRIWCg5iYWNrX3dpdGhpbl9tcxgBIAEoDSKUAgoKU3RyZWFtT3BlbhIRCglzdHJlYW1faWQYASABKAkSJwoDbG9nGAIgASgLMhgubmFydS5ub2RlLnYxLkxvZ1JlcXVlc3RIABIpCgRleGVjGAMgASgLMhkubmFydS5ub2RlLnYxLkV4ZWNSZXF1ZXN0SAASLQoGYXR0YWNoGAQgASgLMhsubmFydS5ub2RlLnYxLkF0dGFjaFJlcXVlc3RIABI4Cgxwb3J0X2ZvcndhcmQYBSABKAsyIC5uYXJ1Lm5vZGUudjEuUG9ydEZvcndhcmRSZXF1ZXN0SAASKwoFaW1hZ2UYBiABKAsyGi5uYXJ1Lm5vZGUudjEuSW1hZ2VSZXF1ZXN0SABCCQoHcmVxdWVzdCIgCgtTdHJlYW1DbG9zZRIRCglzdHJlYW1faWQYASABKAki6AEKCkxvZ1JlcXVlc3QSDwoHcG9kX3VpZBgBIAEoCRIRCgljb250YWluZXIYAiABKAkSDgoGZm9sbG93GAMgASgIEhAKCHByZXZpb3VzGAQgASgIEhIKCnRpbWVzdGFtcHMYBSABKAgSFwoKdGFpbF9saW5lcxgGIAEoA0gAiAEBEhsKDnNpbmNlX2Vwb2NoX21zGAcgASgDSAGIAQESGAoLbGltaXRfYnl0ZXMYCCABKANIAogBAUINCgtfdGFpbF9saW5lc0IRCg9fc2luY2VfZXBvY2hfbXNCDgoMX2xpbWl0X2J5dGVzIn4KC0V4ZWNSZXF1ZXN0Eg8KB3BvZF91aWQYASABKAkSEQoJY29udGFpbmVyGAIgASgJEg8KB2NvbW1hbmQYAyADKAkSDQoFc3RkaW4YBCABKAgSDgoGc3Rkb3V0GAUgASgIEg4KBnN0ZGVychgGIAEoCBILCgN0dHkYByABKAgibwoNQXR0YWNoUmVxdWVzdBIPCgdwb2RfdWlkGAEgASgJEhEKCWNvbnRhaW5lchgCIAEoCRINCgVzdGRpbhgDIAEoCBIOCgZzdGRvdXQYBCABKAgSDgoGc3RkZXJyGAUgASgIEgsKA3R0eRgGIAEoCCIzChJQb3J0Rm9yd2FyZFJlcXVlc3QSDwoHcG9kX3VpZBgBIAEoCRIMCgRwb3J0GAIgASgNItIBCgxJbWFnZVJlcXVlc3QSMQoGYWN0aW9uGAEgASgOMiEubmFydS5ub2RlLnYxLkltYWdlUmVxdWVzdC5BY3Rpb24SEQoJcmVmZXJlbmNlGAIgASgJInwKBkFjdGlvbhIWChJBQ1RJT05fVU5TUEVDSUZJRUQQABIPCgtBQ1RJT05fTElTVBABEg8KC0FDVElPTl9QVUxMEAISEQoNQUNUSU9OX1JFTU9WRRADEhEKDUFDVElPTl9JTVBPUlQQBBISCg5BQ1RJT05fQ09NTUFORBAFIrsBCgVGcmFtZRIRCglzdHJlYW1faWQYASABKAkSDwoFc3RkaW4YAiABKAxIABIQCgZzdGRvdXQYAyABKAxIABIQCgZzdGRlcnIYBCABKAxIABITCglzdGRpbl9lbmQYBSABKAhIABImCgZyZXNpemUYBiABKAsyFC5uYXJ1Lm5vZGUudjEuUmVzaXplSAASIgoEZXhpdBgHIAEoCzISLm5hcnUubm9kZS52MS5FeGl0SABCCQoHY29udGVudCInCgZSZXNpemUSDwoHY29sdW1ucxgBIAEoDRIMCgRyb3dzGAIgASgNIigKBEV4aXQSEQoJZXhpdF9jb2RlGAEgASgFEg0KBWVycm9yGAIgASgJMo0BCgtOb2RlU2VydmljZRJGCgdTZXNzaW9uEhoubmFydS5ub2RlLnYxLkFnZW50TWVzc2FnZRobLm5hcnUubm9kZS52MS5TZXJ2ZXJNZXNzYWdlKAEwARI2CgZTdHJlYW0SEy5uYXJ1Lm5vZGUudjEuRnJhbWUaEy5uYXJ1Lm5vZGUudjEuRnJhbWUoATABYgZwcm90bzM");
+  fileDesc("Cgpub2RlLnByb3RvEgxuYXJ1Lm5vZGUudjEixwMKDEFnZW50TWVzc2FnZRIkCgVoZWxsbxgBIAEoCzITLm5hcnUubm9kZS52MS5IZWxsb0gAEiwKCWhlYXJ0YmVhdBgCIAEoCzIXLm5hcnUubm9kZS52MS5IZWFydGJlYXRIABIzCgpwb2Rfc3RhdHVzGAMgASgLMh0ubmFydS5ub2RlLnYxLlBvZFN0YXR1c1JlcG9ydEgAEikKCHBvZF9nb25lGAQgASgLMhUubmFydS5ub2RlLnYxLlBvZEdvbmVIABI1Cgtub2RlX3N0YXR1cxgFIAEoCzIeLm5hcnUubm9kZS52MS5Ob2RlU3RhdHVzUmVwb3J0SAASKgoFZXZlbnQYBiABKAsyGS5uYXJ1Lm5vZGUudjEuRXZlbnRSZXBvcnRIABIoCgdhcHBsaWVkGAcgASgLMhUubmFydS5ub2RlLnYxLkFwcGxpZWRIABIoCgdnb29kYnllGAggASgLMhUubmFydS5ub2RlLnYxLkdvb2RieWVIABIvCgttaXJyb3JfcG9kcxgJIAEoCzIYLm5hcnUubm9kZS52MS5NaXJyb3JQb2RzSAASEAoIc2VxdWVuY2UYDyABKARCCQoHbWVzc2FnZSLDAgoNU2VydmVyTWVzc2FnZRIoCgd3ZWxjb21lGAEgASgLMhUubmFydS5ub2RlLnYxLldlbGNvbWVIABIuCgphc3NpZ25tZW50GAIgASgLMhgubmFydS5ub2RlLnYxLkFzc2lnbm1lbnRIABIvCgtzdHJlYW1fb3BlbhgDIAEoCzIYLm5hcnUubm9kZS52MS5TdHJlYW1PcGVuSAASNwoPaGVhcnRiZWF0X3JlcGx5GAQgASgLMhwubmFydS5ub2RlLnYxLkhlYXJ0YmVhdFJlcGx5SAASMAoLYWNrbm93bGVkZ2UYBSABKAsyGS5uYXJ1Lm5vZGUudjEuQWNrbm93bGVkZ2VIABIxCgxzdHJlYW1fY2xvc2UYBiABKAsyGS5uYXJ1Lm5vZGUudjEuU3RyZWFtQ2xvc2VIAEIJCgdtZXNzYWdlImkKBUhlbGxvEgwKBG5vZGUYASABKAwSFQoNYWdlbnRfdmVyc2lvbhgCIAEoCRINCgVlcG9jaBgDIAEoCRISCgpnZW5lcmF0aW9uGAQgASgEEhgKEHJ1bm5pbmdfcG9kX3VpZHMYBSADKAkiSgoHV2VsY29tZRINCgVlcG9jaBgBIAEoCRIdChVoZWFydGJlYXRfaW50ZXJ2YWxfbXMYAiABKA0SEQoJcG9kX2NpZHJzGAMgAygJIh0KCUhlYXJ0YmVhdBIQCghzZXF1ZW5jZRgBIAEoBCI2Cg5IZWFydGJlYXRSZXBseRIQCghzZXF1ZW5jZRgBIAEoBBISCgpnZW5lcmF0aW9uGAIgASgEIiAKC0Fja25vd2xlZGdlEhEKCXNlcXVlbmNlcxgBIAMoBCKvAQoKQXNzaWdubWVudBISCgpnZW5lcmF0aW9uGAEgASgEEgwKBGZ1bGwYAiABKAgSIQoDcHV0GAMgAygLMhQubmFydS5ub2RlLnYxLk9iamVjdBInCgZyZW1vdmUYBCADKAsyFy5uYXJ1Lm5vZGUudjEuT2JqZWN0S2V5EhcKD2Jhc2VfZ2VuZXJhdGlvbhgFIAEoBBIMCgRtb3JlGAYgASgIEgwKBHBhcnQYByABKA0iNQoGT2JqZWN0EhAKCHJlc291cmNlGAEgASgJEgsKA2tleRgCIAEoCRIMCgRqc29uGAMgASgMIioKCU9iamVjdEtleRIQCghyZXNvdXJjZRgBIAEoCRILCgNrZXkYAiABKAkiHQoHQXBwbGllZBISCgpnZW5lcmF0aW9uGAEgASgEIk8KD1BvZFN0YXR1c1JlcG9ydBIRCgluYW1lc3BhY2UYASABKAkSDAoEbmFtZRgCIAEoCRILCgN1aWQYAyABKAkSDgoGc3RhdHVzGAQgASgMIjcKB1BvZEdvbmUSEQoJbmFtZXNwYWNlGAEgASgJEgwKBG5hbWUYAiABKAkSCwoDdWlkGAMgASgJIiIKEE5vZGVTdGF0dXNSZXBvcnQSDgoGc3RhdHVzGAEgASgMIhwKC0V2ZW50UmVwb3J0Eg0KBWV2ZW50GAEgASgMIhoKCk1pcnJvclBvZHMSDAoEcG9kcxgBIAMoDCIhCgdHb29kYnllEhYKDmJhY2tfd2l0aGluX21zGAEgASgNIpQCCgpTdHJlYW1PcGVuEhEKCXN0cmVhbV9pZBgBIAEoCRInCgNsb2cYAiABKAsyGC5uYXJ1Lm5vZGUudjEuTG9nUmVxdWVzdEgAEikKBGV4ZWMYAyABKAsyGS5uYXJ1Lm5vZGUudjEuRXhlY1JlcXVlc3RIABItCgZhdHRhY2gYBCABKAsyGy5uYXJ1Lm5vZGUudjEuQXR0YWNoUmVxdWVzdEgAEjgKDHBvcnRfZm9yd2FyZBgFIAEoCzIgLm5hcnUubm9kZS52MS5Qb3J0Rm9yd2FyZFJlcXVlc3RIABIrCgVpbWFnZRgGIAEoCzIaLm5hcnUubm9kZS52MS5JbWFnZVJlcXVlc3RIAEIJCgdyZXF1ZXN0IiAKC1N0cmVhbUNsb3NlEhEKCXN0cmVhbV9pZBgBIAEoCSLoAQoKTG9nUmVxdWVzdBIPCgdwb2RfdWlkGAEgASgJEhEKCWNvbnRhaW5lchgCIAEoCRIOCgZmb2xsb3cYAyABKAgSEAoIcHJldmlvdXMYBCABKAgSEgoKdGltZXN0YW1wcxgFIAEoCBIXCgp0YWlsX2xpbmVzGAYgASgDSACIAQESGwoOc2luY2VfZXBvY2hfbXMYByABKANIAYgBARIYCgtsaW1pdF9ieXRlcxgIIAEoA0gCiAEBQg0KC190YWlsX2xpbmVzQhEKD19zaW5jZV9lcG9jaF9tc0IOCgxfbGltaXRfYnl0ZXMifgoLRXhlY1JlcXVlc3QSDwoHcG9kX3VpZBgBIAEoCRIRCgljb250YWluZXIYAiABKAkSDwoHY29tbWFuZBgDIAMoCRINCgVzdGRpbhgEIAEoCBIOCgZzdGRvdXQYBSABKAgSDgoGc3RkZXJyGAYgASgIEgsKA3R0eRgHIAEoCCJvCg1BdHRhY2hSZXF1ZXN0Eg8KB3BvZF91aWQYASABKAkSEQoJY29udGFpbmVyGAIgASgJEg0KBXN0ZGluGAMgASgIEg4KBnN0ZG91dBgEIAEoCBIOCgZzdGRlcnIYBSABKAgSCwoDdHR5GAYgASgIIjMKElBvcnRGb3J3YXJkUmVxdWVzdBIPCgdwb2RfdWlkGAEgASgJEgwKBHBvcnQYAiABKA0i0gEKDEltYWdlUmVxdWVzdBIxCgZhY3Rpb24YASABKA4yIS5uYXJ1Lm5vZGUudjEuSW1hZ2VSZXF1ZXN0LkFjdGlvbhIRCglyZWZlcmVuY2UYAiABKAkifAoGQWN0aW9uEhYKEkFDVElPTl9VTlNQRUNJRklFRBAAEg8KC0FDVElPTl9MSVNUEAESDwoLQUNUSU9OX1BVTEwQAhIRCg1BQ1RJT05fUkVNT1ZFEAMSEQoNQUNUSU9OX0lNUE9SVBAEEhIKDkFDVElPTl9DT01NQU5EEAUiuwEKBUZyYW1lEhEKCXN0cmVhbV9pZBgBIAEoCRIPCgVzdGRpbhgCIAEoDEgAEhAKBnN0ZG91dBgDIAEoDEgAEhAKBnN0ZGVychgEIAEoDEgAEhMKCXN0ZGluX2VuZBgFIAEoCEgAEiYKBnJlc2l6ZRgGIAEoCzIULm5hcnUubm9kZS52MS5SZXNpemVIABIiCgRleGl0GAcgASgLMhIubmFydS5ub2RlLnYxLkV4aXRIAEIJCgdjb250ZW50IicKBlJlc2l6ZRIPCgdjb2x1bW5zGAEgASgNEgwKBHJvd3MYAiABKA0iKAoERXhpdBIRCglleGl0X2NvZGUYASABKAUSDQoFZXJyb3IYAiABKAkyjQEKC05vZGVTZXJ2aWNlEkYKB1Nlc3Npb24SGi5uYXJ1Lm5vZGUudjEuQWdlbnRNZXNzYWdlGhsubmFydS5ub2RlLnYxLlNlcnZlck1lc3NhZ2UoATABEjYKBlN0cmVhbRITLm5hcnUubm9kZS52MS5GcmFtZRoTLm5hcnUubm9kZS52MS5GcmFtZSgBMAFiBnByb3RvMw");
 
 /**
  * @generated from message naru.node.v1.AgentMessage
@@ -69,6 +69,12 @@ export type AgentMessage = Message<"naru.node.v1.AgentMessage"> & {
      */
     value: Goodbye;
     case: "goodbye";
+  } | {
+    /**
+     * @generated from field: naru.node.v1.MirrorPods mirror_pods = 9;
+     */
+    value: MirrorPods;
+    case: "mirrorPods";
   } | { case: undefined; value?: undefined };
 
   /**
@@ -502,6 +508,25 @@ export const EventReportSchema: GenMessage<EventReport> = /*@__PURE__*/
   messageDesc(file_node, 14);
 
 /**
+ * All static pods of the node, as the API is to show them: Pods as JSON. Others' mirrors of this node go.
+ *
+ * @generated from message naru.node.v1.MirrorPods
+ */
+export type MirrorPods = Message<"naru.node.v1.MirrorPods"> & {
+  /**
+   * @generated from field: repeated bytes pods = 1;
+   */
+  pods: Uint8Array[];
+};
+
+/**
+ * Describes the message naru.node.v1.MirrorPods.
+ * Use `create(MirrorPodsSchema)` to create a new message.
+ */
+export const MirrorPodsSchema: GenMessage<MirrorPods> = /*@__PURE__*/
+  messageDesc(file_node, 15);
+
+/**
  * A planned stop of the agent: its containers go on, evict nothing until this many ms have passed.
  *
  * @generated from message naru.node.v1.Goodbye
@@ -518,7 +543,7 @@ export type Goodbye = Message<"naru.node.v1.Goodbye"> & {
  * Use `create(GoodbyeSchema)` to create a new message.
  */
 export const GoodbyeSchema: GenMessage<Goodbye> = /*@__PURE__*/
-  messageDesc(file_node, 15);
+  messageDesc(file_node, 16);
 
 /**
  * @generated from message naru.node.v1.StreamOpen
@@ -570,7 +595,7 @@ export type StreamOpen = Message<"naru.node.v1.StreamOpen"> & {
  * Use `create(StreamOpenSchema)` to create a new message.
  */
 export const StreamOpenSchema: GenMessage<StreamOpen> = /*@__PURE__*/
-  messageDesc(file_node, 16);
+  messageDesc(file_node, 17);
 
 /**
  * The user went away: end the stream, also when its own connection is too full to tell.
@@ -589,7 +614,7 @@ export type StreamClose = Message<"naru.node.v1.StreamClose"> & {
  * Use `create(StreamCloseSchema)` to create a new message.
  */
 export const StreamCloseSchema: GenMessage<StreamClose> = /*@__PURE__*/
-  messageDesc(file_node, 17);
+  messageDesc(file_node, 18);
 
 /**
  * @generated from message naru.node.v1.LogRequest
@@ -643,7 +668,7 @@ export type LogRequest = Message<"naru.node.v1.LogRequest"> & {
  * Use `create(LogRequestSchema)` to create a new message.
  */
 export const LogRequestSchema: GenMessage<LogRequest> = /*@__PURE__*/
-  messageDesc(file_node, 18);
+  messageDesc(file_node, 19);
 
 /**
  * @generated from message naru.node.v1.ExecRequest
@@ -690,7 +715,7 @@ export type ExecRequest = Message<"naru.node.v1.ExecRequest"> & {
  * Use `create(ExecRequestSchema)` to create a new message.
  */
 export const ExecRequestSchema: GenMessage<ExecRequest> = /*@__PURE__*/
-  messageDesc(file_node, 19);
+  messageDesc(file_node, 20);
 
 /**
  * @generated from message naru.node.v1.AttachRequest
@@ -732,7 +757,7 @@ export type AttachRequest = Message<"naru.node.v1.AttachRequest"> & {
  * Use `create(AttachRequestSchema)` to create a new message.
  */
 export const AttachRequestSchema: GenMessage<AttachRequest> = /*@__PURE__*/
-  messageDesc(file_node, 20);
+  messageDesc(file_node, 21);
 
 /**
  * @generated from message naru.node.v1.PortForwardRequest
@@ -754,7 +779,7 @@ export type PortForwardRequest = Message<"naru.node.v1.PortForwardRequest"> & {
  * Use `create(PortForwardRequestSchema)` to create a new message.
  */
 export const PortForwardRequestSchema: GenMessage<PortForwardRequest> = /*@__PURE__*/
-  messageDesc(file_node, 21);
+  messageDesc(file_node, 22);
 
 /**
  * Image work on the node: answers come as frames, one JSON line each on stdout; an import's archive goes in on stdin.
@@ -778,7 +803,7 @@ export type ImageRequest = Message<"naru.node.v1.ImageRequest"> & {
  * Use `create(ImageRequestSchema)` to create a new message.
  */
 export const ImageRequestSchema: GenMessage<ImageRequest> = /*@__PURE__*/
-  messageDesc(file_node, 22);
+  messageDesc(file_node, 23);
 
 /**
  * @generated from enum naru.node.v1.ImageRequest.Action
@@ -826,7 +851,7 @@ export type ImageRequest_Action = (typeof ImageRequest_Action)[keyof typeof Imag
  * Describes the enum naru.node.v1.ImageRequest.Action.
  */
 export const ImageRequest_ActionSchema: GenEnum<ImageRequest_Action> = /*@__PURE__*/
-  enumDesc(file_node, 22, 0);
+  enumDesc(file_node, 23, 0);
 
 /**
  * @generated from message naru.node.v1.Frame
@@ -888,7 +913,7 @@ export type Frame = Message<"naru.node.v1.Frame"> & {
  * Use `create(FrameSchema)` to create a new message.
  */
 export const FrameSchema: GenMessage<Frame> = /*@__PURE__*/
-  messageDesc(file_node, 23);
+  messageDesc(file_node, 24);
 
 /**
  * @generated from message naru.node.v1.Resize
@@ -910,7 +935,7 @@ export type Resize = Message<"naru.node.v1.Resize"> & {
  * Use `create(ResizeSchema)` to create a new message.
  */
 export const ResizeSchema: GenMessage<Resize> = /*@__PURE__*/
-  messageDesc(file_node, 24);
+  messageDesc(file_node, 25);
 
 /**
  * The last frame: how it ended. For logs and images exit_code 0 says that all was sent.
@@ -936,7 +961,7 @@ export type Exit = Message<"naru.node.v1.Exit"> & {
  * Use `create(ExitSchema)` to create a new message.
  */
 export const ExitSchema: GenMessage<Exit> = /*@__PURE__*/
-  messageDesc(file_node, 25);
+  messageDesc(file_node, 26);
 
 /**
  * @generated from service naru.node.v1.NodeService

@@ -1,5 +1,7 @@
 // The life of pods on a real node, as kubectl tells it: order of containers, hooks, probes, restarts, ends, and what the status says of each.
 import assert from "node:assert/strict";
+import { rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { after, before, test } from "node:test";
 import type { Pod } from "../../api/kinds/generated/types.ts";
 import type { TestCluster } from "./cluster.ts";
@@ -274,4 +276,24 @@ test("a liveness probe that fails restarts the container, with the probe's own g
     ["Unhealthy", "Killing"].filter((reason) => !reasons.includes(reason)),
     [],
   );
+});
+
+test("a pod of a file on the node runs, is shown by the API, and goes with the file alone", async () => {
+  const file = join(cluster.place.dataDir, "node-1", "manifests", "own.json");
+  writeFileSync(file, JSON.stringify(podOf("own", [shell("main", `echo hello; ${forever}`)])));
+  const first = await until("the mirror", () => untilConditions(cluster, "own-node-1", { Ready: "True" }));
+  assert.equal(await kubectl("logs", "own-node-1"), "hello\n");
+  assert.equal(await kubectl("exec", "own-node-1", "--", "echo", "in"), "in\n");
+  await kubectl("delete", "pod", "own-node-1", "--wait=false");
+  const again = await until("a new mirror", async () => {
+    const pod = await untilConditions(cluster, "own-node-1", { Ready: "True" });
+    return pod.metadata?.uid === first.metadata?.uid ? undefined : pod;
+  });
+  const idOf = (pod: Pod) => statusOf(pod, "main")?.containerID;
+  assert.equal(idOf(again), idOf(first), "the container is the same still");
+  rmSync(file);
+  await until("no mirror", async () => {
+    const { code } = await cluster.kubectl("new", ["get", "pod", "own-node-1"]);
+    return code === 0 ? undefined : true;
+  });
 });

@@ -1,0 +1,134 @@
+// Pods of files on the node itself, which run whether or not a server can be heard. The API shows a mirror of each.
+// Source: Kubernetes documentation, "Create static Pods".
+import { createHash } from "node:crypto";
+import { type FSWatcher, watch } from "node:fs";
+import { mkdir, readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { parseAllDocuments } from "yaml";
+import type { Pod } from "../api/kinds/generated/types.ts";
+import { mirrorAnnotation, mirrored } from "../api/kinds/mirror-pod.ts";
+import { podKind } from "../api/kinds/pod.ts";
+import type { Clock, Timer } from "../lib/clock.ts";
+import type { Logger } from "../lib/log.ts";
+
+const hashAnnotation = "kubernetes.io/config.hash";
+const sourceAnnotation = "kubernetes.io/config.source";
+
+const lookMs = 20_000;
+/** An editor writes a file in several steps. */
+const settleMs = 100;
+
+export interface StaticPodsOptions {
+  readonly dir: string;
+  readonly nodeName: string;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly onPods: (pods: readonly Pod[]) => void;
+}
+
+/** Makes the folder, reads it and looks again whenever it changes. */
+export async function openStaticPods(options: StaticPodsOptions): Promise<Disposable> {
+  const { dir, clock, log, onPods } = options;
+  await mkdir(dir, { recursive: true, mode: 0o700 });
+  let [closed, last] = [false, ""];
+  let timer: Timer | undefined;
+  const lookIn = (delayMs: number) => {
+    timer?.cancel();
+    timer = clock.after(delayMs, () => void look());
+  };
+  const look = async () => {
+    const pods = await readFolder(options).catch((error) => {
+      log.warn({ dir, error: String(error) }, "could not read the folder of static pods");
+      return undefined;
+    });
+    if (closed) return;
+    const text = JSON.stringify(pods);
+    if (pods !== undefined && text !== last) {
+      last = text;
+      onPods(pods);
+    }
+    lookIn(lookMs);
+  };
+  const watcher: FSWatcher = watch(dir, { persistent: false }, () => lookIn(settleMs));
+  watcher.on("error", () => {});
+  await look();
+  return {
+    [Symbol.dispose]: () => {
+      closed = true;
+      timer?.cancel();
+      watcher.close();
+    },
+  };
+}
+
+async function readFolder({ dir, nodeName, log }: StaticPodsOptions): Promise<readonly Pod[]> {
+  const names = (await readdir(dir)).filter((name) => /^[^.].*\.(?:ya?ml|json)$/.test(name)).sort();
+  const pods: Pod[] = [];
+  for (const name of names) {
+    const path = join(dir, name);
+    try {
+      pods.push(...parseStaticPods(await readFile(path, "utf8"), { path, nodeName }));
+    } catch (error) {
+      // The others run all the same.
+      log.warn({ path, error: String(error) }, "not a static pod");
+    }
+  }
+  return pods;
+}
+
+/** The pods of one file, as they run on this node; throws with what is wrong and where. */
+export function parseStaticPods(
+  text: string,
+  { path, nodeName }: { readonly path: string; readonly nodeName: string },
+): readonly Pod[] {
+  return parseAllDocuments(text).flatMap((document) => {
+    const [error] = document.errors;
+    if (error !== undefined) throw new Error(`${path}: ${error.message}`);
+    const read = document.toJS() as Pod | null;
+    if (read === null) return [];
+    if (read.kind !== "Pod" || read.apiVersion !== "v1" || read.metadata?.name === undefined) {
+      throw new Error(`${path}: must hold Pods of v1 with names`);
+    }
+    const pod = staticPod(read, { path, nodeName });
+    const [wrong] = podKind.validate?.(pod) ?? [];
+    if (wrong !== undefined) throw new Error(`${path}: ${wrong.field}: ${wrong.message}`);
+    return [pod];
+  });
+}
+
+function staticPod(read: Pod, { path, nodeName }: { readonly path: string; readonly nodeName: string }): Pod {
+  const hash = createHash("sha256")
+    .update(`${nodeName}\0${path}\0${JSON.stringify(read)}`)
+    .digest("hex")
+    .slice(0, 32);
+  const { labels, annotations, name, namespace = "default" } = read.metadata ?? {};
+  const spec = { containers: [], ...read.spec };
+  const pod: Pod = {
+    apiVersion: "v1",
+    kind: "Pod",
+    metadata: {
+      name: `${name}-${nodeName}`,
+      namespace,
+      uid: hash,
+      ...(labels === undefined ? {} : { labels }),
+      annotations: { ...annotations, [hashAnnotation]: hash, [sourceAnnotation]: "file" },
+    },
+    // Nothing that the cluster thinks of its node ends it.
+    spec: {
+      ...spec,
+      nodeName,
+      tolerations: [...(spec.tolerations ?? []), { operator: "Exists", effect: "NoExecute" }],
+    },
+  };
+  return podKind.defaults?.(pod) ?? pod;
+}
+
+export function isStatic(pod: Pod): boolean {
+  return pod.metadata?.annotations?.[sourceAnnotation] === "file" && mirrored(pod) === undefined;
+}
+
+/** What the API is to show of a static pod. */
+export function mirrorOf(pod: Pod): Pod {
+  const { uid = "", ...metadata } = pod.metadata ?? {};
+  return { ...pod, metadata: { ...metadata, annotations: { ...metadata.annotations, [mirrorAnnotation]: uid } } };
+}
