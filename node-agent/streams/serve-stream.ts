@@ -9,9 +9,10 @@ import type { Runtime } from "../runtime/runtime.ts";
 import type { NodeStream, StreamEnd, StreamHandler } from "../session-types.ts";
 import { serveImages } from "./image-stream.ts";
 import { logFiles } from "./log-records.ts";
-import { type LogSource, streamLog } from "./log-stream.ts";
+import { streamLog } from "./log-stream.ts";
 import { forwardPort } from "./port-forward-stream.ts";
 import { joinProcess } from "./process-stream.ts";
+import type { LogSource } from "./read-log.ts";
 
 export interface StreamParts {
   readonly agent: () => Agent | undefined;
