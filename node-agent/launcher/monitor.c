@@ -309,6 +309,8 @@ static void drain_output(void) {
 /* --- launcher and newcomers ----------------------------------------------------------------------------------------- */
 
 static void attach(int fd, struct field request_id) {
+  /* The launcher never waits for a client; here the limit on sending does its work. */
+  fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
   struct client *client = add_client(fd);
   if (client == NULL) return;
   struct writer writer;

@@ -456,6 +456,19 @@ test("whoever attaches after a start with holdOutput misses nothing attach", asy
   );
 });
 
+test("much is passed through and back at once, whoever is slower attach", async () => {
+  await using rig = await openRig();
+  await rig.runtime.create(rig.spec("a", ["cat"], { stdin: true }));
+  await rig.runtime.start("a", { holdOutput: true });
+  const streams = await rig.runtime.attach("a");
+  const big = "0123456789abcdef".repeat(200_000);
+  streams.stdin?.end(big);
+  // Nobody reads for a while: all that lies between is full by then.
+  await sleep(200);
+  const [stdout] = await Promise.all([readAll(streams.stdout), readAll(streams.stderr)]);
+  assert.deepEqual({ same: stdout === big, exit: await streams.exit }, { same: true, exit: { exitCode: 0 } });
+});
+
 test("a container that nobody attaches to ends all the same start", async () => {
   await using rig = await openRig();
   await rig.runtime.create(rig.spec("a", ["print", "alone"]));
