@@ -90,6 +90,8 @@ export interface WritableLayer {
   resolveUser(
     user: string,
   ): Promise<{ readonly uid: number; readonly gid: number; readonly additionalGids: readonly number[] }>;
+  /** The user's folder, as the image's passwd has it. */
+  homeOf(user: string): Promise<string>;
 }
 
 export interface LayerOptions {

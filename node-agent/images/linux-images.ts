@@ -33,7 +33,7 @@ import { planRemoval } from "./removal.ts";
 import { SharedWork } from "./share.ts";
 import type { Trash } from "./trash.ts";
 import type { LayerLimits } from "./unpack.ts";
-import { resolveUser } from "./users.ts";
+import { homeOf, resolveUser } from "./users.ts";
 
 export interface ImagesOptions {
   /** Holds images across restarts; one process at a time. */
@@ -135,7 +135,11 @@ export class LinuxImages implements ImageStore {
     folder.records.touch(record.id, options.clock.now());
     const lowerdir = folder.layers.lowerdir(record.layers);
     const rootfs = await writable.prepare(containerId, { imageId: record.id, lowerdir, durable });
-    return { rootfs, resolveUser: async (user) => await this.#resolveUser(record, user) };
+    return {
+      rootfs,
+      resolveUser: async (user) => await this.#resolveUser(record, user),
+      homeOf: async (user) => homeOf(user, record.passwd === undefined ? "" : await this.#readUsers(record.passwd)),
+    };
   }
 
   async removeLayer(containerId: string): Promise<void> {

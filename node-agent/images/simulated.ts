@@ -70,6 +70,7 @@ export function openSimulatedImages(options: SimulatedImagesOptions): ImageStore
           const [uid = 0, gid = 0] = user.split(":").map((part) => Number(part) || 0);
           return { uid, gid, additionalGids: [] };
         },
+        homeOf: async () => "/",
       };
     },
     removeLayer: async (containerId) => {

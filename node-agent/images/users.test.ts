@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { resolveUser } from "./users.ts";
+import { homeOf, resolveUser } from "./users.ts";
 
 const files = {
   passwd: "root:x:0:0:root:/root:/bin/sh\n# note\nbroken\nwww:x:33:34::/:\nbig:x:99999999999:1::/:\n",
@@ -32,4 +32,10 @@ test("resolveUser follows runc's rules", () => {
     big: 'user "big": an id must be from 0 to 2147483647',
   };
   assert.deepEqual(Object.fromEntries(Object.keys(answers).map((user) => [user, resolve(user)])), answers);
+});
+
+test("homeOf finds a user's folder by name or number", () => {
+  const passwd = "root:x:0:0:root:/root:/bin/sh\nann:x:1000:1000::/home/ann:/bin/sh\n";
+  const homes = ["", "0", "ann", "1000:5", "1000", "77", "bob"].map((user) => homeOf(user, passwd));
+  assert.deepEqual(homes, ["/root", "/root", "/home/ann", "/home/ann", "/home/ann", "/", "/"]);
 });

@@ -33,6 +33,14 @@ export function resolveUser(user: string, files: { readonly passwd: string; read
   return { uid, gid, additionalGids };
 }
 
+/** Where a user's files are: passwd says it; without an entry root has /root and everybody else /. */
+export function homeOf(user: string, passwd: string): string {
+  const [userPart = ""] = user.split(":", 1);
+  const wanted = userPart === "" ? "0" : userPart;
+  const entry = parseLines(passwd).find(([name, , uid]) => name === userPart || uid === wanted);
+  return entry?.[5] || (wanted === "0" || wanted === "root" ? "/root" : "/");
+}
+
 function findGroup(groups: readonly (readonly string[])[], wanted: string, user: string): number {
   const id = parseId(wanted);
   const entry = groups.find(([name, , gid]) => (id === undefined ? name === wanted : Number(gid) === id));

@@ -62,7 +62,8 @@ export interface VethOptions {
   readonly name: string;
   readonly masterIndex: number;
   readonly mtu: number;
-  readonly peer: { readonly name: string; readonly mac?: Buffer };
+  /** `index` within its namespace: podLinkIndex when absent. */
+  readonly peer: { readonly name: string; readonly mac?: Buffer; readonly index?: number };
 }
 
 /** This end up, its peer not yet: the kernel opens only ends that have found each other. The peer goes to the namespace whose descriptor the launcher writes at the message's end. */
@@ -70,7 +71,7 @@ export function createVeth(options: VethOptions): Buffer {
   const { name, masterIndex, mtu, peer } = options;
   const queues = [attribute(link.txQueues, 1), attribute(link.rxQueues, 1)];
   const peerEnd = Buffer.concat([
-    linkHeader({ index: podLinkIndex }),
+    linkHeader({ index: peer.index ?? podLinkIndex }),
     attribute(link.name, peer.name),
     ...(peer.mac === undefined ? [] : [attribute(link.address, peer.mac)]),
     attribute(link.mtu, mtu),
