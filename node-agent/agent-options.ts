@@ -41,6 +41,8 @@ export interface AgentOptions {
   /** How long a planned restart may take until pods are replaced elsewhere. */
   readonly backWithinMs?: number;
   readonly launcherPath?: string;
+  /** Where Docker's API is served; "off": nowhere. Default: docker.sock in `runDir`. */
+  readonly dockerSocket?: string;
 }
 
 /** "disk=ssd" */

@@ -12,6 +12,7 @@ import packageJson from "../package.json" with { type: "json" };
 import { type Agent, openAgent } from "./agent.ts";
 import { type AgentOptions, addressTowards, parseLabels, parseTaints } from "./agent-options.ts";
 import { lockDirectory } from "./directory-lock.ts";
+import type { Docker } from "./docker/open-docker.ts";
 import { openIdentity, renewIfDue } from "./identity.ts";
 import { openImages } from "./images/open-images.ts";
 import { isLogLevel, jsonLogger } from "./json-log.ts";
@@ -23,6 +24,8 @@ import { nodeObject, nodeStatus, readLoad, readMachine } from "./node-status.ts"
 import { openDiskStorage } from "./pods/disk-storage.ts";
 import { realProbeTransport } from "./pods/probe-transport.ts";
 import { messageOf } from "./pods/start-problem.ts";
+import { readMountinfo } from "./runtime/cgroup-files.ts";
+import { detectCgroups } from "./runtime/cgroups.ts";
 import { openLinuxRuntime } from "./runtime/linux.ts";
 import { openSession } from "./session.ts";
 import { grpcTransport } from "./session-grpc.ts";
@@ -33,6 +36,7 @@ import { streamHandler } from "./streams/serve-stream.ts";
 export type { AgentOptions };
 
 const { version } = packageJson;
+const initPath = new URL("./docker/init/build/naru-init", import.meta.url).pathname;
 const launcherPathDefault = new URL("./launcher/build/naru-launcher", import.meta.url).pathname;
 const statusMs = 10_000;
 const settleMs = 3000;
@@ -93,13 +97,16 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
     await openImages({ dir: join(dataDir, "images"), runDir: join(runDir, "images"), clock, random, log, registries }),
   );
   const clusterDomain = options.clusterDomain ?? "cluster.local";
+  const clusterCidrs = options.clusterCidrs ?? ["10.244.0.0/16"];
+  const serviceCidr = options.serviceCidr ?? "10.96.0.0/16";
+  const nft = ["/usr/sbin/nft", "/sbin/nft", "/usr/bin/nft"].find((path) => existsSync(path)) ?? "nft";
   const network = stack.use(
     await openLinuxNetwork({
       launcher: runtime,
-      nft: ["/usr/sbin/nft", "/sbin/nft", "/usr/bin/nft"].find((path) => existsSync(path)) ?? "nft",
+      nft,
       stateDir: join(runDir, "network"),
-      clusterCidrs: options.clusterCidrs ?? ["10.244.0.0/16"],
-      serviceCidr: options.serviceCidr ?? "10.96.0.0/16",
+      clusterCidrs,
+      serviceCidr,
       clusterDomain,
       clock,
       random,
@@ -235,6 +242,22 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
     ),
   );
 
+  let docker: Docker | undefined;
+  if (options.dockerSocket !== "off") {
+    const { openDocker } = await import("./docker/open-docker.ts");
+    const socketPath = options.dockerSocket ?? join(runDir, "docker.sock");
+    docker = await openDocker({
+      ...{ clock, random, log, runtime, images, nft, nodeIp, version, initPath, socketPath },
+      launcher: runtime,
+      dataDir: join(dataDir, "docker"),
+      runDir: join(runDir, "docker"),
+      reserved: [...clusterCidrs, serviceCidr],
+      cgroupVersion: detectCgroups(readMountinfo())?.version ?? 2,
+      insecureRegistries: options.insecureRegistries,
+    });
+    stack.use(docker);
+  }
+
   // What was compiled is kept for the next start, which needs a third less memory for it; a kill must not lose it.
   flushCompileCache();
   const settled = clock.after(settleMs, giveBackMemory);
@@ -258,13 +281,15 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
     );
     if (options.stopPods) {
       log.info({ pods: agent.workers.length }, "ending all pods");
-      await agent.stopPods();
+      await Promise.all([agent.stopPods(), docker?.containers.stopAll()]);
       agent.close();
       log.info({}, "pods have ended");
       ended.abort(new Error("the agent ends"));
       await running;
       await network.tearDown();
-      log.info({}, "pod network removed");
+      // After the pods' network: each puts back what it found.
+      await docker?.tearDown();
+      log.info({}, "networks of pods and containers removed");
       await runtime.tearDown();
       log.info({}, "sandboxes, cgroups and launcher removed");
       await storage.tearDown();

@@ -1,4 +1,4 @@
-// The node's own door: /metrics, a part of it under the kubelet's path /metrics/cadvisor, and /healthz over TLS, for clients with a certificate of the cluster.
+// The node's own door: /metrics and /healthz over TLS, for clients with a certificate of the cluster.
 import { createServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import type { AgentMetrics } from "./metrics.ts";
@@ -35,14 +35,14 @@ export async function openMetricsServer(options: MetricsServerOptions): Promise<
         response.writeHead(405).end("only GET\n");
       } else if (path === "/healthz") {
         response.writeHead(200, { "Content-Type": "text/plain" }).end("ok");
-      } else if (path === "/metrics" || path === "/metrics/cadvisor") {
+      } else if (path === "/metrics") {
         metrics ??= options.metrics();
         metrics
-          .then((each) => each.scrape(path === "/metrics" ? "all" : "use"))
+          .then((each) => each.scrape())
           .then(({ text, contentType }) => response.writeHead(200, { "Content-Type": contentType }).end(text))
           .catch((error) => response.writeHead(500).end(`${messageOf(error)}\n`));
       } else {
-        response.writeHead(404).end("there is /metrics, /metrics/cadvisor and /healthz\n");
+        response.writeHead(404).end("there is /metrics and /healthz\n");
       }
     },
   );

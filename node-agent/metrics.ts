@@ -1,15 +1,10 @@
 // What Prometheus learns of a node: its containers' use of CPU and memory under the names that dashboards know, and the agent itself.
 // Everything is measured when asked; nothing runs in between.
 import { readdirSync } from "node:fs";
-import { readFile } from "node:fs/promises";
 import { Counter, Gauge, Registry } from "prom-client";
-import type { Pod } from "../api/kinds/generated/types.ts";
-import { bytes } from "../api/kinds/schema/quantity.ts";
 import type { Agent } from "./agent.ts";
-import { type ContainerSample, type PodSample, useMetrics } from "./metrics-containers.ts";
-import { parseNetworkUse } from "./network-use.ts";
 import type { NodeLoad, NodeMachine } from "./node-status.ts";
-import type { Runtime } from "./runtime/runtime.ts";
+import type { ContainerStats, Runtime } from "./runtime/runtime.ts";
 
 export interface MetricsParts {
   readonly agent: () => Agent | undefined;
@@ -20,22 +15,48 @@ export interface MetricsParts {
 }
 
 export interface AgentMetrics {
-  /** The exposition text and its content type; "use": only what containers and pods use, as cAdvisor shows it. */
-  scrape(part: "all" | "use"): Promise<{ readonly text: string; readonly contentType: string }>;
+  /** The exposition text and its content type. */
+  scrape(): Promise<{ readonly text: string; readonly contentType: string }>;
 }
 
-/** Pods' own link, as pods see it. */
-const podInterface = "eth0";
+interface Sample {
+  readonly labels: { readonly namespace: string; readonly pod: string; readonly container: string };
+  readonly stats: ContainerStats;
+  readonly startedAtMs: number;
+}
+
+const perContainer = ["namespace", "pod", "container"] as const;
 
 export function openMetrics(parts: MetricsParts): AgentMetrics {
-  const registry = new Registry();
-  const registers = [registry];
+  const registers = [new Registry()];
+  const [registry] = registers;
   const gauge = (name: string, help: string, labelNames: readonly string[] = []) =>
     new Gauge({ name, help, labelNames: [...labelNames], registers });
   const counter = (name: string, help: string, labelNames: readonly string[] = []) =>
     new Counter({ name, help, labelNames: [...labelNames], registers });
 
-  const use = useMetrics(registry);
+  const cpu = counter(
+    "container_cpu_usage_seconds_total",
+    "CPU time that the container used, in seconds.",
+    perContainer,
+  );
+  const ooms = counter(
+    "container_oom_events_total",
+    "Times the kernel killed a process of the container for its memory.",
+    perContainer,
+  );
+  const workingSet = gauge(
+    "container_memory_working_set_bytes",
+    "Memory of the container that cannot be reclaimed easily.",
+    perContainer,
+  );
+  const usage = gauge("container_memory_usage_bytes", "Memory of the container with its page cache.", perContainer);
+  const processes = gauge("container_processes", "Processes and threads of the container.", perContainer);
+  const started = gauge(
+    "container_start_time_seconds",
+    "When the container started, in seconds since the epoch.",
+    perContainer,
+  );
   const pods = gauge("kubelet_running_pods", "Pods with a running sandbox.");
   const containers = gauge("kubelet_running_containers", "Containers by state.", ["container_state"]);
   gauge("machine_cpu_cores", "CPUs that the node offers.").set(parts.machine.cpuMilli / 1000);
@@ -79,67 +100,43 @@ export function openMetrics(parts: MetricsParts): AgentMetrics {
     }
     for (const [state, count] of Object.entries(states)) containers.set({ container_state: state }, count);
   };
+  const measureContainers = async () => {
+    const samples = await sample(parts);
+    for (const metric of [cpu, ooms, workingSet, usage, processes, started]) metric.reset();
+    for (const { labels, stats, startedAtMs } of samples) {
+      cpu.inc(labels, stats.cpuUsageNs / 1e9);
+      ooms.inc(labels, stats.oomKills);
+      workingSet.set(labels, stats.memoryWorkingSetBytes);
+      usage.set(labels, stats.memoryUsageBytes);
+      processes.set(labels, stats.pids);
+      started.set(labels, startedAtMs / 1000);
+    }
+  };
   return {
-    scrape: async (part) => {
+    scrape: async () => {
       measureAgent();
       countPods();
       await measureMachine();
-      use.show(await sampleContainers(parts), await samplePods(parts));
-      const text = part === "all" ? await registry.metrics() : await usePart(registry);
-      return { text, contentType: Registry.PROMETHEUS_CONTENT_TYPE };
+      await measureContainers();
+      return { text: (await registry?.metrics()) ?? "", contentType: Registry.PROMETHEUS_CONTENT_TYPE };
     },
   };
 }
 
-async function usePart(registry: Registry): Promise<string> {
-  const names = registry.getMetricsAsArray().map(({ name }) => name);
-  const wanted = names.filter((name) => /^(container|machine)_/.test(name));
-  return (await Promise.all(wanted.map((name) => registry.getSingleMetricAsString(name)))).join("\n\n").concat("\n");
-}
-
-function runningContainers({ agent }: MetricsParts) {
-  return (agent()?.workers ?? []).flatMap((worker) =>
+async function sample({ agent, runtime }: MetricsParts): Promise<readonly Sample[]> {
+  const running = (agent()?.workers ?? []).flatMap((worker) =>
     worker.containers.flatMap(({ name, now }) =>
       now.phase === "Running" || now.phase === "Stopping" ? [{ pod: worker.pod, name, now }] : [],
     ),
   );
-}
-
-async function sampleContainers(parts: MetricsParts): Promise<readonly ContainerSample[]> {
   const samples = await Promise.all(
-    runningContainers(parts).map(async ({ pod, name, now }): Promise<ContainerSample | undefined> => {
+    running.map(async ({ pod, name, now }): Promise<Sample | undefined> => {
       // It may end while it is measured.
-      const stats = await parts.runtime.stats(now.id).catch(() => undefined);
+      const stats = await runtime.stats(now.id).catch(() => undefined);
+      const { namespace = "default", name: podName = "" } = pod.metadata ?? {};
       if (stats === undefined) return undefined;
-      const { containers = [], initContainers = [], ephemeralContainers = [] } = pod.spec ?? {};
-      const container = [...containers, ...initContainers, ...ephemeralContainers].find((one) => one.name === name);
-      const limit = container?.resources?.limits?.["memory"];
-      return {
-        labels: { ...podLabels(pod), container: name, image: container?.image ?? "" },
-        stats,
-        startedAtMs: now.startedAtMs,
-        memoryLimitBytes: limit === undefined ? 0 : bytes(limit),
-      };
+      return { labels: { namespace, pod: podName, container: name }, stats, startedAtMs: now.startedAtMs };
     }),
   );
   return samples.filter((each) => each !== undefined);
-}
-
-/** Any container's process shows its pod's network; pods in the node's own network have none. */
-async function samplePods(parts: MetricsParts): Promise<readonly PodSample[]> {
-  const first = new Map(runningContainers(parts).map((one) => [one.pod.metadata?.uid, one]));
-  const samples = await Promise.all(
-    [...first.values()].map(async ({ pod, now }): Promise<PodSample | undefined> => {
-      if (pod.spec?.hostNetwork === true) return undefined;
-      const [pid] = await parts.runtime.processes(now.id).catch(() => []);
-      if (pid === undefined) return undefined;
-      const use = parseNetworkUse(await readFile(`/proc/${pid}/net/dev`, "utf8").catch(() => ""), podInterface);
-      return use === undefined ? undefined : { labels: { ...podLabels(pod), interface: podInterface }, use };
-    }),
-  );
-  return samples.filter((each) => each !== undefined);
-}
-
-function podLabels({ metadata }: Pod): { readonly namespace: string; readonly pod: string } {
-  return { namespace: metadata?.namespace ?? "default", pod: metadata?.name ?? "" };
 }

@@ -23,7 +23,12 @@ const systemPrograms = [
 ];
 // Tests look at links with another program than the one that made them.
 const testPrograms = [["ip", "iproute2", "tests of node networks"]];
-const builds = ["node-agent/launcher/build.sh", "node-agent/images/build.sh", "charts/hello/image/build.sh"];
+const builds = [
+  "node-agent/launcher/build.sh",
+  "node-agent/images/build.sh",
+  "node-agent/docker/init/build.sh",
+  "charts/hello/image/build.sh",
+];
 
 const [name = "", ...rest] = process.argv.slice(2);
 const command = commands[name];

@@ -19,6 +19,13 @@ const mayImport: readonly (readonly [room: string, rooms: readonly string[]])[] 
   ["node-agent/build", ["lib", "node-agent/images", "node-agent/runtime"]],
   ["node-agent/network", ["lib", "api/kinds", "node-agent/launcher", "node-agent/runtime"]],
   ["node-agent/volumes", ["lib", "api/kinds", "node-agent/runtime/runtime.ts"]],
+  [
+    "node-agent/docker",
+    [
+      ...["lib", "node-agent/runtime", "node-agent/images", "node-agent/network"],
+      ...["node-agent/streams/read-log.ts", "node-agent/streams/log-records.ts"],
+    ],
+  ],
   ["node-agent", ["package.json", "lib", "api/kinds", "proto", "client/join.ts", "client/service-account-token.ts"]],
   ["api", ["lib", "proto", "client"]],
   ["client", ["lib", "api/kinds", "api"]],

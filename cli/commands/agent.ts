@@ -43,6 +43,11 @@ export const agent: Command = {
       value: "NAME",
       help: "kernel setting that pods may change besides the safe ones, such as net.core.*",
     },
+    "docker-socket": {
+      type: "string",
+      value: "PATH",
+      help: "where Docker's API is served (default: docker.sock in the --run folder); off: nowhere",
+    },
     "stop-pods": { type: "boolean", help: "when stopped, stop all containers too and leave nothing behind" },
     "shutdown-grace-period": {
       type: "string",
@@ -90,6 +95,7 @@ export const agent: Command = {
         logLevel: text("log-level"),
         ...optional("joinToken", invocation.text("join") ?? process.env["NARU_TOKEN"]),
         ...optional("nodeIp", invocation.text("address")),
+        ...optional("dockerSocket", invocation.text("docker-socket")),
         ...optional("cpus", invocation.text("cpus")),
         ...optional("memory", invocation.text("memory")),
       },

@@ -16,17 +16,11 @@ export function readStats(layout: CgroupLayout, path: string): ContainerStats {
   };
   const v1 = layout.version === 1;
   const memoryUsageBytes = Number(file("memory", v1 ? "memory.usage_in_bytes" : "memory.current"));
-  const [memory, cpu] = [file("memory", "memory.stat"), file("cpu", "cpu.stat")];
-  const inactive = counter(memory, v1 ? "total_inactive_file" : "inactive_file");
+  const inactive = counter(file("memory", "memory.stat"), v1 ? "total_inactive_file" : "inactive_file");
   return {
-    cpuUsageNs: v1 ? Number(file("cpuacct", "cpuacct.usage")) : counter(cpu, "usage_usec") * 1000,
-    cpuPeriods: counter(cpu, "nr_periods"),
-    cpuThrottledPeriods: counter(cpu, "nr_throttled"),
-    cpuThrottledNs: v1 ? counter(cpu, "throttled_time") : counter(cpu, "throttled_usec") * 1000,
+    cpuUsageNs: v1 ? Number(file("cpuacct", "cpuacct.usage")) : counter(file("cpu", "cpu.stat"), "usage_usec") * 1000,
     memoryUsageBytes,
     memoryWorkingSetBytes: Math.max(0, memoryUsageBytes - inactive),
-    memoryRssBytes: counter(memory, v1 ? "total_rss" : "anon"),
-    memoryCacheBytes: counter(memory, v1 ? "total_cache" : "file"),
     pids: Number(file("pids", "pids.current")),
     oomKills: counter(file("memory", v1 ? "memory.oom_control" : "memory.events"), "oom_kill"),
   };

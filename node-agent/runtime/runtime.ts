@@ -148,13 +148,6 @@ export interface ContainerStats {
   readonly cpuUsageNs: number;
   readonly memoryUsageBytes: number;
   readonly memoryWorkingSetBytes: number;
-  /** Of its own (anonymous), and of files. */
-  readonly memoryRssBytes: number;
-  readonly memoryCacheBytes: number;
-  /** Periods in which it ran under a CPU limit, those in which it had to wait, and for how long. */
-  readonly cpuPeriods: number;
-  readonly cpuThrottledPeriods: number;
-  readonly cpuThrottledNs: number;
   readonly pids: number;
   readonly oomKills: number;
 }

@@ -156,18 +156,7 @@ export function openSimulatedRuntime(machine: SimulatedMachine, options: Simulat
     },
     stats: async (id): Promise<ContainerStats> => {
       find(id);
-      return {
-        cpuUsageNs: 0,
-        cpuPeriods: 0,
-        cpuThrottledPeriods: 0,
-        cpuThrottledNs: 0,
-        memoryUsageBytes: 0,
-        memoryWorkingSetBytes: 0,
-        memoryRssBytes: 0,
-        memoryCacheBytes: 0,
-        pids: 1,
-        oomKills: 0,
-      };
+      return { cpuUsageNs: 0, memoryUsageBytes: 0, memoryWorkingSetBytes: 0, pids: 1, oomKills: 0 };
     },
     processes: async (id) => {
       const { state } = find(id);

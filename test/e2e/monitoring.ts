@@ -40,7 +40,7 @@ function readCommands(): string {
 }
 
 export interface UpSample {
-  readonly metric: { readonly job: string; readonly node?: string; readonly pod?: string; readonly image?: string };
+  readonly metric: { readonly job: string; readonly node?: string; readonly pod?: string };
   readonly value: readonly [number, string];
 }
 
@@ -55,11 +55,10 @@ export interface MetricsDoor {
   readonly host: string;
   readonly port: number;
   readonly serverName: string;
-  readonly path?: string;
 }
 
 /** What /metrics of a server or an agent says to Prometheus' certificate, its own certificate verified. */
-export function scrape(folder: string, { host, port, serverName, path = "/metrics" }: MetricsDoor): Promise<string> {
+export function scrape(folder: string, { host, port, serverName }: MetricsDoor): Promise<string> {
   const pem = (name: string) => readFileSync(join(folder, name));
   const tls = {
     ca: pem("ca.pem"),
@@ -68,7 +67,7 @@ export function scrape(folder: string, { host, port, serverName, path = "/metric
     servername: serverName,
   };
   return new Promise((resolve, reject) => {
-    const request = get({ host, port, path, agent: false, ...tls }, async (answer) => {
+    const request = get({ host, port, path: "/metrics", agent: false, ...tls }, async (answer) => {
       const text = Buffer.concat(await answer.toArray()).toString();
       if (answer.statusCode === 200) resolve(text);
       else reject(new Error(`${host}:${port} answers ${answer.statusCode}: ${text}`));

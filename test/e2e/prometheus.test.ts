@@ -105,7 +105,6 @@ test("Prometheus finds machines joined by hand, a later one too, and what runs t
   const exposed = await Promise.all([
     scrape(folder, { host: one.address, port: 6443, serverName: "kubernetes" }),
     scrape(folder, { host: two.address, port: 10250, serverName: "naru-agent" }),
-    scrape(folder, { host: two.address, port: 10250, serverName: "naru-agent", path: "/metrics/cadvisor" }),
   ]);
   for (const text of exposed) {
     assert.deepEqual(await runProgram(promtool, ["check", "metrics"], { input: text }), {
@@ -114,13 +113,6 @@ test("Prometheus finds machines joined by hand, a later one too, and what runs t
       stderr: "",
     });
   }
-  // What dashboards ask of cAdvisor. The pod is on one of the two nodes.
-  const used = await until("the pod's use is known", async () => {
-    const by =
-      "sum by (pod, image) (container_memory_rss) * on (pod) group_left () sum by (pod) (container_network_receive_bytes_total)";
-    return (await query(bases[0] ?? "", by))?.find(({ value }) => Number(value[1]) > 0);
-  });
-  assert.equal(used.metric.image, "naru.local/hello:1");
   assert.deepEqual(
     expressions()
       .flatMap(metricsOf)

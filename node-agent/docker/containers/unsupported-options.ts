@@ -1,0 +1,65 @@
+// Which options of a container Naru does not act on. One that is unknown or would make the container another one refuses it; one that
+// only tunes is a warning. Pure.
+import type { JsonObject } from "../http/json.ts";
+import { badRequest } from "../http/problem.ts";
+
+const configKnown = new Set([
+  ...["Hostname", "Domainname", "User", "AttachStdin", "AttachStdout", "AttachStderr", "ExposedPorts", "Tty"],
+  ...["OpenStdin", "StdinOnce", "Env", "Cmd", "Healthcheck", "Image", "Volumes", "WorkingDir", "Entrypoint"],
+  ...["Labels", "StopSignal", "StopTimeout", "MacAddress", "HostConfig", "NetworkingConfig"],
+  // Of Windows, and of what an image's builder keeps for itself.
+  ...["ArgsEscaped", "OnBuild", "Shell"],
+]);
+
+const hostKnown = new Set([
+  ...["Binds", "Mounts", "VolumesFrom", "Tmpfs", "NetworkMode", "PortBindings", "PublishAllPorts", "RestartPolicy"],
+  ...["AutoRemove", "CapAdd", "CapDrop", "Privileged", "ReadonlyRootfs", "SecurityOpt", "Dns", "DnsOptions"],
+  ...["DnsSearch", "ExtraHosts", "GroupAdd", "IpcMode", "PidMode", "UTSMode", "CgroupnsMode", "UsernsMode"],
+  ...["OomScoreAdj", "ShmSize", "Sysctls", "Ulimits", "Devices", "Init", "LogConfig", "ConsoleSize", "Annotations"],
+  ...["ContainerIDFile", "MaskedPaths", "ReadonlyPaths", "CpuShares", "CpuPeriod", "CpuQuota", "NanoCpus", "Memory"],
+  ...["MemorySwap", "MemoryReservation", "PidsLimit"],
+]);
+
+/** Values that mean the same as nothing. */
+const meaningless: Readonly<Record<string, readonly unknown[]>> = {
+  MemorySwappiness: [-1],
+  VolumeDriver: ["local"],
+  Isolation: ["default"],
+  Runtime: ["naru", "runc", "io.containerd.runc.v2"],
+};
+
+const tuning: Readonly<Record<string, string>> = {
+  BlkioWeight: "the weight of block input and output is not applied",
+  BlkioWeightDevice: "weights of block devices are not applied",
+  CpusetCpus: "the container is not bound to certain CPUs",
+  CpusetMems: "the container is not bound to certain memory nodes",
+  KernelMemory: "kernel memory is not limited apart",
+  KernelMemoryTCP: "memory of TCP buffers is not limited apart",
+  MemorySwappiness: "swappiness is not applied",
+  OomKillDisable: "the container may be killed when it runs out of memory",
+  CpuCount: "only on Windows",
+  CpuPercent: "only on Windows",
+  IOMaximumIOps: "only on Windows",
+  IOMaximumBandwidth: "only on Windows",
+};
+
+/** Warnings; throws for what is refused. */
+export function unsupportedOptions(body: JsonObject, host: JsonObject): readonly string[] {
+  return [
+    ...body.keys().flatMap((key) => look(body, key, configKnown)),
+    ...host.keys().flatMap((key) => look(host, key, hostKnown)),
+  ];
+}
+
+function look(json: JsonObject, key: string, known: ReadonlySet<string>): readonly string[] {
+  const value = json.raw(key);
+  if (known.has(key) || isNothing(value) || meaningless[key]?.includes(value)) return [];
+  const warning = tuning[key];
+  if (warning !== undefined) return [`${json.at(key)} is not supported: ${warning}`];
+  throw badRequest(`${json.at(key)} is not supported by Naru, got ${JSON.stringify(value)}`);
+}
+
+function isNothing(value: unknown): boolean {
+  if (value === undefined || value === null || value === "" || value === 0 || value === false) return true;
+  return typeof value === "object" && Object.keys(value).length === 0;
+}

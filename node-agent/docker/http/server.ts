@@ -1,0 +1,234 @@
+// The HTTP door: sockets, versions of the API, errors as Docker spells them, and connections that become streams ("Upgrade: tcp").
+import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from "node:http";
+import { createServer as createTlsServer } from "node:https";
+import { Duplex, Readable } from "node:stream";
+import type { SecureContextOptions } from "node:tls";
+import type { Logger } from "../../../lib/log.ts";
+import { DockerProblem, messageOf } from "./problem.ts";
+import { Query } from "./query.ts";
+import { type Call, json, type Reply } from "./reply.ts";
+import { type Router, splitVersion } from "./router.ts";
+
+export const apiVersion = { least: 24, most: 50 } as const;
+
+export interface HttpDoorOptions {
+  readonly router: Router;
+  readonly log: Logger;
+  readonly serverName: string;
+  /** Every reply carries them. */
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+const bodyAfterUpgradeBytesMax = 1024 * 1024;
+
+/** Not listening yet. With `tls` only clients with a certificate of its authority get in. */
+export function openHttpServer(options: HttpDoorOptions, tls?: SecureContextOptions): Server {
+  // Pulls and builds answer for as long as they last, and idle connections belong to clients that keep them.
+  const settings = { keepAliveTimeout: 600_000, requestTimeout: 0, headersTimeout: 60_000, allowHalfOpen: true };
+  const onRequest = (request: IncomingMessage, response: ServerResponse) => {
+    void answerPlainly(options, request, response);
+  };
+  const server =
+    tls === undefined
+      ? createServer(settings, onRequest)
+      : createTlsServer({ ...settings, ...tls, requestCert: true, rejectUnauthorized: true }, onRequest);
+  server.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+    void answerUpgrade(options, { request, socket, head });
+  });
+  server.on("clientError", (_error, socket: Duplex) => socket.destroy());
+  return server as Server;
+}
+
+async function answerPlainly(
+  options: HttpDoorOptions,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  const gone = new AbortController();
+  response.on("close", () => gone.abort(new Error("the client is gone")));
+  response.on("error", () => {});
+  const headers = { ...options.headers, Server: options.serverName };
+  const reply = await handle(options, request, { body: request, signal: gone.signal });
+  try {
+    await send(response, reply, headers, gone.signal);
+  } catch (error) {
+    if (!gone.signal.aborted) options.log.warn({ error: messageOf(error), path: request.url }, "a reply broke off");
+    response.destroy();
+  }
+}
+
+async function send(
+  response: ServerResponse,
+  reply: Reply,
+  headers: Readonly<Record<string, string>>,
+  signal: AbortSignal,
+): Promise<void> {
+  switch (reply.type) {
+    case "whole":
+      response.writeHead(reply.status, {
+        ...headers,
+        ...reply.headers,
+        "Content-Type": reply.contentType,
+        "Content-Length": Buffer.byteLength(reply.body),
+      });
+      response.end(reply.body);
+      return;
+    case "empty":
+      response.writeHead(reply.status, { ...headers, ...reply.headers });
+      response.end();
+      return;
+    case "stream":
+      response.writeHead(200, { ...headers, ...reply.headers, "Content-Type": reply.contentType });
+      response.flushHeaders();
+      await reply.write(response, signal);
+      response.end();
+      return;
+    case "hijack":
+      // Without an upgrade the client only listens.
+      response.writeHead(200, { ...headers, "Content-Type": reply.contentType });
+      response.flushHeaders();
+      await reply.run(Duplex.from({ readable: Readable.from([]), writable: response }), signal);
+      response.end();
+      return;
+  }
+}
+
+interface Upgrade {
+  readonly request: IncomingMessage;
+  readonly socket: Duplex;
+  readonly head: Buffer;
+}
+
+async function answerUpgrade(options: HttpDoorOptions, { request, socket, head }: Upgrade): Promise<void> {
+  const gone = new AbortController();
+  socket.on("close", () => gone.abort(new Error("the client is gone")));
+  socket.on("error", () => {});
+  const headers = { ...options.headers, Server: options.serverName };
+  if (head.length > 0) socket.unshift(head);
+  try {
+    const body = await readExactly(socket, Number(request.headers["content-length"] ?? 0));
+    const reply = await handle(options, request, { body: Readable.from([body]), signal: gone.signal });
+    if (reply.type === "hijack") {
+      socket.write(headText(101, { "Content-Type": reply.contentType, Connection: "Upgrade", Upgrade: "tcp" }));
+      await reply.run(socket, gone.signal);
+      socket.end();
+      return;
+    }
+    await sendRaw(socket, reply, headers, gone.signal);
+    socket.end();
+  } catch (error) {
+    if (!gone.signal.aborted) options.log.warn({ error: messageOf(error), path: request.url }, "a stream broke off");
+    socket.destroy();
+  }
+}
+
+// An endpoint that has no streams was asked for some; the connection serves this answer and ends.
+async function sendRaw(
+  socket: Duplex,
+  reply: Exclude<Reply, { type: "hijack" }>,
+  headers: Readonly<Record<string, string>>,
+  signal: AbortSignal,
+): Promise<void> {
+  const closing = { ...headers, Connection: "close" };
+  switch (reply.type) {
+    case "whole": {
+      const length = String(Buffer.byteLength(reply.body));
+      const own = { ...reply.headers, "Content-Type": reply.contentType, "Content-Length": length };
+      socket.write(headText(reply.status, { ...closing, ...own }) + reply.body);
+      return;
+    }
+    case "empty":
+      socket.write(headText(reply.status, { ...closing, ...reply.headers, "Content-Length": "0" }));
+      return;
+    case "stream":
+      socket.write(headText(200, { ...closing, ...reply.headers, "Content-Type": reply.contentType }));
+      await reply.write(socket, signal);
+      return;
+  }
+}
+
+function headText(status: number, headers: Readonly<Record<string, string>>): string {
+  const reason = status === 101 ? "UPGRADED" : (STATUS_CODES[status] ?? "");
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
+  return `HTTP/1.1 ${status} ${reason}\r\n${lines.join("")}\r\n`;
+}
+
+async function readExactly(socket: Duplex, bytes: number): Promise<Buffer> {
+  if (!Number.isSafeInteger(bytes) || bytes < 0 || bytes > bodyAfterUpgradeBytesMax)
+    throw new Error(`a body of ${bytes} bytes before a stream`);
+  const parts: Buffer[] = [];
+  let missing = bytes;
+  while (missing > 0) {
+    const part = (socket.read() as Buffer | null) ?? undefined;
+    if (part === undefined) {
+      await readable(socket);
+      continue;
+    }
+    parts.push(part.subarray(0, missing));
+    if (part.length > missing) socket.unshift(part.subarray(missing));
+    missing -= Math.min(part.length, missing);
+  }
+  return Buffer.concat(parts);
+}
+
+function readable(socket: Duplex): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const events = ["readable", "end", "close", "error"] as const;
+    const leave = () => {
+      for (const event of events) socket.removeListener(event, done);
+    };
+    const done = () => {
+      leave();
+      if (socket.readableEnded || socket.destroyed) reject(new Error("the client is gone"));
+      else resolve();
+    };
+    for (const event of events) socket.on(event, done);
+  });
+}
+
+async function handle(
+  options: HttpDoorOptions,
+  request: IncomingMessage,
+  { body, signal }: Pick<Call, "body" | "signal">,
+): Promise<Reply> {
+  try {
+    const url = new URL(request.url ?? "/", "http://docker");
+    const method = request.method ?? "GET";
+    const { apiMinor = apiVersion.most, path } = splitVersion(url.pathname);
+    checkVersion(apiMinor);
+    const match = options.router(method, path);
+    if (match === "no such path") throw new DockerProblem(404, `page not found: ${path}`);
+    if (match === "no such method") throw new DockerProblem(405, `${method} is not for ${path}`);
+    const { params } = match;
+    return await match.handler({
+      method,
+      params,
+      query: new Query(url.search),
+      headers: request.headers,
+      apiMinor,
+      body,
+      signal,
+    });
+  } catch (error) {
+    if (!(error instanceof DockerProblem) && !signal.aborted)
+      options.log.warn({ error: messageOf(error), path: request.url }, "a request failed");
+    const status = error instanceof DockerProblem ? error.status : 500;
+    return json({ message: messageOf(error) }, status);
+  }
+}
+
+function checkVersion(minor: number): void {
+  const { least, most } = apiVersion;
+  if (minor < least)
+    throw new DockerProblem(400, `client version 1.${minor} is too old. Minimum supported API version is 1.${least}`);
+  if (minor > most)
+    throw new DockerProblem(400, `client version 1.${minor} is too new. Maximum supported API version is 1.${most}`);
+}
+
+/** Framed, as a client without a terminal reads it: stream 1 is stdout, 2 stderr. */
+export function frame(stream: "stdout" | "stderr", bytes: Buffer): Buffer {
+  const head = Buffer.alloc(8);
+  head.writeUInt8(stream === "stdout" ? 1 : 2, 0);
+  head.writeUInt32BE(bytes.length, 4);
+  return Buffer.concat([head, bytes]);
+}
