@@ -22,7 +22,7 @@ const mayImport: readonly (readonly [room: string, rooms: readonly string[]])[] 
   [
     "node-agent/docker",
     [
-      ...["lib", "node-agent/runtime", "node-agent/images", "node-agent/network"],
+      ...["lib", "node-agent/runtime", "node-agent/images", "node-agent/network", "node-agent/build"],
       ...["node-agent/streams/read-log.ts", "node-agent/streams/log-records.ts"],
     ],
   ],

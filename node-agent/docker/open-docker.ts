@@ -9,16 +9,20 @@ import type { SecureContextOptions } from "node:tls";
 import type { Clock } from "../../lib/clock.ts";
 import type { Logger } from "../../lib/log.ts";
 import type { Random } from "../../lib/random.ts";
+import { openBuilder } from "../build/builder.ts";
 import type { ImageLibrary } from "../images/library.ts";
 import type { Launcher } from "../network/netlink.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import { Containers } from "./containers/containers.ts";
 import { ContainerStore } from "./containers/store.ts";
 import type { Door } from "./door.ts";
+import { buildRoutes } from "./endpoints/build.ts";
 import { containerRoutes } from "./endpoints/containers.ts";
 import { execRoutes } from "./endpoints/execs.ts";
+import { fileRoutes } from "./endpoints/files.ts";
 import { imageTransferRoutes } from "./endpoints/image-transfer.ts";
 import { imageRoutes } from "./endpoints/images.ts";
+import { measureRoutes } from "./endpoints/measures.ts";
 import { networkRoutes } from "./endpoints/networks.ts";
 import { streamRoutes } from "./endpoints/streams.ts";
 import { systemRoutes } from "./endpoints/system.ts";
@@ -27,6 +31,7 @@ import { Events } from "./events.ts";
 import { openRouter } from "./http/router.ts";
 import { apiVersion, openHttpServer } from "./http/server.ts";
 import { goArchitecture } from "./machine.ts";
+import { buildNetwork } from "./networks/build-network.ts";
 import { Networks } from "./networks/networks.ts";
 import { Volumes } from "./volumes/volumes.ts";
 
@@ -91,7 +96,8 @@ export async function openDocker(options: DockerOptions): Promise<Docker> {
   const { cgroupVersion, insecureRegistries } = options;
   const machine = { id: identity.slice(0, 32), version, dataDir, cgroupVersion, insecureRegistries };
   const heard = images.onEvent(({ action, id, name }) => events.emit("image", action, id, { name: name ?? id }));
-  const door: Door = { parts: containers.parts, containers, machine };
+  const builder = await openBuilder({ images, runtime, clock, network: buildNetwork(networks) });
+  const door: Door = { parts: containers.parts, containers, builder, machine };
   await networks.adopt();
   await containers.life.adopt();
   await dropLeftLayers(images, store);
@@ -104,6 +110,9 @@ export async function openDocker(options: DockerOptions): Promise<Docker> {
       ...execRoutes(door),
       ...networkRoutes(door),
       ...volumeRoutes(door),
+      ...measureRoutes(door),
+      ...fileRoutes(door),
+      ...buildRoutes(door),
       ...imageTransferRoutes(door),
       ...imageRoutes(door),
     ]),

@@ -184,7 +184,7 @@ function writeEtcFiles(
   record: ContainerRecord,
   network: NetworkRecord | undefined,
 ): Record<"hosts" | "hostname" | "resolv.conf", string> {
-  const { store, networks, nodeIp } = parts;
+  const { store, nodeIp } = parts;
   const { NetworkMode, ExtraHosts, Dns, DnsSearch, DnsOptions } = record.hostConfig;
   const path = (name: string) => join(store.folder(record.id), name);
   const made = { hosts: path("hosts"), hostname: path("hostname"), "resolv.conf": path("resolv.conf") };
@@ -209,7 +209,8 @@ function writeEtcFiles(
   // A server on the node's loopback is the container's, too, when it uses the node's network.
   const fromNode = NetworkMode === "host" ? readNodeFile("/etc/resolv.conf") : undefined;
   const resolv = resolvFile({
-    servers: Dns.length > 0 ? Dns : network === undefined ? nodes.servers : networks.serversFor(network, nodes.servers),
+    // The network's own server knows the neighbours' names, and asks those of --dns about the rest.
+    servers: network !== undefined ? [network.gateway] : Dns.length > 0 ? Dns : nodes.servers,
     search: DnsSearch.length > 0 ? DnsSearch : nodes.search,
     options: DnsOptions.length > 0 ? DnsOptions : nodes.options,
   });

@@ -1,24 +1,119 @@
 // Images that come and go: pull, load, and what a registry is asked.
+import { PushError } from "../../images/library.ts";
 import type { Door } from "../door.ts";
 import { badRequest, DockerProblem, messageOf } from "../http/problem.ts";
-import { type Call, jsonLines, type Reply, type Route } from "../http/reply.ts";
-import { parseAuthHeader } from "../images/credentials.ts";
-import { imageProblem } from "../images/image-problem.ts";
+import { type Call, json, jsonLines, type Reply, type Route, readJson } from "../http/reply.ts";
+import { credentialsOf, parseAuthHeader } from "../images/credentials.ts";
+import { asking, imageProblem } from "../images/image-problem.ts";
 import { familiarName, joinReference } from "../images/names.ts";
-import { openPullLines, type StatusLine } from "../images/pull-progress.ts";
+import { parseChanges } from "../images/parse-changes.ts";
+import { openPullLines, pushLine, type StatusLine } from "../images/pull-progress.ts";
+import { goArchitecture } from "../machine.ts";
+import { streamed } from "./files.ts";
 
 export function imageTransferRoutes(door: Door): readonly Route[] {
+  const { images } = door.parts;
+  const save = async (names: readonly string[], signal: AbortSignal) =>
+    streamed(await asking(images.save(names, { signal })), "application/x-tar");
   return [
     ["POST /images/create", async (call) => create(door, call)],
     ["POST /images/load", async (call) => load(door, call)],
+    [
+      "GET /images/get",
+      async ({ query, signal }) =>
+        save(
+          query.texts("names").flatMap((text) => text.split(",")),
+          signal,
+        ),
+    ],
+    ["GET /images/{name}/get", async ({ params, signal }) => save([params["name"] ?? ""], signal)],
+    ["POST /images/{name}/push", async (call) => push(door, call)],
+    [
+      "GET /images/search",
+      async ({ query }) => {
+        throw new DockerProblem(
+          501,
+          `search for ${JSON.stringify(query.text("term"))}: registries of images offer no search that Naru knows`,
+        );
+      },
+    ],
+    [
+      "POST /auth",
+      async (call) => {
+        const body = await readJson(call);
+        const [credentials] = credentialsOf(body);
+        if (credentials === undefined) throw badRequest("no user name is given");
+        const registry = registryHost(body.text("serveraddress"));
+        await images.login(registry, credentials, call.signal).catch((error: unknown) => {
+          throw new DockerProblem(
+            error instanceof PushError && error.failure === "Denied" ? 401 : 500,
+            messageOf(error),
+            { cause: error },
+          );
+        });
+        return json({ Status: "Login Succeeded", IdentityToken: "" });
+      },
+    ],
   ];
 }
 
+/** "https://index.docker.io/v1/" is docker.io. */
+function registryHost(text: string): string {
+  const host = text.replace(/^https?:\/\//, "").replace(/\/.*$/, "");
+  return host === "" || host === "index.docker.io" || host === "registry-1.docker.io" ? "docker.io" : host;
+}
+
 async function create(door: Door, call: Call): Promise<Reply> {
-  if (call.query.text("fromSrc") !== "") throw new DockerProblem(501, "import of a root file system is not there yet");
-  const repository = call.query.text("fromImage");
+  const { query } = call;
+  if (query.text("fromSrc") !== "") return importTar(door, call);
+  const repository = query.text("fromImage");
   if (repository === "") throw badRequest("neither fromImage nor fromSrc says what to make an image of");
-  return pull(door, joinReference(repository, call.query.text("tag")), call);
+  const platform = query.text("platform");
+  const own = goArchitecture[process.arch] ?? process.arch;
+  if (platform !== "" && platform.split("/").slice(0, 2).join("/") !== `linux/${own}`)
+    throw new DockerProblem(404, `image for platform ${platform}: this node runs linux/${own}`);
+  return pull(door, joinReference(repository, query.text("tag")), call);
+}
+
+async function importTar({ parts }: Door, call: Call): Promise<Reply> {
+  const { query } = call;
+  if (query.text("fromSrc") !== "-")
+    throw badRequest(`fromSrc=${query.text("fromSrc")}: give the archive itself, Naru fetches none`);
+  const repo = query.text("repo");
+  const config = parseChanges(query.texts("changes").flatMap((text) => text.split("\n")));
+  return told(async (tell) => {
+    const image = await parts.images.importTar(call.body, {
+      ...(repo === "" ? {} : { tag: joinReference(repo, query.text("tag")) }),
+      config,
+      comment: query.text("message") || "Imported from -",
+      signal: call.signal,
+    });
+    tell({ status: image.id });
+  }, call.signal);
+}
+
+async function push({ parts }: Door, call: Call): Promise<Reply> {
+  const reference = joinReference(call.params["name"] ?? "", call.query.text("tag"));
+  const shown = familiarName(reference);
+  const credentials = parseAuthHeader(call.headers["x-registry-auth"]);
+  await asking(parts.images.inspect(reference));
+  return told(async (tell, signal) => {
+    tell({ status: `The push refers to repository [${shown.replace(/:[^/:]+$/, "")}]` });
+    const states = new Map<string, string>();
+    const { digest, sizeBytes } = await parts.images.push(reference, {
+      credentials,
+      signal,
+      onProgress: (progress) => {
+        const id = progress.diffId.replace("sha256:", "").slice(0, 12);
+        const before = states.get(id);
+        states.set(id, progress.state);
+        if (before !== progress.state || progress.state === "uploading") tell(pushLine(id, progress));
+      },
+    });
+    const tag = /:([^/:]+)$/.exec(shown)?.[1] ?? "latest";
+    tell({ status: `${tag}: digest: ${digest} size: ${sizeBytes}` });
+    tell({ progressDetail: {}, aux: { Tag: tag, Digest: digest, Size: sizeBytes } });
+  }, call.signal);
 }
 
 /** A refusal before anything was told is the request's; later ones are lines of the answer. */

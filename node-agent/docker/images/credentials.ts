@@ -1,6 +1,7 @@
 // A user's name and password as docker's clients hand them on: JSON in base64 in a header. Pure.
 import type { RegistryCredentials } from "../../images/images.ts";
 import { JsonObject, parseJson } from "../http/json.ts";
+import { badRequest } from "../http/problem.ts";
 
 /** None when the header is absent or empty. */
 export function parseAuthHeader(header: string | readonly string[] | undefined): readonly RegistryCredentials[] {
@@ -11,8 +12,8 @@ export function parseAuthHeader(header: string | readonly string[] | undefined):
 }
 
 export function credentialsOf(json: JsonObject): readonly RegistryCredentials[] {
-  const token = json.text("identitytoken") || json.text("registrytoken");
-  if (token !== "") return [{ username: "<token>", password: token }];
+  if (json.text("identitytoken") !== "" || json.text("registrytoken") !== "")
+    throw badRequest("identity tokens are not supported: log in with a name and a password or an access token");
   const [username = "", ...rest] = Buffer.from(json.text("auth"), "base64").toString("utf8").split(":");
   const name = json.text("username") || username;
   const password = json.text("password") || rest.join(":");

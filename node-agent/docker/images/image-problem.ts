@@ -1,6 +1,6 @@
 // What the images' room refuses, as Docker's API says it. Pure.
 import { ImageInUseError, PullError, type PullFailure } from "../../images/images.ts";
-import { ImageConflictError, NoSuchImageError } from "../../images/library.ts";
+import { ImageConflictError, NoSuchImageError, NoSuchPathError, PushError } from "../../images/library.ts";
 import { DockerProblem, messageOf } from "../http/problem.ts";
 
 const statusOf: Readonly<Record<PullFailure, number>> = {
@@ -20,6 +20,9 @@ export function imageProblem(error: unknown): unknown {
     return problem(404, messageOf(error).replace(/^no such image/, "No such image"));
   if (error instanceof ImageConflictError || error instanceof ImageInUseError)
     return problem(409, `conflict: ${messageOf(error)}`);
+  if (error instanceof NoSuchPathError) return problem(404);
+  if (error instanceof PushError)
+    return problem(error.failure === "Denied" ? 403 : error.failure === "InvalidImageName" ? 400 : 500);
   if (error instanceof PullError) return problem(statusOf[error.failure]);
   return error;
 }

@@ -1,5 +1,6 @@
 // What a pull tells while it goes on, in the lines that docker's clients draw their bars from. Pure.
 import type { PullProgress } from "../../images/images.ts";
+import type { PushProgress } from "../../images/library.ts";
 
 export interface StatusLine {
   readonly status: string;
@@ -41,7 +42,25 @@ export function openPullLines(): (progress: PullProgress) => readonly StatusLine
   };
 }
 
-export function bar(current: number, total: number): string {
+/** The same of a layer that is pushed. */
+export function pushLine(id: string, progress: PushProgress): StatusLine {
+  switch (progress.state) {
+    case "preparing":
+      return { status: "Preparing", progressDetail: {}, id };
+    case "exists":
+      return { status: "Layer already exists", progressDetail: {}, id };
+    case "mounted":
+      return { status: `Mounted from ${progress.from ?? "another repository"}`, progressDetail: {}, id };
+    case "uploading": {
+      const { doneBytes: current, totalBytes: total } = progress;
+      return { status: "Pushing", progressDetail: { current, total }, progress: bar(current, total), id };
+    }
+    case "pushed":
+      return { status: "Pushed", progressDetail: {}, id };
+  }
+}
+
+function bar(current: number, total: number): string {
   const width = 50;
   const filled = total > 0 ? Math.min(width, Math.floor((current / total) * width)) : 0;
   const drawn = `${"=".repeat(filled)}>`.slice(0, width).padEnd(width);
@@ -49,7 +68,7 @@ export function bar(current: number, total: number): string {
 }
 
 /** Decimal, four digits at most, as docker's clients write sizes. */
-export function humanBytes(bytes: number): string {
+function humanBytes(bytes: number): string {
   const units = ["B", "kB", "MB", "GB", "TB"];
   let [value, unit] = [bytes, 0];
   while (value >= 1000 && unit < units.length - 1) {

@@ -11,6 +11,7 @@ import {
   deleteRoute,
   listLinks,
   readLink,
+  setHairpin,
   setLink,
 } from "../../network/links.ts";
 import { errno, type Launcher, NetlinkError, type NetlinkStep, perform } from "../../network/netlink.ts";
@@ -115,6 +116,8 @@ function pairSteps(network: NetworkRecord, masterIndex: number, pair: Pair): rea
   const address = mustParse(pair.ip);
   return [
     { what: `create link ${hostLink}`, message: veth, lastIsFdOf: netns },
+    // A container's connection to itself through a port of the node may go back the way it came.
+    { what: "set hairpin", message: setHairpin(hostLink) },
     { what: `set eth${number} up`, message: setLink(index, { up: true }), netns },
     { what: "add address", message: addAddress({ index, address, prefix }), netns },
     ...(pair.isDefault ? [{ what: "add default route", message: defaultRoute(number, network.gateway), netns }] : []),

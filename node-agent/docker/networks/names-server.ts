@@ -13,7 +13,7 @@ export interface NamesServerOptions {
   readonly reverse: (ip: string, askerIp: string) => string | undefined;
   /** False: only names of containers, as in a network without a way out. */
   readonly mayForward: (askerIp: string) => boolean;
-  readonly forward: Forward;
+  readonly forward: (askerIp: string) => Forward;
   readonly log: Logger;
 }
 
@@ -141,7 +141,7 @@ async function answerFor(
     );
   }
   if (!options.mayForward(askerIp)) return respond(query, flags.nxdomain, []);
-  return (await options.forward(bytes, question, transport)) ?? respond(query, flags.servfail, []);
+  return (await options.forward(askerIp)(bytes, question, transport)) ?? respond(query, flags.servfail, []);
 }
 
 function respond(query: Packet, code: number, answers: readonly Answer[]): Buffer {

@@ -16,6 +16,7 @@ import {
   parseRange,
   type Range,
 } from "../../network/addresses.ts";
+import type { Forward } from "../../network/dns-answer.ts";
 import { createForward, nameservers } from "../../network/dns-forward.ts";
 import type { Launcher } from "../../network/netlink.ts";
 import { runNft } from "../../network/nft.ts";
@@ -48,6 +49,8 @@ export interface NetworksOptions {
   readonly containers: () => readonly ContainerRecord[];
 }
 
+const forwardsMax = 100;
+
 interface Up {
   readonly bridgeIndex: number;
 }
@@ -58,6 +61,7 @@ export class Networks {
   readonly #sysctls: Sysctls;
   #records: readonly NetworkRecord[];
   readonly #up = new Map<string, Promise<Up>>();
+  readonly #forwards = new Map<string, Forward>();
   readonly #pools = new Map<string, AddressPool>();
   /** Published ports by container, from before it runs. */
   readonly #claims = new Map<string, readonly PublishedPort[]>();
@@ -68,12 +72,11 @@ export class Networks {
     this.#options = options;
     this.#records = records;
     this.#sysctls = new Sysctls(join(options.runDir, "sysctls.json"));
-    const upstreams = () => nameservers(readFileSync("/etc/resolv.conf", "utf8"));
     this.#names = new NamesServer({
       lookUp: (name, askerIp) => this.#lookUp(name, askerIp),
       reverse: (ip, askerIp) => this.#reverse(ip, askerIp),
       mayForward: (askerIp) => this.#neighbours(askerIp).some(({ network }) => !network.internal),
-      forward: createForward({ clock: options.clock, random: options.random, upstreams }),
+      forward: (askerIp) => this.#forwardFor(askerIp),
       log: options.log,
     });
   }
@@ -263,12 +266,6 @@ export class Networks {
     this.#rules = "";
   }
 
-  /** The servers that a container on this network asks. */
-  serversFor(network: NetworkRecord, ofNode: readonly string[]): readonly string[] {
-    if (hasNames(network) || ofNode.length === 0) return [network.gateway];
-    return ofNode;
-  }
-
   #ensure(network: NetworkRecord): Promise<Up> {
     const known = this.#up.get(network.id);
     if (known !== undefined) return known;
@@ -403,8 +400,8 @@ export class Networks {
   #neighbours(
     askerIp: string,
   ): readonly { readonly network: NetworkRecord; readonly record: ContainerRecord; readonly endpoint: Endpoint }[] {
-    const running = this.#options.containers().filter(({ phase }) => phase === "running");
-    const asker = running.find(({ endpoints }) => Object.values(endpoints).some(({ live }) => live?.ip === askerIp));
+    const running = this.#running();
+    const asker = running.find((record) => hasIp(record, askerIp));
     const ids = new Set(Object.values(asker?.endpoints ?? {}).map(({ networkId }) => networkId));
     const networks = this.#records.filter((network) => ids.has(network.id));
     return networks.flatMap((network) =>
@@ -427,12 +424,34 @@ export class Networks {
     return found.length === 0 ? undefined : [...new Set(found.flatMap(({ endpoint }) => endpoint.live?.ip ?? []))];
   }
 
+  /** To the servers that the asker was made with (--dns), else to the node's. */
+  #forwardFor(askerIp: string): Forward {
+    const asker = this.#running().find((record) => hasIp(record, askerIp));
+    const own = asker?.hostConfig.Dns ?? [];
+    const key = own.join(" ");
+    const known = this.#forwards.get(key);
+    if (known !== undefined) return known;
+    const upstreams = () => (own.length > 0 ? own : nameservers(readFileSync("/etc/resolv.conf", "utf8")));
+    const forward = createForward({ clock: this.#options.clock, random: this.#options.random, upstreams });
+    if (this.#forwards.size >= forwardsMax) this.#forwards.clear();
+    this.#forwards.set(key, forward);
+    return forward;
+  }
+
+  #running(): readonly ContainerRecord[] {
+    return this.#options.containers().filter(({ phase }) => phase === "running");
+  }
+
   #reverse(ip: string, askerIp: string): string | undefined {
     const found = this.#neighbours(askerIp).find(
       ({ endpoint, network }) => endpoint.live?.ip === ip && hasNames(network),
     );
     return found === undefined ? undefined : `${found.record.name}.${found.network.name}`;
   }
+}
+
+function hasIp({ endpoints }: ContainerRecord, ip: string): boolean {
+  return Object.values(endpoints).some(({ live }) => live?.ip === ip);
 }
 
 function readRecords(dir: string): readonly NetworkRecord[] {

@@ -1,0 +1,159 @@
+// `docker build` without BuildKit: a context and options in, the builder's steps out in the words of Docker's own builder.
+import type { BuildEvent, BuildOptions } from "../../build/build.ts";
+import type { RegistryCredentials } from "../../images/images.ts";
+import type { Door } from "../door.ts";
+import { JsonObject, parseJson } from "../http/json.ts";
+import { badRequest, messageOf } from "../http/problem.ts";
+import type { Query } from "../http/query.ts";
+import { type Call, json, jsonLines, type Reply, type Route } from "../http/reply.ts";
+import { credentialsOf } from "../images/credentials.ts";
+import { familiarName } from "../images/names.ts";
+
+export function buildRoutes(door: Door): readonly Route[] {
+  return [
+    ["POST /build", async (call) => build(door, call)],
+    [
+      "POST /build/prune",
+      async ({ query }) => {
+        const keepBytes = query.number("keep-storage") ?? query.number("reserved-space");
+        const { freedBytes } = await door.builder.prune({
+          all: query.flag("all"),
+          ...(keepBytes === undefined ? {} : { keepBytes }),
+        });
+        return json({ CachesDeleted: null, SpaceReclaimed: freedBytes });
+      },
+    ],
+  ];
+}
+
+async function build({ builder, parts }: Door, call: Call): Promise<Reply> {
+  const { query, headers } = call;
+  const options = parseBuild(query, parseRegistryConfig(headers["x-registry-config"]));
+  const quiet = query.flag("q");
+  return jsonLines(async (send, signal) => {
+    let sending: Promise<void> = Promise.resolve();
+    const tell = (line: object) => {
+      sending = sending.then(() => send(line)).catch(() => {});
+    };
+    const show = openShow(tell);
+    try {
+      const { image } = await builder.build(
+        { type: "tar", stream: call.body },
+        options,
+        (event) => {
+          if (!quiet) show(event);
+        },
+        signal,
+      );
+      tell({ aux: { ID: image.id } });
+      if (quiet) tell({ stream: `${image.id}\n` });
+      else tell({ stream: `Successfully built ${image.id.replace("sha256:", "").slice(0, 12)}\n` });
+      for (const tag of options.tags ?? []) {
+        if (!quiet) tell({ stream: `Successfully tagged ${familiarName(withLatest(tag))}\n` });
+      }
+    } catch (error) {
+      const message = messageOf(error);
+      parts.log.info({ error: message }, "a build failed");
+      const code = typeof error === "object" && error !== null && "exitCode" in error ? error.exitCode : undefined;
+      tell({ errorDetail: { ...(typeof code === "number" ? { code } : {}), message }, error: message });
+    }
+    await sending;
+  });
+}
+
+/** Steps as they come, their outputs under them. */
+function openShow(tell: (line: object) => void): (event: BuildEvent) => void {
+  let number = 0;
+  return (event) => {
+    switch (event.type) {
+      case "step":
+        if (event.state === "started" || event.state === "cached")
+          tell({ stream: `Step ${++number} : ${event.name}\n` });
+        if (event.state === "cached") tell({ stream: " ---> Using cache\n" });
+        return;
+      case "output":
+        tell({ stream: event.data.toString() });
+        return;
+      case "progress":
+        tell({
+          status: event.what,
+          id: String(event.id),
+          progressDetail: { current: event.doneBytes, total: event.totalBytes },
+        });
+        return;
+      case "warning":
+        tell({ stream: `[Warning] line ${event.line}: ${event.text}\n` });
+        return;
+      case "image":
+        return;
+    }
+  };
+}
+
+/** What changes how much a build may use is not acted on, and said to be so. */
+const refused = ["remote", "squash", "outputs", "session"];
+
+export function parseBuild(
+  query: Query,
+  credentials: ReadonlyMap<string, readonly RegistryCredentials[]>,
+): BuildOptions {
+  if (query.text("version") === "2") throw badRequest("this API builds without BuildKit: set DOCKER_BUILDKIT=0");
+  for (const name of refused) {
+    if (query.has(name) && !["", "0", "false"].includes(query.text(name)))
+      throw badRequest(`build option ${name}=${query.text(name)} is not supported by Naru`);
+  }
+  const map = (name: string) => {
+    const text = query.text(name);
+    if (text === "") return {};
+    const object = new JsonObject(parseJson(text), name);
+    return Object.fromEntries(object.keys().flatMap((key) => (object.has(key) ? [[key, object.text(key)]] : [])));
+  };
+  const cacheFrom: unknown = parseJson(query.text("cachefrom") || "[]");
+  const shmBytes = query.number("shmsize") ?? 0;
+  const [os = "", architecture = "", variant] = query.text("platform").split("/");
+  return {
+    dockerfile: query.text("dockerfile") || "Dockerfile",
+    tags: query.texts("t"),
+    buildArgs: map("buildargs"),
+    labels: map("labels"),
+    noCache: query.flag("nocache"),
+    pull: query.flag("pull"),
+    network: networkOf(query.text("networkmode")),
+    extraHosts: query
+      .text("extrahosts")
+      .split(",")
+      .filter((entry) => entry !== ""),
+    ...(query.text("target") === "" ? {} : { target: query.text("target") }),
+    ...(shmBytes > 0 ? { shmBytes } : {}),
+    ...(Array.isArray(cacheFrom) && cacheFrom.every((name) => typeof name === "string") && cacheFrom.length > 0
+      ? { cacheFrom }
+      : {}),
+    ...(architecture === "" ? {} : { platform: { os, architecture, ...(variant === undefined ? {} : { variant }) } }),
+    credentials: (registry) => credentials.get(registry) ?? [],
+  };
+}
+
+function networkOf(mode: string): "default" | "none" | "host" {
+  if (mode === "none" || mode === "host") return mode;
+  if (mode === "" || mode === "default" || mode === "bridge") return "default";
+  throw badRequest(`networkmode ${JSON.stringify(mode)} is not supported for builds, only default, none and host`);
+}
+
+/** JSON in base64: settings by registry. */
+export function parseRegistryConfig(
+  header: string | readonly string[] | undefined,
+): ReadonlyMap<string, readonly RegistryCredentials[]> {
+  if (typeof header !== "string" || header === "") return new Map();
+  const text = Buffer.from(header, "base64url").toString("utf8").trim();
+  const object = new JsonObject(text === "" ? {} : parseJson(text), "X-Registry-Config");
+  return new Map(
+    object.keys().map((key) => {
+      const host = key.replace(/^https?:\/\//, "").replace(/\/.*$/, "");
+      return [host === "index.docker.io" ? "docker.io" : host, credentialsOf(object.object(key))];
+    }),
+  );
+}
+
+function withLatest(tag: string): string {
+  return /:[^/]+$/.test(tag) ? tag : `${tag}:latest`;
+}
