@@ -12,6 +12,7 @@ import type {
 import { volumeInUse } from "../api/kinds/local-volume.ts";
 import { bytes, cpuMilli } from "../api/kinds/schema/quantity.ts";
 import { timestamp } from "../lib/clock.ts";
+import { type HugePages, readHugePages } from "./huge-pages.ts";
 import type { Image } from "./images/images.ts";
 
 /** What does not change while the agent runs. */
@@ -19,6 +20,7 @@ export interface NodeMachine {
   readonly cpuMilli: number;
   readonly memoryBytes: number;
   readonly podsMax: number;
+  readonly hugePages: readonly HugePages[];
   readonly info: NodeSystemInfo;
 }
 
@@ -55,6 +57,7 @@ export async function readMachine({ cpus, memory, podsMax = 110, version }: Node
     cpuMilli: cpus === undefined ? availableParallelism() * 1000 : cpuMilli(cpus),
     memoryBytes: memory === undefined ? totalmem() : bytes(memory),
     podsMax,
+    hugePages: await readHugePages(),
     info: {
       architecture: { x64: "amd64", arm64: "arm64" }[arch() as "x64" | "arm64"] ?? arch(),
       bootID: await text("/proc/sys/kernel/random/boot_id"),
@@ -108,10 +111,15 @@ export function nodeStatus(input: NodeStatusInput, nowMs: number): NodeStatus {
     memory: `${Math.floor(machine.memoryBytes / 1024)}Ki`,
     "ephemeral-storage": `${Math.floor(load.diskBytes / 1024)}Ki`,
     pods: String(machine.podsMax),
+    ...Object.fromEntries(
+      machine.hugePages.map((pages) => [pages.resource, pages.bytes === 0 ? "0" : `${pages.bytes / 1024}Ki`]),
+    ),
   };
+  const setAsideBytes = machine.hugePages.reduce((sum, pages) => sum + pages.bytes, 0);
   return {
     capacity: resources,
-    allocatable: resources,
+    // What is set aside for huge pages is nobody's memory.
+    allocatable: { ...resources, memory: `${Math.floor((machine.memoryBytes - setAsideBytes) / 1024)}Ki` },
     addresses: [
       { type: "InternalIP", address: input.nodeIp },
       { type: "Hostname", address: input.name },
