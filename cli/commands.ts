@@ -74,6 +74,11 @@ export const commands: readonly CommandEntry[] = [
     load: async () => (await import("./commands/debug.ts")).debug,
   },
   {
+    name: "top",
+    summary: "Show what nodes and pods use",
+    load: async () => (await import("./commands/top.ts")).top,
+  },
+  {
     name: "rollout",
     summary: "Watch or undo an update",
     load: async () => (await import("./commands/rollout.ts")).rollout,

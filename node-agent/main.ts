@@ -151,7 +151,7 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
       node: () => nodeObject(options.nodeName, labels, taints, status()),
       agentVersion: version,
       runningPodUids: () => agent?.runningPodUids() ?? [],
-      onStream: streamHandler({ agent: () => agent, runtime, images, builder, storage, launcherPath }),
+      onStream: streamHandler({ agent: () => agent, runtime, images, builder, storage, launcherPath, clock }),
     },
     {
       clock,

@@ -109,12 +109,13 @@ async function sendAggregated(exchange: Exchange, root: "api" | "apis", { versio
 
 /** The documents do not change while the server runs: each is printed once, when somebody first asks. */
 function openapiDocuments(): (exchange: Exchange, rest: readonly string[]) => Promise<number> {
-  const v2 = once(() => Buffer.from(JSON.stringify(openapiV2(servedResources, readDescriptions()))));
-  const v2Proto = once(() => Buffer.from(encodeOpenapiV2(openapiV2(servedResources, readDescriptions()))));
-  const paths = once(() => openapiV3Paths(servedResources));
+  const typed = servedResources.filter(({ type }) => type !== "");
+  const v2 = once(() => Buffer.from(JSON.stringify(openapiV2(typed, readDescriptions()))));
+  const v2Proto = once(() => Buffer.from(encodeOpenapiV2(openapiV2(typed, readDescriptions()))));
+  const paths = once(() => openapiV3Paths(typed));
   const v3 = new Map<string, Buffer>();
   const v3Of = (path: string) => {
-    const made = v3.get(path) ?? Buffer.from(JSON.stringify(openapiV3(path, servedResources, readDescriptions())));
+    const made = v3.get(path) ?? Buffer.from(JSON.stringify(openapiV3(path, typed, readDescriptions())));
     v3.set(path, made);
     return made;
   };

@@ -11,6 +11,8 @@ import { sendLog } from "./pod-streams.ts";
 import { noSuchResource, type PathRequest, type RequestInfo, readRequest } from "./request-info.ts";
 import { handleResource } from "./resources.ts";
 import { handleReview, subresourceHandlers } from "./subresources.ts";
+import { handleUsage } from "./usage.ts";
+import { usageResources } from "./usage-resources.ts";
 
 export interface HandlerOptions {
   readonly door: Door;
@@ -71,6 +73,7 @@ export function admit(user: User, info: RequestInfo): void {
 function dispatch({ door, documents }: HandlerOptions, exchange: Exchange, info: RequestInfo): Promise<number> {
   if (info.type === "path") return documents(exchange, info);
   const { kind, resource, subresource } = info;
+  if (usageResources.includes(resource)) return handleUsage(door, exchange, info);
   if (kind === undefined) return handleReview(exchange, info);
   if (subresource === "" || subresource === "status" || kind.parts?.[subresource] !== undefined)
     return handleResource(door, exchange, info, kind);

@@ -6,6 +6,7 @@ import type { Kind } from "../kinds/kind.ts";
 import { kinds } from "../kinds/list.ts";
 import type { Resource } from "../kinds/resource.ts";
 import { ApiError } from "../kinds/status.ts";
+import { usageResources } from "./usage-resources.ts";
 
 export interface ResourceRequest {
   readonly type: "resource";
@@ -33,6 +34,7 @@ const served = new Map<string, { readonly resource: Resource; readonly kind: Kin
   ...[selfsubjectaccessreviews, selfsubjectreviews].map(
     (resource) => [pathOf(resource), { resource: resource as Resource, kind: undefined }] as const,
   ),
+  ...usageResources.map((resource) => [pathOf(resource), { resource, kind: undefined }] as const),
 ]);
 
 /** All that discovery shows. */

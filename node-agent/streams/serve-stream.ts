@@ -1,4 +1,5 @@
 // Finds what a stream of the server is about and lets it be served.
+import type { Clock } from "../../lib/clock.ts";
 import type { Agent } from "../agent.ts";
 import type { Builder } from "../build/build.ts";
 import type { ImageLibrary } from "../images/library.ts";
@@ -13,6 +14,7 @@ import { streamLog } from "./log-stream.ts";
 import { forwardPort } from "./port-forward-stream.ts";
 import { joinProcess } from "./process-stream.ts";
 import type { LogSource } from "./read-log.ts";
+import { serveStats } from "./stats-stream.ts";
 
 export interface StreamParts {
   readonly agent: () => Agent | undefined;
@@ -21,6 +23,7 @@ export interface StreamParts {
   readonly builder: () => Promise<Builder>;
   readonly storage: PodStorage;
   readonly launcherPath: string;
+  readonly clock: Clock;
 }
 
 export function streamHandler(parts: StreamParts): StreamHandler {
@@ -49,6 +52,8 @@ export function streamHandler(parts: StreamParts): StreamHandler {
         return portForward(parts, request.value, stream);
       case "image":
         return serveImages(request.value, parts, stream);
+      case "stats":
+        return serveStats(parts, stream);
       case undefined:
         return { exitCode: 1, error: "the server asked for nothing that this node knows" };
     }

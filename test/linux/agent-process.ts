@@ -83,7 +83,15 @@ async function main({ directory, launcherPath, cgroupParent, image }: AgentProce
     },
   });
   const builder = () => openBuilder({ images, runtime, clock: realClock });
-  const serve = streamHandler({ agent: () => agent, runtime, images, builder, storage, launcherPath });
+  const serve = streamHandler({
+    agent: () => agent,
+    runtime,
+    images,
+    builder,
+    storage,
+    launcherPath,
+    clock: realClock,
+  });
   const stream = async (request: NodeStream["request"]) => {
     let text = "";
     const end = await serve({
