@@ -79,9 +79,14 @@ static int open_process(const char *pid) {
   snprintf(path, sizeof path, "/proc/%.20s/ns/mnt", pid);
   int space = open(path, O_RDONLY | O_CLOEXEC);
   if (space < 0) fail_errno("open", path);
-  // Its "/" is ours then, with its mounts, and nothing of the machine's is in sight. What we do to mounts is done in a copy.
-  if (setns(space, CLONE_NEWNS) != 0) fail_errno("enter the mounts of process", pid);
+  snprintf(path, sizeof path, "/proc/%.20s/root", pid);
+  int root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+  if (root < 0) fail_errno("open", path);
+  // Its "/" is ours then, with its mounts, and nothing of the machine's is in sight: not the namespace's own root either, which is
+  // another one below a chroot. What we do to mounts is done in a copy.
+  if (setns(space, CLONE_NEWNS) != 0 || fchdir(root) != 0 || chroot(".") != 0) fail_errno("enter the mounts of process", pid);
   close(space);
+  close(root);
   enter_mount_namespace();
   make_places();
   return bind("/", MS_REC);

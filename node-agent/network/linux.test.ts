@@ -35,6 +35,8 @@ for (const backend of ["vxlan", "host-gw", "auto"] as const) {
   describe(`a network of three hosts by ${backend}`, { skip }, () => {
     let hosts: Hosts;
     let machineBefore: readonly string[] = [];
+    /** A new namespace begins with what the machine has at that moment. */
+    const forwardingBefore = new Map<string, string>();
     const nodes: RunningNode[] = [];
     const pods: RunningPod[] = [];
 
@@ -44,6 +46,7 @@ for (const backend of ["vxlan", "host-gw", "auto"] as const) {
       machineBefore = machineState();
       mkdirSync(join(runDir, "pods"), { recursive: true });
       hosts = await openHosts({ cluster, hosts: hostNames, runDir, launcherPath });
+      for (const { networkPath } of hosts.list) forwardingBefore.set(networkPath, forwardingOf(networkPath));
       for (const host of hosts.list) nodes.push({ ...host, probe: await startNode(host, backend) });
       for (const [i, node] of ["node-1", "node-1", "node-2", "node-3"].entries()) {
         pods.push(await startPod(nodes, { uid: `pod-${i}`, node }));
@@ -273,9 +276,9 @@ for (const backend of ["vxlan", "host-gw", "auto"] as const) {
               .map((line) => line.split(/[:@]/)[1]?.trim()),
             rules: inside(networkPath, ["nft", "list", "ruleset"]),
             routes: inside(networkPath, ["ip", "route"]).includes("10."),
-            forwarding: inside(networkPath, ["cat", "/proc/sys/net/ipv4/conf/eth0/forwarding"]).trim(),
+            forwarding: forwardingOf(networkPath),
           },
-          { links: ["lo", "eth0"], rules: "", routes: false, forwarding: "0" },
+          { links: ["lo", "eth0"], rules: "", routes: false, forwarding: forwardingBefore.get(networkPath) },
         );
       }
     });
@@ -454,6 +457,10 @@ function machineState(): readonly string[] {
 
 function inside(netns: string, command: readonly string[]): string {
   return execFileSync(launcherPath, ["netns-run", netns, "--", ...command]).toString();
+}
+
+function forwardingOf(netns: string): string {
+  return inside(netns, ["cat", "/proc/sys/net/ipv4/conf/eth0/forwarding"]).trim();
 }
 
 function linkOf({ uid }: RunningPod): string {

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { conditionOf } from "../../api/kinds/conditions.ts";
 import { events } from "../../api/kinds/generated/resources.ts";
+import { ownTest } from "../folders.ts";
 import { naruPath, type Output, runProgram, startCluster, type TestCluster } from "./cluster.ts";
 import { pod, web } from "./manifests.ts";
 import { done, importProbe, podsOf, until } from "./questions.ts";
@@ -214,7 +215,7 @@ const machines: readonly (readonly [string, string, readonly string[], RegExp])[
 ];
 for (const [what, program, args, words] of machines) {
   test(`naru up says before it starts anything that ${what}`, async () => {
-    const name = `test-${process.pid}-none`;
+    const name = `${ownTest}-none`;
     const dataDir = join(cluster.place.dataDir, "none");
     const up = [naruPath, "up", "--name", name, "--data", dataDir];
     const { code, stderr } = await runProgram(program, [...args, ...up], {});
@@ -226,7 +227,7 @@ for (const [what, program, args, words] of machines) {
 }
 
 test("naru up says why its server cannot start, and leaves nothing", async () => {
-  const place = { ...cluster.place, name: `test-${process.pid}-none`, dataDir: join(cluster.place.dataDir, "none") };
+  const place = { ...cluster.place, name: `${ownTest}-none`, dataDir: join(cluster.place.dataDir, "none") };
   const words = ["up", "--name", place.name, "--data", place.dataDir, "--nodes", "1", "--store", "nonsense:x"];
   const { code, stderr } = await runProgram(naruPath, words, {});
   assert.equal(code, 1);

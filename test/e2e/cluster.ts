@@ -9,7 +9,7 @@ import { hostLinkOf } from "../../node-agent/network/hosts.ts";
 import { launcherCommand } from "../../node-agent/network/launcher-command.ts";
 import { setLink } from "../../node-agent/network/links.ts";
 import { perform } from "../../node-agent/network/netlink.ts";
-import { makeTestFolder } from "../folders.ts";
+import { makeTestFolder, ownTest } from "../folders.ts";
 import { newKubectl, oldKubectl } from "../kubectl.ts";
 import { removeDeadTests } from "./dead-tests.ts";
 import { type Place, processesOf, removeRemains } from "./remains.ts";
@@ -63,7 +63,7 @@ const runMsMax = 60_000;
 /** A place for a new cluster; what tests that were killed left behind is removed first. */
 export async function newPlace(...more: readonly string[]): Promise<Place> {
   await removeDeadTests(launcherPath);
-  const name = ["test", process.pid, ...more].join("-");
+  const name = [ownTest, ...more].join("-");
   return { name, dataDir: makeTestFolder("data"), runDir: `/run/naru/${name}`, cgroup: `/naru-${name}`, launcherPath };
 }
 

@@ -16,11 +16,16 @@ export async function removeDeadTests(launcherPath: string): Promise<void> {
   const names = new Set([...clusters, ...cgroups.map((name) => name.replace(/^naru-/, ""))].filter(dead));
   for (const name of names) await removeRemains(placeOf(name, launcherPath, join(tmpdir(), `naru-${name}-gone`)));
   for (const folder of folders.filter((path) => dead(basename(path))))
-    await removeRemains(placeOf(`test-${testOf(basename(folder))}`, launcherPath, folder));
+    await removeRemains(placeOf(clusterOf(basename(folder)), launcherPath, folder));
 }
 
 function placeOf(name: string, launcherPath: string, dataDir: string) {
   return { name, dataDir, runDir: `/run/naru/${name}`, cgroup: `/naru-${name}`, launcherPath };
+}
+
+// "test-123p0" of "naru-test-123p0-data-Ab3dE6".
+function clusterOf(folder: string): string {
+  return folder.split("-").slice(1, 3).join("-");
 }
 
 // Its number may be another program's by now.

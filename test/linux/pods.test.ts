@@ -7,7 +7,7 @@ import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "no
 import { join } from "node:path";
 import { test } from "node:test";
 import type { Container, Pod, PodStatus } from "../../api/kinds/generated/types.ts";
-import { makeTestFolder } from "../folders.ts";
+import { makeTestFolder, ownTest } from "../folders.ts";
 import type { AgentProcessOptions, FromAgent, ToAgent } from "./agent-process.ts";
 import { buildLauncher, buildProgram } from "./rig.ts";
 
@@ -25,7 +25,7 @@ class Node_ implements AsyncDisposable {
     this.#options = {
       directory: this.directory,
       launcherPath: buildLauncher(),
-      cgroupParent: `/naru-test-${process.pid}/${this.directory.slice(-6)}`,
+      cgroupParent: `/naru-${ownTest}/${this.directory.slice(-6)}`,
       image: probeImage(this.directory),
     };
     this.#child = this.#start();

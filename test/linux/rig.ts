@@ -7,7 +7,7 @@ import { silentLogger } from "../../lib/log.ts";
 import { defaultCapabilities, defaultMaskedPaths, defaultReadonlyPaths } from "../../node-agent/runtime/defaults.ts";
 import { type LinuxRuntime, type LinuxRuntimeOptions, openLinuxRuntime } from "../../node-agent/runtime/linux.ts";
 import type { ContainerSpec } from "../../node-agent/runtime/runtime.ts";
-import { makeTestFolder } from "../folders.ts";
+import { makeTestFolder, ownTest } from "../folders.ts";
 
 const here = new URL(".", import.meta.url).pathname;
 const launcherFolder = new URL("../../node-agent/launcher/", import.meta.url).pathname;
@@ -34,7 +34,7 @@ export async function openRig(more: Partial<LinuxRuntimeOptions> = {}): Promise<
     runDir: join(directory, "run"),
     stateDir: join(directory, "state"),
     launcherPath: buildLauncher(),
-    cgroupParent: `/naru-test-${process.pid}/${directory.slice(-6)}`,
+    cgroupParent: `/naru-${ownTest}/${directory.slice(-6)}`,
     clock: realClock,
     log: silentLogger,
     ...more,

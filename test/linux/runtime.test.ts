@@ -8,6 +8,7 @@ import { readStatus } from "../../node-agent/runtime/container-directory.ts";
 import { launchError, readAll, runtimeContract } from "../../node-agent/runtime/contract.ts";
 import type { LinuxRuntime } from "../../node-agent/runtime/linux.ts";
 import type { ContainerSpec, Runtime } from "../../node-agent/runtime/runtime.ts";
+import { ownTest } from "../folders.ts";
 import { openRig, type Rig, readCgroup, unifiedCgroups } from "./rig.ts";
 
 runtimeContract("linux", openRig);
@@ -407,9 +408,9 @@ test("nothing is left behind remove, tearDown", async () => {
   const state = () => ({
     mounts: readFileSync("/proc/self/mountinfo", "utf8")
       .split("\n")
-      .filter((line) => line.includes(`naru-test-${process.pid}-runtime-`)),
+      .filter((line) => line.includes(`naru-${ownTest}-runtime-`)),
     cgroups: readdirSync("/sys/fs/cgroup")
-      .filter((controller) => existsSync(`/sys/fs/cgroup/${controller}/naru-test-${process.pid}`))
+      .filter((controller) => existsSync(`/sys/fs/cgroup/${controller}/naru-${ownTest}`))
       .toSorted(),
     processes: readdirSync("/proc").filter((name) => {
       try {
