@@ -11,7 +11,6 @@ import type {
   Secret,
 } from "../api/kinds/generated/types.ts";
 import { localDriver } from "../api/kinds/local-volume.ts";
-import { mirrored } from "../api/kinds/mirror-pod.ts";
 import { keyOf } from "../api/kinds/resource.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Logger } from "../lib/log.ts";
@@ -33,7 +32,8 @@ import { watchStorageLimits } from "./pods/storage-limits.ts";
 import type { Runtime } from "./runtime/runtime.ts";
 import type { NodeCache, NodeResource, Reports } from "./session-types.ts";
 import { endPods, type ShutdownTimes } from "./shutdown.ts";
-import { isStatic, mirrorOf } from "./static-pods.ts";
+import { isStatic } from "./static-pods.ts";
+import { StaticWorkers } from "./static-workers.ts";
 
 export interface AgentParts {
   readonly clock: Clock;
@@ -80,14 +80,23 @@ export class Agent {
   readonly #tokens: ServiceTokens;
   #closed = false;
   #muted = false;
-  /** Undefined until the node's files were read. */
-  #static: ReadonlyMap<string, Pod> | undefined;
+  readonly #static: StaticWorkers;
   #shuttingDown = false;
 
   constructor(parts: AgentParts) {
     this.#parts = parts;
-    const { clock, node } = parts;
-    this.events = openEventRecorder({ clock, nodeName: node.nodeName, send: (event) => this.#sendEvent(event) });
+    const { clock, node, cache, reports } = parts;
+    this.#static = new StaticWorkers({
+      cache,
+      reports,
+      workers: () => this.workers,
+      add: (pod) => this.#addWorker(pod),
+    });
+    const send = (event: Event) => {
+      const shown = this.#static.shownEvent(event);
+      if (shown !== undefined) reports.event(shown);
+    };
+    this.events = openEventRecorder({ clock, nodeName: node.nodeName, send });
     const tokens = serviceTokens(parts.requestToken, clock);
     this.#tokens = tokens;
     this.#podParts = {
@@ -108,8 +117,7 @@ export class Agent {
 
   /** By its own uid, or that of the mirror which the API shows of a static pod. */
   worker(uid: string): PodWorker | undefined {
-    const mirror = this.#parts.cache.list("pods").find(({ metadata }) => metadata?.uid === uid);
-    return this.#workers.get(uid) ?? this.#workers.get((mirror && mirrored(mirror)) ?? "");
+    return this.#workers.get(uid) ?? this.#workers.get(this.#static.uidOfMirror(uid) ?? "");
   }
 
   /** Pods are accepted; what the Ready condition of the node says. */
@@ -155,10 +163,8 @@ export class Agent {
 
   /** What the node's own files ask for: it runs whatever the server says, which is only shown it. */
   setStaticPods(pods: readonly Pod[]): void {
-    this.#static = new Map(pods.map((pod) => [pod.metadata?.uid ?? "", pod]));
-    this.#showMirrors();
+    this.#static.set(pods);
     this.#syncStatic();
-    for (const pod of this.#parts.cache.list("pods")) if (mirrored(pod) !== undefined) this.#syncPod(keyOf(pod));
   }
 
   /** The machine goes down: what runs fails in time, what still comes is refused. */
@@ -275,11 +281,7 @@ export class Agent {
   #syncPod(key: string): void {
     const pod = this.#parts.cache.get("pods", key);
     const uid = pod?.metadata?.uid ?? "";
-    if (pod === undefined && [...(this.#static?.values() ?? [])].some((own) => keyOf(own) === key)) this.#showMirrors();
-    if (pod !== undefined && mirrored(pod) !== undefined) {
-      this.#syncMirror(pod);
-      return;
-    }
+    if (this.#static.handles(key, pod)) return;
     // Until all was heard, a pod that is not in the cache may still be wanted.
     if (pod !== undefined || this.#parts.cache.synced) {
       for (const worker of this.#workers.values()) {
@@ -292,36 +294,8 @@ export class Agent {
     else worker.update(pod);
   }
 
-  // What a file changed to starts when what it was has ended.
   #syncStatic(): void {
-    if (this.#static === undefined || !this.#networkUp || this.#closed || this.#muted) return;
-    for (const worker of this.#workers.values()) {
-      if (isStatic(worker.pod) && !this.#static.has(worker.uid)) worker.remove();
-    }
-    const taken = new Set([...this.#workers.values()].map(({ pod }) => keyOf(pod)));
-    for (const pod of this.#static.values()) if (!taken.has(keyOf(pod))) this.#addWorker(pod);
-  }
-
-  #showMirrors(): void {
-    if (this.#static !== undefined && !this.#muted)
-      this.#parts.reports.mirrorPods([...this.#static.values()].map(mirrorOf));
-  }
-
-  // One that is deleted goes, and comes again: the file alone decides.
-  #syncMirror(mirror: Pod): void {
-    if (this.#static === undefined) return;
-    const { namespace = "default", name = "", uid = "", deletionTimestamp } = mirror.metadata ?? {};
-    const own = mirrored(mirror) ?? "";
-    if (!this.#static.has(own) || deletionTimestamp !== undefined) {
-      this.#parts.reports.podGone({ namespace, name, uid });
-    } else this.#workers.get(own)?.reportAgain();
-  }
-
-  /** The object that the API has for a pod; undefined for a static one that it does not show yet. */
-  #shown(pod: Pod): Pod | undefined {
-    if (!isStatic(pod)) return pod;
-    const mirror = this.#parts.cache.get("pods", keyOf(pod));
-    return mirror !== undefined && mirrored(mirror) === pod.metadata?.uid ? mirror : undefined;
+    if (this.#networkUp && !this.#closed && !this.#muted) this.#static.sync();
   }
 
   #addWorker(pod: Pod): void {
@@ -410,21 +384,8 @@ export class Agent {
     }
   }
 
-  // Events about a static pod are about its mirror, which alone has a name in the API.
-  #sendEvent(event: Event): void {
-    const { involvedObject } = event;
-    const own = this.#static?.get(involvedObject.uid ?? "");
-    const shown = own === undefined ? undefined : this.#shown(own);
-    if (own !== undefined && shown === undefined) return;
-    const uid = shown?.metadata?.uid ?? involvedObject.uid;
-    this.#parts.reports.event({
-      ...event,
-      involvedObject: { ...involvedObject, ...(uid === undefined ? {} : { uid }) },
-    });
-  }
-
   #onStatus(pod: Pod, status: PodStatus): void {
-    const shown = this.#shown(pod);
+    const shown = this.#static.shown(pod);
     const { namespace = "default", name = "", uid = "" } = shown?.metadata ?? {};
     if (!this.#muted && shown !== undefined) this.#parts.reports.podStatus({ namespace, name, uid }, status);
   }

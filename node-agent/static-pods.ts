@@ -6,7 +6,7 @@ import { mkdir, readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { parseAllDocuments } from "yaml";
 import type { Pod } from "../api/kinds/generated/types.ts";
-import { mirrorAnnotation, mirrored } from "../api/kinds/mirror-pod.ts";
+import { mirrorAnnotation } from "../api/kinds/mirror-pod.ts";
 import { podKind } from "../api/kinds/pod.ts";
 import type { Clock, Timer } from "../lib/clock.ts";
 import type { Logger } from "../lib/log.ts";
@@ -123,8 +123,9 @@ function staticPod(read: Pod, { path, nodeName }: { readonly path: string; reado
   return podKind.defaults?.(pod) ?? pod;
 }
 
-export function isStatic(pod: Pod): boolean {
-  return pod.metadata?.annotations?.[sourceAnnotation] === "file" && mirrored(pod) === undefined;
+/** Annotations are anybody's, but no object of the API has such a uid. */
+export function isStatic({ metadata }: Pod): boolean {
+  return metadata?.uid !== undefined && metadata.uid === metadata.annotations?.[hashAnnotation];
 }
 
 /** What the API is to show of a static pod. */

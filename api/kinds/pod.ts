@@ -4,6 +4,7 @@ import { pods } from "./generated/resources.ts";
 import type { Pod } from "./generated/types.ts";
 import type { Kind } from "./kind.ts";
 import { validateMetadata } from "./metadata.ts";
+import { mirrorAnnotation, mirrored } from "./mirror-pod.ts";
 import { podColumns } from "./pod-columns.ts";
 import { podDefaults } from "./pod-defaults.ts";
 import { resizePart } from "./pod-resize.ts";
@@ -42,8 +43,12 @@ export const podKind: Kind<Pod> = {
     pod.spec?.ephemeralContainers === undefined
       ? []
       : [forbidden("spec.ephemeralContainers", "cannot be set on create")],
-  validateUpdate: (pod, old) =>
-    pod.spec === undefined || old.spec === undefined ? [] : validatePodUpdate(pod.spec, old.spec, "spec"),
+  validateUpdate: (pod, old) => [
+    ...(mirrored(pod) === mirrored(old)
+      ? []
+      : [forbidden(`metadata.annotations[${mirrorAnnotation}]`, "may not be added, changed or removed")]),
+    ...(pod.spec === undefined || old.spec === undefined ? [] : validatePodUpdate(pod.spec, old.spec, "spec")),
+  ],
   parts: { ephemeralcontainers: ephemeralContainersPart, resize: resizePart },
   unsupportedFields: unsupportedPodFields(),
 };

@@ -351,6 +351,12 @@ test("configmapKind.validateUpdate keeps what is immutable", () => {
   );
 });
 
+test("podKind.validateUpdate lets nobody make a mirror of a pod, for its node would let it go", () => {
+  const mirror = { ...pod({}), metadata: { name: "a", annotations: { "kubernetes.io/config.mirror": "x" } } };
+  const fields = (podKind.validateUpdate?.(mirror, pod({})) ?? []).map(({ field }) => field);
+  assert.deepEqual(fields, ["metadata.annotations[kubernetes.io/config.mirror]"]);
+});
+
 test("unsupportedIn names what nobody acts on", () => {
   const object = {
     spec: {
