@@ -1,13 +1,14 @@
 #!/bin/sh
 # Builds build/naru-launcher when a source is newer: static, with musl where it is installed, else with gcc and glibc.
-# `build.sh sanitized` builds build/naru-launcher-sanitized for tests: gcc's address and undefined behaviour sanitizers.
+# For tests: `build.sh sanitized` builds build/naru-launcher-sanitized with gcc's address and undefined behaviour sanitizers,
+# `build.sh crashing` one that can be told to crash at any step (crash.c).
 set -eu
 cd "$(dirname "$0")"
 variant=${1:-plain}
 case $variant in
   plain) out=build/naru-launcher ;;
-  sanitized) out=build/naru-launcher-$variant ;;
-  *) echo "build.sh: unknown variant $variant; there are plain, sanitized" >&2; exit 2 ;;
+  sanitized | crashing) out=build/naru-launcher-$variant ;;
+  *) echo "build.sh: unknown variant $variant; there are plain, sanitized, crashing" >&2; exit 2 ;;
 esac
 if [ -x "$out" ] && [ -z "$(find . -maxdepth 1 \( -name '*.c' -o -name '*.h' -o -name '*.def' -o -name build.sh \) -newer "$out")" ]; then
   exit 0
@@ -20,6 +21,7 @@ if [ "$variant" = sanitized ]; then
   compiler=gcc
   flags="-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all"
 fi
+[ "$variant" = crashing ] && flags="$flags -DCRASH_POINTS"
 warnings="-Wall -Wextra -Werror -Wconversion -Wshadow -Wstrict-prototypes -Wpointer-arith -Wformat=2 -Wundef"
 new="build/new.$$"
 started=$(date +%s.%N)

@@ -228,6 +228,19 @@ struct log {
 void log_open(struct log *log, const char *path, uint64_t bytes_max, unsigned files_max);
 void log_write(struct log *log, const char *stream, const char *data, size_t size);
 
+/* --- crash.c: nothing but in tests' builds ----------------------------------------------------------------------------- */
+
+enum { CRASH_BEFORE_STATUS = 1000, CRASH_AFTER_STATUS, CRASH_BEFORE_EXIT, CRASH_AFTER_EXIT };
+
+#ifdef CRASH_POINTS
+void crash_prepare(int containers);
+void crash_point(const struct launch *launch, int now);
+void crash_heard(void);
+#else
+static inline void crash_prepare(int containers) { (void)containers; }
+static inline void crash_point(const struct launch *launch, int now) { (void)launch, (void)now; }
+#endif
+
 /* --- small things --------------------------------------------------------------------------------------------------------- */
 
 /* Clock ticks after boot when the process began, from /proc/<pid>/stat; 0 when it does not exist. */

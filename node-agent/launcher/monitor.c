@@ -4,6 +4,7 @@
 #include "launcher.h"
 
 #include <errno.h>
+#include <linux/capability.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -369,7 +370,8 @@ static int listen_in_directory(void) {
   int bound = bind(fd, (struct sockaddr *)&address, sizeof address);
   if (bound != 0 && errno == EADDRINUSE) {
     /* Of a monitor that was killed while it started nobody listens any more. */
-    int other = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    /* Asked in another socket type: who does listen says that it is the wrong one, and takes us for no launcher. */
+    int other = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     bool free_again = other >= 0 && connect(other, (struct sockaddr *)&address, sizeof address) != 0 && errno == ECONNREFUSED;
     if (other >= 0) close(other);
     if (free_again && unlinkat(directory, "monitor", 0) == 0) bound = bind(fd, (struct sockaddr *)&address, sizeof address);
@@ -501,6 +503,13 @@ static int supervise(void) {
   }
 }
 
+/* From here on it reads what a stranger's program writes, and has its own files. It may still have to kill that program. */
+static void keep_kill_alone(void) {
+  struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
+  struct __user_cap_data_struct data[2] = {{.effective = 1u << CAP_KILL, .permitted = 1u << CAP_KILL}};
+  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || syscall(SYS_capset, &head, data) != 0) _exit(1);
+}
+
 _Noreturn void monitor_run(int containers, const struct launch_request *request) {
   is_exec = request->stream >= 0;
   control = request->control;
@@ -516,6 +525,7 @@ _Noreturn void monitor_run(int containers, const struct launch_request *request)
   set_title(title);
   launch = (struct launch)LAUNCH_NONE;
   launch.containers = containers;
+  crash_prepare(containers);
   int index = 0;
   struct op_call call = {0};
   int result = start(containers, request, &index, &call);
@@ -536,7 +546,9 @@ _Noreturn void monitor_run(int containers, const struct launch_request *request)
     uint64_t pid_start = process_start(launch.pid);
     snprintf(text, sizeof text, "%d %llu %d %llu %lld\n", launch.pid, (unsigned long long)pid_start, getpid(),
              (unsigned long long)process_start(getpid()), (long long)started_ms);
+    crash_point(&launch, CRASH_BEFORE_STATUS);
     record("status", text);
+    crash_point(&launch, CRASH_AFTER_STATUS);
     struct writer writer;
     char data[256];
     write_begin(&writer, data, sizeof data);
@@ -544,6 +556,7 @@ _Noreturn void monitor_run(int containers, const struct launch_request *request)
     write_text(&writer, text);
     tell(&writer);
   }
+  keep_kill_alone();
   /* Its path lies in the frame that asked, which stays mapped. */
   log_open(&log_file, launch.log_path.data, launch.log_bytes_max, (unsigned)launch.log_files_max);
   int status = supervise();
@@ -557,7 +570,9 @@ _Noreturn void monitor_run(int containers, const struct launch_request *request)
   }
   bool oom = read_counter(launch.oom_path, launch.oom_key) > oom_before;
   snprintf(text, sizeof text, "%d %d %d %lld %lld\n", code, signal_number, oom ? 1 : 0, (long long)started_ms, (long long)finished_ms);
+  crash_point(&launch, CRASH_BEFORE_EXIT);
   record("exit", text);
+  crash_point(&launch, CRASH_AFTER_EXIT);
   unlinkat(directory, "monitor", 0);
   struct writer writer;
   char data[256];

@@ -298,6 +298,8 @@ static void hear(struct peer *monitor) {
   }
   monitor->asked_by = 0;
   if (count == 4 && field_is(said[0], "failed")) monitor->ended = true;
+  /* Who asked is gone; whoever came instead should know. */
+  if (client == NULL && count == 2) broadcast("started", monitor->name, said[1].data);
   if (client == NULL || count < 2) return;
   struct writer writer;
   write_begin(&writer, reply_data, sizeof reply_data);

@@ -388,16 +388,21 @@ export class LinuxRuntime implements Runtime {
       if (stopped !== undefined) this.#stopped(entry, stopped);
       else if (status === undefined) entry.state = { status: "created" };
       else if (!isAlive(status.monitor)) this.#lost(id, entry);
-      else {
-        entry.process = status.process;
-        entry.state = { status: "running", pid: status.process.pid, startedAtMs: status.startedAtMs };
-      }
+      else this.#adopt(entry, status);
     }
+  }
+
+  /** It was started by an agent before this one. */
+  #adopt(entry: Entry, status: StatusRecord): void {
+    entry.process = status.process;
+    entry.state = { status: "running", pid: status.process.pid, startedAtMs: status.startedAtMs };
   }
 
   #onContainer(event: string, id: string, text: string): void {
     const entry = this.#containers.get(id);
     if (entry === undefined) return;
+    if (event === "started" && entry.state.status === "created" && entry.starting === undefined)
+      this.#adopt(entry, parseStatus(text));
     if (event === "exited") this.#stopped(entry, parseExit(text));
     if (event === "lost") this.#lost(id, entry);
   }

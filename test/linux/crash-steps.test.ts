@@ -1,0 +1,138 @@
+// kill -9 at every step of a start, of whoever performs it: nothing is lost that was promised, and nothing is left when it is removed.
+import assert from "node:assert/strict";
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { isAlive, readStatus } from "../../node-agent/runtime/container-directory.ts";
+import { openRig, type Rig } from "./rig.ts";
+
+process.env["NARU_TEST_LAUNCHER"] = "crashing";
+
+// As in launcher.h: around the monitor's two records.
+const aroundRecords = [1000, 1001, 1002, 1003];
+const opsMax = 200;
+
+interface Remains {
+  readonly mounts: readonly string[];
+  readonly cgroups: readonly string[];
+  readonly processes: readonly string[];
+  readonly directories: readonly string[];
+}
+
+const nothing: Remains = { mounts: [], cgroups: [], processes: [], directories: [] };
+
+function remains(rig: Rig, id: string): Remains {
+  return {
+    mounts: readFileSync("/proc/self/mountinfo", "utf8")
+      .split("\n")
+      .filter((line) => line.includes(rig.directory)),
+    cgroups: readdirSync("/sys/fs/cgroup")
+      .map((controller) => `/sys/fs/cgroup/${controller}${rig.options.cgroupParent}/pod-${id}`)
+      .filter((path) => existsSync(path)),
+    processes: readdirSync("/proc").filter((name) => {
+      try {
+        return /^\d+$/.test(name) && readFileSync(`/proc/${name}/cmdline`, "utf8").includes(`naru-monitor ${id}`);
+      } catch {
+        return false;
+      }
+    }),
+    directories: readdirSync(join(rig.options.stateDir, "containers")),
+  };
+}
+
+async function until(what: string, condition: () => boolean | Promise<boolean>): Promise<void> {
+  for (let tries = 0; !(await condition()); tries++) {
+    if (tries > 500) throw new Error(`it does not come to this: ${what}`);
+    await sleep(10);
+  }
+}
+
+/** What the runtime says of the container, against what is so. */
+async function truth(rig: Rig, id: string): Promise<string> {
+  const container = (await rig.runtime.list()).find((one) => one.id === id);
+  const status = readStatus(join(rig.options.stateDir, "containers", id));
+  const alive = status !== undefined && isAlive(status.process);
+  const said = container?.state.status ?? "absent";
+  return (said === "running") === alive ? "true" : `says ${said}, and its process ${alive ? "lives" : "is gone"}`;
+}
+
+/** False when there is no such step. */
+async function crash(rig: Rig, step: number, who: string): Promise<boolean> {
+  const [id, request] = [`${who}-${step}`, join(rig.options.stateDir, "crash-at")];
+  await rig.runtime.create(rig.spec(id, ["stubborn"]));
+  writeFileSync(request, `${step} ${who}\n`);
+  const started = await rig.runtime.start(id).then(
+    () => true,
+    () => false,
+  );
+  // Every second time the agent is killed as well.
+  if (step % 2 === 1) await rig.reopen();
+  await until(`${id} is as the runtime says`, async () => (await truth(rig, id)) === "true");
+  if (started && who === "launcher") {
+    // It asked for nothing, so it goes on; and its end is known, though the agent and the launcher were away.
+    await rig.runtime.signal(id, 9);
+    assert.equal((await rig.runtime.wait(id)).exitCode, 137, id);
+  } else if (started) {
+    await rig.runtime.signal(id, 9);
+    await rig.runtime.wait(id);
+  } else {
+    // A failed start is no end: it can be tried again.
+    rmSync(request, { force: true });
+    await rig.runtime.start(id);
+  }
+  const happened = !existsSync(request);
+  rmSync(request, { force: true });
+  await rig.runtime.remove(id);
+  await until(`nothing is left of ${id}: ${JSON.stringify(remains(rig, id))}`, () => {
+    try {
+      assert.deepEqual(remains(rig, id), nothing);
+      return true;
+    } catch {
+      return false;
+    }
+  });
+  return happened;
+}
+
+for (const who of ["process", "monitor", "launcher"])
+  test(`a kill of the ${who} at any step leaves nothing behind start, remove`, async () => {
+    await using rig = await openRig();
+    let step = 0;
+    while (step < opsMax && (await crash(rig, step, who))) step++;
+    // The process has no part in the records.
+    const records = who === "process" ? [] : aroundRecords;
+    const performed: number[] = [];
+    for (const point of records) if (await crash(rig, point, who)) performed.push(point);
+    assert.deepEqual([step > 40, performed], [true, records]);
+  });
+
+test("an agent that goes at any moment of a start leaves nothing behind reopen, remove", async () => {
+  await using rig = await openRig();
+  for (let round = 0; round < 30; round++) {
+    const id = `agent-${round}`;
+    await rig.runtime.create(rig.spec(id, ["stubborn"]));
+    const starting = rig.runtime.start(id).catch(() => undefined);
+    for (let turn = 0; turn < round; turn++) await new Promise<void>((resolve) => setImmediate(resolve));
+    await rig.reopen();
+    await starting;
+    await until(`${id} is as the runtime says`, async () => (await truth(rig, id)) === "true");
+    await rig.runtime.remove(id);
+    await until(`nothing is left of ${id}`, () => JSON.stringify(remains(rig, id)) === JSON.stringify(nothing));
+  }
+});
+
+test("the end and the output of a container are not lost while nobody looks wait", async () => {
+  await using rig = await openRig();
+  await rig.runtime.create(rig.spec("a", ["flood", "100000"]));
+  const launcher = Number((await rig.runtime.request("hello", []))[1]);
+  await rig.runtime.start("a").catch(() => undefined);
+  await rig.runtime[Symbol.asyncDispose]();
+  process.kill(launcher, "SIGKILL");
+  await until("its end is recorded", () => existsSync(join(rig.options.stateDir, "containers", "a", "exit")));
+  const runtime = await rig.reopen();
+  const bytes = readFileSync(rig.logOf("a"), "utf8")
+    .split("\n")
+    .reduce((sum, line) => sum + (line.split(" F ")[1]?.length ?? 0), 0);
+  assert.deepEqual([(await runtime.wait("a")).exitCode, bytes], [0, 98 * 1023]);
+});
