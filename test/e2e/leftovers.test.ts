@@ -7,25 +7,24 @@ import { setTimeout as delay } from "node:timers/promises";
 import { nodes } from "../../api/kinds/generated/resources.ts";
 import { newPlace, spawnUp, startAt, type TestCluster } from "./cluster.ts";
 import { pod, web } from "./manifests.ts";
-import { done, importProbe, podsOf, until, untilNode, untilReady } from "./questions.ts";
+import { done, importProbe, until, untilNode, untilReady } from "./questions.ts";
 import { agentOf, findRemains, nothing, type Place, removeRemains, serverOf } from "./remains.ts";
 
 // One place for all: each test carries on from what the one before left, as a user's next start does.
 let place: Place;
-let stubbornUid: string | undefined;
+/** How long a pod waits for its node: the server must be gone before that is over. */
+const lostSeconds = 8;
 
 before(async () => {
   place = await newPlace();
   const cluster = await startAt(place, { nodes: 2 });
   await importProbe(cluster);
-  const stubborn = pod({
-    name: "stubborn",
-    args: ["stubborn"],
-    spec: { nodeName: "node-2", volumes: [{ name: "memory", emptyDir: { medium: "Memory" } }] },
-  });
+  // It stays bound to its node, however long that is away.
+  const tolerations = [{ key: "node.kubernetes.io/unreachable", operator: "Exists" }];
+  const volumes = [{ name: "memory", emptyDir: { medium: "Memory" } }];
+  const stubborn = pod({ name: "stubborn", args: ["stubborn"], spec: { nodeName: "node-2", tolerations, volumes } });
   for (const input of [web({ replicas: 2 }), stubborn]) done(await cluster.naru(["apply", "-f", "-"], { input }));
   await untilRunning(cluster);
-  stubbornUid = (await podsOf(cluster, "app=stubborn"))[0]?.metadata?.uid;
   await end(cluster);
 });
 after(() => removeRemains(place));
@@ -37,17 +36,30 @@ test("a pod that ignores SIGTERM holds no end of naru up", async () => {
 test("naru up clears away a node whose processes are dead", async () => {
   const cluster = await start();
   cluster.killNode("node-2");
-  await untilNode(cluster, "node-2", ["Unknown"]);
   // It goes on with the signal to end: nobody starts the node again.
   await end(cluster);
-  // Longer than its pods would be waited for if the server had run on.
-  await delay(4000);
 });
 
-test("a pod of a node that was lost when naru up ended is still its own when it starts again", async () => {
+test("a pod whose node was lost before the server ended is there when both begin again", async () => {
+  const toleration = { key: "node.kubernetes.io/unreachable", operator: "Exists", effect: "NoExecute" };
+  const lost = pod({
+    name: "lost",
+    args: ["sleep", "1000"],
+    spec: { nodeName: "node-2", tolerations: [{ ...toleration, tolerationSeconds: lostSeconds }] },
+  });
   const cluster = await start();
-  assert.equal((await podsOf(cluster, "app=stubborn"))[0]?.metadata?.uid, stubbornUid);
-  await end(cluster);
+  done(await cluster.naru(["apply", "-f", "-"], { input: lost }));
+  const [before] = await untilReady(cluster, "app=lost", { count: 1 });
+  cluster.killNode("node-2");
+  await untilNode(cluster, "node-2", ["Unknown"]);
+  process.kill(serverOf(place), "SIGKILL");
+  await cluster.stop("SIGKILL");
+  await delay(lostSeconds * 1000);
+  const next = await start();
+  const [now] = await untilReady(next, "app=lost", { count: 1 });
+  assert.equal(now?.metadata?.uid, before?.metadata?.uid);
+  done(await next.naru(["delete", "pod", "lost"]));
+  await end(next);
 });
 
 test("naru up clears away what agents leave that are killed while it ends", async () => {
