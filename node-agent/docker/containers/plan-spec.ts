@@ -97,7 +97,9 @@ function planMount(mount: MountPoint): Mount {
   const { Destination: destination, RW } = mount;
   if (mount.Type === "tmpfs")
     return { destination, type: "tmpfs", source: "tmpfs", options: [...mount.options, RW ? "rw" : "ro"] };
-  const options = [mount.recursive ? "rbind" : "bind", RW ? "rw" : "ro"];
+  // As Docker since version 25: what is mounted below a read-only source is read-only too.
+  const access = RW ? "rw" : mount.recursive ? "rro" : "ro";
+  const options = [mount.recursive ? "rbind" : "bind", access];
   const subPath = mount.subpath === "" ? {} : { subPath: mount.subpath };
   return { destination, type: "bind", source: mount.Source, ...subPath, options };
 }
