@@ -14,6 +14,7 @@ const pages: readonly (readonly [page: string, skip: (block: string) => boolean]
   ["docs/guides/scaling.md", () => false],
   ["docs/guides/updates.md", () => false],
   ["docs/guides/services.md", () => false],
+  ["docs/guides/volumes.md", () => false],
   ["docs/guides/monitoring.md", () => false],
   ["docs/guides/compose.md", () => false],
   ["docs/guides/looking-inside.md", () => false],

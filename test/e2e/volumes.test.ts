@@ -372,6 +372,12 @@ test("a pod with users of its own has its files and volumes, and is nobody on th
   ];
   const seen = await looks([
     podOf(
+      "own-users-shared",
+      ["id", "."],
+      { securityContext: { runAsUser: 1000 } },
+      { hostUsers: false, shareProcessNamespace: true },
+    ),
+    podOf(
       "own-users",
       [...words, "write", "/x", "write", "/dev/termination-log", "list", "/proc/fs"],
       {
@@ -390,6 +396,7 @@ test("a pod with users of its own has its files and volumes, and is nobody on th
       },
     ),
   ]);
+  assert.deepEqual(seen["own-users-shared"], ["id: 1000:1001"]);
   const [id, map = "", ...rest] = seen["own-users"] ?? [];
   const [, inside, outside, count] = /(\d+)\s+(\d+)\s+(\d+)$/.exec(map) ?? [];
   assert.deepEqual([id, inside, Number(outside) >= 65_536, count], ["id: 0:0", "0", true, "65536"]);
