@@ -1,0 +1,210 @@
+// Networks of containers: names, ports, walls, and joining and leaving while a container runs.
+import { deepEqual, equal, match } from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { runProgram } from "./cluster.ts";
+import { type DockerEngine, startDocker } from "./docker-engine.ts";
+
+let engine: DockerEngine;
+before(async () => {
+  engine = await startDocker();
+});
+after(() => engine[Symbol.asyncDispose]());
+
+const page = "mkdir -p /www; echo hello from $HOSTNAME > /www/index.html; exec httpd -f -h /www";
+const fetch = (host: string, port: number | string) =>
+  `printf 'GET / HTTP/1.0\\r\\n\\r\\n' | nc -w 3 ${host} ${port} | tail -n 1`;
+
+test("containers of a user-defined network find each other by name, alias and id, others do not", async () => {
+  await engine.ok(["network", "create", "inner"]);
+  await engine.ok([
+    "run",
+    "-d",
+    "--name",
+    "web",
+    "--hostname",
+    "web",
+    "--network",
+    "inner",
+    "--network-alias",
+    "www",
+    "busybox",
+    "sh",
+    "-c",
+    page,
+  ]);
+  const id = (await engine.ok(["inspect", "-f", "{{.Id}}", "web"])).slice(0, 12);
+  const ask = (network: string, name: string) =>
+    engine
+      .docker(["run", "--rm", "--network", network, "busybox", "sh", "-c", fetch(name, 80)])
+      .then(({ stdout }) => stdout.trim());
+  deepEqual(
+    await Promise.all([
+      ask("inner", "web"),
+      ask("inner", "www"),
+      ask("inner", id),
+      ask("inner", "web.inner"),
+      ask("bridge", "web"),
+    ]),
+    ["hello from web", "hello from web", "hello from web", "hello from web", ""],
+  );
+  const taken = await engine.docker(["network", "rm", "inner"]);
+  match(taken.stderr, /has active endpoints \(name:"web"/);
+});
+
+test("published ports are reached from the machine, the node, other containers and the container itself", async () => {
+  await engine.ok([
+    "run",
+    "-d",
+    "--name",
+    "door",
+    "--hostname",
+    "door",
+    "-p",
+    "18080:80",
+    "-p",
+    "127.0.0.1:18081:80",
+    "busybox",
+    "sh",
+    "-c",
+    page,
+  ]);
+  const address = engine.cluster.nodes[0]?.address ?? "";
+  const inNode = ["netns-run", `${engine.cluster.place.runDir}/netns/node-1`, "--", "curl", "-s", "-m", "3"];
+  const fromNode = async (url: string) =>
+    (await runProgram(engine.cluster.place.launcherPath, [...inNode, url], {})).stdout.trim();
+  const fromMachine = async (url: string) => (await runProgram("curl", ["-s", "-m", "1", url], {})).stdout.trim();
+  const inside = async (...words: readonly string[]) =>
+    (await engine.docker([...words, "sh", "-c", fetch(address, 18080)])).stdout.trim();
+  deepEqual(
+    {
+      machine: await fromMachine(`http://${address}:18080/`),
+      node: await fromNode(`http://${address}:18080/`),
+      loopback: await fromNode("http://127.0.0.1:18080/"),
+      bound: await fromNode("http://127.0.0.1:18081/"),
+      boundFromOutside: await fromMachine(`http://${address}:18081/`),
+      neighbour: await inside("run", "--rm", "busybox"),
+      otherNetwork: await inside("run", "--rm", "--network", "inner", "busybox"),
+      itself: await inside("exec", "door"),
+      shown: await engine.ok(["port", "door"]),
+    },
+    {
+      machine: "hello from door",
+      node: "hello from door",
+      loopback: "hello from door",
+      bound: "hello from door",
+      boundFromOutside: "",
+      neighbour: "hello from door",
+      otherNetwork: "hello from door",
+      itself: "hello from door",
+      shown: "80/tcp -> 0.0.0.0:18080\n80/tcp -> 127.0.0.1:18081",
+    },
+  );
+  const taken = await engine.docker(["run", "--rm", "-p", "18080:80", "busybox", "true"]);
+  match(taken.stderr, /Bind for 0.0.0.0:18080 failed: port is already allocated/);
+  await engine.ok(["rm", "-f", "door"]);
+  equal(await fromMachine(`http://${address}:18080/`), "");
+});
+
+test("networks are walled off from each other and internal ones from the world", async () => {
+  await engine.ok(["network", "create", "--internal", "closed"]);
+  const ip = await engine.ok(["inspect", "-f", '{{(index .NetworkSettings.Networks "inner").IPAddress}}', "web"]);
+  const reach = (network: string) =>
+    engine
+      .ok(["run", "--rm", "--network", network, "busybox", "sh", "-c", `${fetch(ip, 80)}; ip route | grep -c default`])
+      .catch((error: Error) => /\n(\d)\n/.exec(error.message)?.[1] ?? "");
+  deepEqual(await Promise.all([reach("inner"), reach("bridge"), reach("closed")]), ["hello from web\n1", "1", "0"]);
+});
+
+test("a running container joins a network and leaves it", async () => {
+  await engine.ok(["run", "-d", "--name", "guest", "busybox", "sleep", "100"]);
+  const ask = async () =>
+    (await engine.docker(["exec", "guest", "sh", "-c", `${fetch("web", 80)}; ip -o link | grep -c eth`])).stdout.trim();
+  const seen = [await ask()];
+  await engine.ok(["network", "connect", "--alias", "visitor", "inner", "guest"]);
+  seen.push(await ask(), await engine.ok(["inspect", "-f", "{{len .NetworkSettings.Networks}}", "guest"]));
+  await engine.ok(["network", "disconnect", "inner", "guest"]);
+  seen.push(await ask());
+  await engine.ok(["rm", "-f", "guest"]);
+  deepEqual(seen, ["1", "hello from web\n2", "2", "1"]);
+});
+
+test("addresses, ranges and names of networks are what was asked for, and refused when they cannot be", async () => {
+  await engine.ok([
+    "network",
+    "create",
+    "--subnet",
+    "10.77.0.0/24",
+    "--gateway",
+    "10.77.0.9",
+    "--label",
+    "kind=own",
+    "ranged",
+  ]);
+  const shown = await engine.ok([
+    "run",
+    "--rm",
+    "--network",
+    "ranged",
+    "--ip",
+    "10.77.0.50",
+    "--mac-address",
+    "02:11:22:33:44:55",
+    "busybox",
+    "sh",
+    "-c",
+    "ip addr show eth0 | grep -oE '10.77[0-9./]+|02:11:[0-9a-f:]+'; ip route | head -n 1",
+  ]);
+  const refused = await Promise.all(
+    [
+      ["network", "create", "--subnet", "10.77.0.128/25", "overlapping"],
+      ["network", "create", "-d", "overlay", "wide"],
+      ["network", "create", "--ipv6", "six"],
+      ["network", "create", "bridge"],
+      ["network", "rm", "bridge"],
+      ["run", "--rm", "--ip", "10.1.1.1", "--network", "ranged", "busybox"],
+      ["run", "--rm", "--network", "absent", "busybox"],
+    ].map(async (args) => (await engine.docker(args)).code),
+  );
+  deepEqual(
+    {
+      shown,
+      refused,
+      listed: await engine.ok(["network", "ls", "-q", "--filter", "label=kind=own", "--format", "{{.Name}}"]),
+    },
+    {
+      shown: "02:11:22:33:44:55\n10.77.0.50/24\ndefault via 10.77.0.9 dev eth0 ",
+      refused: [1, 1, 1, 1, 1, 125, 125],
+      listed: "ranged",
+    },
+  );
+});
+
+test("host, none and another container's network", async () => {
+  const links = (mode: string) =>
+    engine.ok(["run", "--rm", "--network", mode, "busybox", "sh", "-c", "ip -o link | wc -l"]);
+  const shared = await engine.ok([
+    "run",
+    "--rm",
+    "--network",
+    "container:web",
+    "busybox",
+    "sh",
+    "-c",
+    fetch("127.0.0.1", 80),
+  ]);
+  deepEqual([await links("none"), Number(await links("host")) > 2, shared], ["1", true, "hello from web"]);
+});
+
+test("prune takes what nobody uses", async () => {
+  const pruned = await engine.ok(["network", "prune", "-f"]);
+  deepEqual(
+    pruned
+      .split("\n")
+      .filter((line) => /^\w+$/.test(line))
+      .toSorted(),
+    ["closed", "ranged"],
+  );
+  await engine.ok(["rm", "-f", "web"]);
+  await engine.ok(["network", "rm", "inner"]);
+  equal(await engine.ok(["network", "ls", "--format", "{{.Name}}"]), "bridge\nhost\nnone");
+});
