@@ -1,5 +1,5 @@
 // Makes a container: checks what is asked for, writes it down, prepares its files. Nothing runs yet.
-import { mkdirSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, statSync } from "node:fs";
 import type { Image, ImageConfig } from "../../images/images.ts";
 import type { JsonObject } from "../http/json.ts";
 import { badRequest, conflict, messageOf, notFound } from "../http/problem.ts";
@@ -106,7 +106,7 @@ async function prepare(
 
 async function prepareMount(parts: DockerParts, record: ContainerRecord, wanted: WantedMount): Promise<MountPoint> {
   const { makeSource, labels, ...mount } = wanted;
-  if (mount.Type === "bind" && makeSource) mkdirSync(mount.Source, { recursive: true });
+  if (mount.Type === "bind" && makeSource && !existsSync(mount.Source)) mkdirSync(mount.Source, { recursive: true });
   if (mount.Type !== "volume") return mount;
   const { volume, made } = parts.volumes.ensure(mount.Name, labels);
   if (made) parts.events.emit("volume", "create", volume.name, { driver: "local" });
