@@ -1,6 +1,8 @@
 // projected volumes: ConfigMaps, Secrets, the pod's fields and tokens in one folder. In memory, because secrets may be among them.
 
-import type { VolumeProjection } from "../../api/kinds/generated/types.ts";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { ServiceAccountTokenProjection, VolumeProjection } from "../../api/kinds/generated/types.ts";
 import { type Files, type FileToWrite, writeFiles } from "./atomic-files.ts";
 import { downwardFiles } from "./downward-api.ts";
 import { configMapKeys, keyFiles, secretKeys } from "./key-files.ts";
@@ -41,11 +43,22 @@ async function sourceFiles(context: VolumeContext, source: VolumeProjection, def
   }
   if (source.downwardAPI !== undefined) return downwardFiles(context, source.downwardAPI.items ?? [], defaultMode);
   if (source.serviceAccountToken !== undefined) {
-    const content = Buffer.from(await context.serviceAccountToken(source.serviceAccountToken));
+    const content = await tokenFile(context, source.serviceAccountToken);
     return new Map([[source.serviceAccountToken.path, { content, mode: defaultMode }]]);
   }
   const field = Object.keys(source)[0] ?? "nothing";
   throw new VolumeError(
     `projection of ${field} is not supported; this node has configMap, secret, downwardAPI, serviceAccountToken`,
   );
+}
+
+// A new agent that finds no server keeps what the one before it had written.
+async function tokenFile(context: VolumeContext, projection: ServiceAccountTokenProjection): Promise<Buffer> {
+  try {
+    return Buffer.from(await context.serviceAccountToken(projection));
+  } catch (error) {
+    const written = await readFile(join(context.memoryDir, projection.path)).catch(() => undefined);
+    if (written === undefined) throw error;
+    return written;
+  }
 }

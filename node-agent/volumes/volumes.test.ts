@@ -20,7 +20,7 @@ import type { Volume } from "../../api/kinds/generated/types.ts";
 import { writeFiles } from "./atomic-files.ts";
 import { volumeTypeOf } from "./list.ts";
 import { bytesBelow } from "./usage.ts";
-import type { VolumeContext } from "./volume-type.ts";
+import { type VolumeContext, VolumeError } from "./volume-type.ts";
 
 function inFolder(title: string, run: (dir: string) => Promise<void>): void {
   test(title, async () => {
@@ -228,4 +228,14 @@ inFolder("bytesBelow counts what is on the disk, links once, and stops when it k
     ],
     [true, true, true, true, 0],
   );
+});
+
+inFolder("setUp keeps a token that was written when no other can be had", async (dir) => {
+  const sources = [{ serviceAccountToken: { path: "token" } }];
+  const context = contextOf(dir, { name: "v", projected: { sources } });
+  const refused = { ...context, serviceAccountToken: () => Promise.reject(new VolumeError("nobody answers")) };
+  await assert.rejects(volumeTypeOf(context.volume).setUp(refused), /nobody answers/);
+  const { path } = await volumeTypeOf(context.volume).setUp(context);
+  await volumeTypeOf(context.volume).setUp(refused);
+  assert.equal(await readFile(join(path, "token"), "utf8"), "token for ");
 });
