@@ -1,6 +1,7 @@
 // npm run bench: every question asked, beside the goals and the peers that this machine has.
 import { writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
+import { benchBuild } from "./build.ts";
 import { benchCluster } from "./cluster.ts";
 import { benchContainer } from "./container.ts";
 import { benchImages } from "./images.ts";
@@ -17,6 +18,7 @@ const suites: readonly { readonly names: readonly string[]; readonly run: () => 
     run: benchContainer,
   },
   { names: ["pull-cold", "pull-shared"], run: benchImages },
+  { names: ["build-cold", "build-cached", "build-one-changed", "commit-1000"], run: benchBuild },
   { names: ["schedule-5000"], run: benchSchedule },
   {
     names: ["store-sqlite-commit", "store-sqlite-rate", "store-etcd-commit", "store-etcd-rate"],
@@ -35,6 +37,10 @@ const goals: Readonly<Record<string, string>> = {
   "container-pss": "<= 0.3",
   "pull-cold": "<= 1600",
   "pull-shared": "<= 400",
+  "build-cold": "<= 400",
+  "build-cached": "<= 50",
+  "build-one-changed": "<= 330",
+  "commit-1000": "<= 200",
   "apply-ready-1": "<= 60, p99 <= 250",
   "apply-ready-100": "<= 1500",
   "delete-100": "<= 1500",

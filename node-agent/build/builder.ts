@@ -125,11 +125,11 @@ class LinuxBuilder implements Builder {
 
 async function readDockerfile(context: OpenContext, options: BuildOptions): Promise<Dockerfile> {
   const path = options.dockerfile ?? "Dockerfile";
-  const text = options.dockerfileText ?? (await context.readText(path));
+  // An ignore file beside the Dockerfile, named after it, comes before the context's own.
+  const [own, beside, ignore] = await context.readTexts([path, `${path}.dockerignore`, ".dockerignore"]);
+  const text = options.dockerfileText ?? own;
   if (text === undefined)
     throw new DockerfileError(`there is no ${path} in the context: name it with --file`, path, { line: 1, column: 1 });
-  // One beside the Dockerfile, named after it, comes before the context's own.
-  const ignore = (await context.readText(`${path}.dockerignore`)) ?? (await context.readText(".dockerignore"));
-  if (ignore !== undefined) context.ignore(ignore);
+  context.ignore(beside ?? ignore ?? "");
   return parseDockerfile(text, path);
 }

@@ -52,7 +52,7 @@ export async function importCache(
     signal.throwIfAborted();
     if (image === undefined) continue;
     const layers = new Set(workshop.record(image.id)?.layers);
-    await workshop.remember(readEntries(image.config.labels[label] ?? "", layers));
+    workshop.remember(readEntries(image.config.labels[label] ?? "", layers));
   }
 }
 

@@ -2,6 +2,7 @@
 import { readdir, realpath, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { PullError } from "../images/images.ts";
+import { splitFiles } from "../images/layers.ts";
 import type { Draft, Workshop } from "../images/workshop.ts";
 import { type BuildContext, DockerfileError } from "./build.ts";
 import { cleanPath, type Ignore, parseIgnore } from "./dockerfile/patterns.ts";
@@ -10,7 +11,8 @@ import { type FileRecord, type FileSource, parseRecords } from "./files.ts";
 export interface OpenContext extends FileSource, AsyncDisposable {
   /** Where it lies on this machine. */
   readonly path: string;
-  readText(path: string): Promise<string | undefined>;
+  /** Undefined where there is none. */
+  readTexts(paths: readonly string[]): Promise<readonly (string | undefined)[]>;
   /** Called before the first listing. */
   ignore(text: string): void;
 }
@@ -61,11 +63,9 @@ class Context implements OpenContext {
     this.#ignore = parseIgnore(text);
   }
 
-  async readText(path: string): Promise<string | undefined> {
-    const output = await this.#workshop.run(["files", this.root, cleanPath(path)]);
-    const end = output.indexOf("\n");
-    const size = Number(output.toString("latin1", 0, end));
-    return size < 0 ? undefined : output.toString("utf8", end + 1, end + 1 + size);
+  async readTexts(paths: readonly string[]): Promise<readonly (string | undefined)[]> {
+    const output = await this.#workshop.run(["files", this.root, ...paths.map(cleanPath)]);
+    return splitFiles(output, paths.length).map((bytes) => bytes?.toString());
   }
 
   async below(path: string): Promise<readonly FileRecord[]> {

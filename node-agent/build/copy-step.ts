@@ -41,6 +41,7 @@ export async function copyStep(instruction: Copy, work: StepWork): Promise<Stage
     // With --link the files know nothing of what lies below them.
     const diffIds = instruction.link ? [] : before.diffIds;
     for (const piece of pieces) await placePiece(piece, { draft, diffIds, owner, mode, work });
+    return undefined;
   });
 }
 

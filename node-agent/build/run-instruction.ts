@@ -45,7 +45,7 @@ export async function runInstruction(instruction: Run, work: StepWork): Promise<
     );
     const scripts = script === undefined ? [] : [await scriptMount(script, work, stack)];
     const user = config.user === "" ? root : await parts.workshop.resolveUser(before.diffIds, config.user);
-    const exitCode = await runStep(
+    const { exitCode, stubs } = await runStep(
       parts,
       {
         diffIds: before.diffIds,
@@ -73,6 +73,7 @@ export async function runInstruction(instruction: Run, work: StepWork): Promise<
         `process ${JSON.stringify(shown)} did not complete successfully: exit code: ${exitCode}`,
         exitCode,
       );
+    return { stubs };
   });
 }
 

@@ -48,8 +48,14 @@ const pidsMax = 16_384;
 const hostName = "buildkitsandbox";
 const sigkill = 9;
 
-/** Gives the exit code; rejects with LaunchError when the command cannot be executed. The draft then holds what it changed. */
-export async function runStep(parts: RunParts, request: RunRequest, signal: AbortSignal): Promise<number> {
+export interface RunResult {
+  readonly exitCode: number;
+  /** Where mounts were: what is empty there was made for them. */
+  readonly stubs: readonly string[];
+}
+
+/** Rejects with LaunchError when the command cannot be executed. The draft then holds what it changed. */
+export async function runStep(parts: RunParts, request: RunRequest, signal: AbortSignal): Promise<RunResult> {
   const { workshop, runtime } = parts;
   const id = `build-${workshop.name()}`;
   await using stack = new AsyncDisposableStack();
@@ -69,8 +75,9 @@ export async function runStep(parts: RunParts, request: RunRequest, signal: Abor
   await runtime.create(spec);
   stack.defer(() => runtime.remove(id));
   const exitCode = await runToEnd(runtime, { id, onOutput: request.onOutput }, signal);
-  await clearStubs(workshop, request.draft, spec);
-  return exitCode;
+  // Mounts need places; those that were made for them are no part of the image.
+  const stubs = ["/proc", "/dev", "/sys", ...mounts.map(({ destination }) => destination)];
+  return { exitCode, stubs: stubs.map((path) => path.replace(/^\/+|\/+$/g, "")) };
 }
 
 async function runToEnd(
@@ -183,15 +190,6 @@ function makeSpec(of: {
     sysctls: {},
     rlimits: [],
   };
-}
-
-// Mounts need places; those that were made for them are no part of the image.
-async function clearStubs(workshop: Workshop, draft: Draft, spec: ContainerSpec): Promise<void> {
-  const own = ["/proc", "/dev", "/sys", ...spec.mounts.map(({ destination }) => destination)];
-  await workshop.run(
-    ["clear-stubs", `dir:${draft.upper}`],
-    own.map((path) => path.replace(/^\/+|\/+$/g, "")),
-  );
 }
 
 export function explainLaunch(error: unknown): string | undefined {

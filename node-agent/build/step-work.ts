@@ -4,7 +4,7 @@ import { createHash } from "node:crypto";
 import type { ImageConfig } from "../images/images.ts";
 import type { ImageLibrary } from "../images/library.ts";
 import type { ConfigHistory } from "../images/new-config.ts";
-import type { Workshop } from "../images/workshop.ts";
+import type { Draft, Workshop } from "../images/workshop.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import { type BuildOptions, StepError } from "./build.ts";
 import type { OpenContext } from "./context.ts";
@@ -67,7 +67,7 @@ export interface StagesInWork {
 export async function layerStep(
   work: StepWork,
   details: { readonly key: string; readonly createdBy: string; readonly state?: StageState },
-  make: (draft: Awaited<ReturnType<Workshop["begin"]>>) => Promise<void>,
+  make: (draft: Draft) => Promise<{ readonly stubs: readonly string[] } | undefined>,
 ): Promise<StageResult> {
   const { parts, builder, before, step } = work;
   const { workshop, options } = parts;
@@ -81,23 +81,23 @@ export async function layerStep(
   const known = options.noCache === true ? undefined : workshop.find(key);
   if (known !== undefined) {
     if (known.diffId !== undefined) builder.hold(workshop.hold([known.diffId]));
-    workshop.remember({ [key]: known }).catch(() => {});
+    workshop.remember({ [key]: known });
     step.cached();
     return finished(known.diffId, options.sourceDateEpoch === undefined ? known.createdMs : startMs(options, workshop));
   }
   const draft = await workshop.begin();
+  let stubs: readonly string[] = [];
   try {
-    await make(draft);
+    stubs = (await make(draft))?.stubs ?? [];
   } catch (error) {
     workshop.discard(draft);
     throw error;
   }
-  const layer = await workshop.finish(draft, epochOf(options));
+  const layer = await workshop.finish(draft, { timeMaxSeconds: epochOf(options), stubs });
   builder.hold(layer);
   const diffId = layer.diffId === emptyTar ? undefined : layer.diffId;
   const createdMs = startMs(options, workshop);
-  // Not waited for: whoever is killed meanwhile only does the step again.
-  workshop.remember({ [key]: { createdMs, ...(diffId === undefined ? {} : { diffId }) } }).catch(() => {});
+  workshop.remember({ [key]: { createdMs, ...(diffId === undefined ? {} : { diffId }) } });
   return finished(diffId, createdMs);
 }
 

@@ -20,7 +20,32 @@ export function addImage(records: Records, added: ImageRecord, layerBytes: Reado
   const others = records.images
     .filter((image) => image.id !== added.id)
     .map((image) => ({ ...image, tags: image.tags.filter((tag) => !added.tags.includes(tag)) }));
-  return { ...records, images: [...others, merged], layerBytes: { ...records.layerBytes, ...layerBytes } };
+  const isSame = known !== undefined && isDeepEqual({ ...merged, usedAtMs: 0 }, { ...known, usedAtMs: 0 });
+  // A build of what is known already changes nothing.
+  if (isSame) return records;
+  const fresh = [added.id, ...Object.keys(layerBytes)].filter(
+    (id) => id !== known?.id && records.layerBytes[id] === undefined,
+  );
+  return {
+    ...records,
+    images: [...others, merged],
+    layerBytes: { ...records.layerBytes, ...layerBytes },
+    unsynced: union(records.unsynced, fresh),
+  };
+}
+
+/** What a crash of the machine leaves: nothing that may be torn. */
+export function withoutUnsynced(records: Records): Records {
+  const torn = new Set(records.unsynced);
+  const images = records.images.filter(({ id, layers }) => !torn.has(id) && !layers.some((layer) => torn.has(layer)));
+  const cache = Object.entries(records.buildCache ?? {}).filter(([, { diffId = "" }]) => !torn.has(diffId));
+  const layerBytes = Object.fromEntries(Object.entries(records.layerBytes).filter(([diffId]) => !torn.has(diffId)));
+  return withoutUnused({ ...records, images, buildCache: Object.fromEntries(cache), layerBytes, unsynced: [] });
+}
+
+export function markSynced(records: Records, ids: readonly string[]): Records {
+  const done = new Set(ids);
+  return { ...records, unsynced: (records.unsynced ?? []).filter((id) => !done.has(id)) };
 }
 
 /**
@@ -55,7 +80,9 @@ export function addCacheEntries(
   const layers = Object.values(entries).flatMap(({ diffId }) => diffId ?? []);
   const layerBytes = Object.fromEntries(layers.map((diffId) => [diffId, bytesOf(diffId)]));
   const buildCache = Object.fromEntries(newest.slice(0, cacheEntriesMax));
-  return { ...records, buildCache, layerBytes: { ...records.layerBytes, ...layerBytes } };
+  const fresh = layers.filter((diffId) => records.layerBytes[diffId] === undefined);
+  const unsynced = union(records.unsynced, fresh);
+  return { ...records, buildCache, layerBytes: { ...records.layerBytes, ...layerBytes }, unsynced };
 }
 
 /** Of layers that only builds' steps have. */
@@ -180,6 +207,11 @@ function canonicalName(text: string): string {
   } catch {
     return text;
   }
+}
+
+// Of plain data.
+function isDeepEqual(a: unknown, b: unknown): boolean {
+  return JSON.stringify(a) === JSON.stringify(b);
 }
 
 function union(first: readonly string[] = [], second: readonly string[]): readonly string[] {

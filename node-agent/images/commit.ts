@@ -1,9 +1,9 @@
-// The last step of pull and import: an image whose layers are all here becomes known, once the disk holds it for good.
+// The last step of pull and import: an image whose layers are all here becomes known.
 import type { Clock } from "../../lib/clock.ts";
 import { addBlobs, addImage, toImage } from "./changes.ts";
 import type { Content } from "./content.ts";
+import type { DiskSync } from "./disk-sync.ts";
 import type { Downloads } from "./downloads.ts";
-import { runHelper } from "./helper.ts";
 import type { Image } from "./images.ts";
 import { type Layers, noSpace } from "./layers.ts";
 import { parseConfig } from "./manifest.ts";
@@ -14,6 +14,7 @@ export interface Folder {
   readonly directory: string;
   readonly clock: Clock;
   readonly content: Content;
+  readonly disk: DiskSync;
   readonly downloads: Downloads;
   readonly layers: Layers;
   readonly records: RecordFile;
@@ -37,10 +38,15 @@ export async function commitImage(folder: Folder, image: NewImage): Promise<Imag
     const id = await content.write(image.configBytes);
     const manifest = image.manifestBytes === undefined ? [] : [await content.write(image.manifestBytes)];
     const { config, diffIds } = parseConfig(image.configBytes, `config ${id}`);
+    const before = records.current.images.find((other) => other.id === id);
+    const onlyNames = image.manifestBytes === undefined && image.annotations === undefined && image.blobs === undefined;
+    if (before !== undefined && onlyNames) {
+      const named = await nameImage(folder, id, image);
+      if (named !== undefined) return named;
+    }
     const [passwd, group] = await Promise.all(
       (await layers.readFiles(diffIds, ["/etc/passwd", "/etc/group"])).map((bytes) => bytes && content.write(bytes)),
     );
-    await runHelper(["sync", folder.directory]);
     const files = { ...(passwd === undefined ? {} : { passwd }), ...(group === undefined ? {} : { group }) };
     const record: ImageRecord = {
       id,
@@ -56,6 +62,7 @@ export async function commitImage(folder: Folder, image: NewImage): Promise<Imag
     };
     const layerBytes = Object.fromEntries(diffIds.map((diffId) => [diffId, layers.bytes(diffId)]));
     await records.change((current) => addBlobs(addImage(current, record, layerBytes), image.blobs ?? {}));
+    folder.disk.schedule();
     const known = records.current.images.find((other) => other.id === id) ?? record;
     return toImage(records.current, known);
   } catch (error) {
@@ -72,7 +79,10 @@ export async function nameImage(
   const { records } = folder;
   await records.change((current) => {
     const known = current.images.find((image) => image.id === id);
-    return known === undefined ? current : addImage(current, { ...known, ...names, usedAtMs: folder.clock.now() }, {});
+    const { tags, digests } = names;
+    return known === undefined
+      ? current
+      : addImage(current, { ...known, tags, digests, usedAtMs: folder.clock.now() }, {});
   });
   const known = records.current.images.find((image) => image.id === id);
   return known && toImage(records.current, known);

@@ -149,10 +149,14 @@ export class Layers {
 
   /**
    * Makes a directory of changes, as overlayfs leaves it, a layer; it is held until disposed. Files younger than `timeMaxSeconds`
-   * become that old.
+   * become that old; empty files and directories at `stubs` go.
    */
-  async adopt(directory: string, timeMaxSeconds = -1): Promise<AdoptedLayer> {
-    const output = await runHelper(["hash-layer", `dir:${directory}`, String(timeMaxSeconds)]);
+  async adopt(
+    directory: string,
+    options: { readonly timeMaxSeconds?: number | undefined; readonly stubs?: readonly string[] } = {},
+  ): Promise<AdoptedLayer> {
+    const { timeMaxSeconds = -1, stubs = [] } = options;
+    const output = await runHelper(["hash-layer", `dir:${directory}`, String(timeMaxSeconds)], stubs);
     const [hex = "", size] = okWords(output);
     const diffId = `sha256:${hex}`;
     const held = this.hold([diffId]);
@@ -250,7 +254,8 @@ async function* reportBytes(
   }
 }
 
-function splitFiles(output: Buffer, count: number): readonly (Buffer | undefined)[] {
+/** What the helper prints of several files. */
+export function splitFiles(output: Buffer, count: number): readonly (Buffer | undefined)[] {
   let at = 0;
   return Array.from({ length: count }, () => {
     const end = output.indexOf("\n", at);

@@ -180,6 +180,7 @@ export class LinuxImages implements ImageStore {
     this.stopped.abort(new Error("images are closed"));
     this.#http[Symbol.dispose]();
     await this.parts.folder.records.change((current) => current);
+    await this.parts.folder.disk.settle();
     await this.parts.trash.settle();
   }
 

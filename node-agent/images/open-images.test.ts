@@ -1,7 +1,7 @@
 // Images pulled from a real registry (Debian's docker-registry), kept, prepared for containers, and removed.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -511,3 +511,25 @@ function makeImageLayer(image: { readonly layers: readonly TestLayer[] }): Buffe
   assert(layer !== undefined);
   return layer.tar;
 }
+
+test("what the disk may not hold after a crash of the machine is forgotten, the rest stays openImages", async () => {
+  const dir = newDirectory();
+  const [sure, torn] = [makeImage([await layerOf("s", "1")]), makeImage([await layerOf("t", "2")])];
+  await pushImage(registry, "crash/sure", { image: sure, tag: "1" });
+  await pushImage(registry, "crash/torn", { image: torn, tag: "1" });
+  const first = await open({ dir });
+  for (const name of ["sure", "torn"]) await first.pull(`${registry.host}/crash/${name}:1`, anonymous);
+  await first[Symbol.asyncDispose]();
+  const path = join(dir, "images.json");
+  const records = JSON.parse(readFileSync(path, "utf8"));
+  writeFileSync(path, JSON.stringify({ ...records, unsynced: [digestOf(torn.layers[0]?.tar ?? Buffer.alloc(0))] }));
+  await (await open({ dir }))[Symbol.asyncDispose]();
+  const sameBoot = JSON.parse(readFileSync(path, "utf8")).images.length;
+  writeFileSync(path, JSON.stringify({ ...records, unsynced: [digestOf(torn.layers[0]?.tar ?? Buffer.alloc(0))] }));
+  writeFileSync(join(dir, "boot-id"), "another");
+  await using last = await open({ dir });
+  assert.deepEqual(
+    [records.unsynced, sameBoot, (await last.list()).map(({ id }) => id), readdirSync(join(dir, "layers"))],
+    [[], 2, [digestOf(sure.config)], [digestOf(sure.layers[0]?.tar ?? Buffer.alloc(0)).slice(7)]],
+  );
+});

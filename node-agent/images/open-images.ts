@@ -3,8 +3,9 @@
 import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { resolve as absolute, join } from "node:path";
 import type { Logger } from "../../lib/log.ts";
-import { blobsInUse, layersInUse, removeImages } from "./changes.ts";
+import { blobsInUse, layersInUse, removeImages, withoutUnsynced } from "./changes.ts";
 import { Content } from "./content.ts";
+import { DiskSync } from "./disk-sync.ts";
 import { Downloads } from "./downloads.ts";
 import { Layers } from "./layers.ts";
 import type { ImageLibrary } from "./library.ts";
@@ -26,21 +27,25 @@ export async function openImages(options: ImagesOptions): Promise<ImageLibrary> 
   await mkdir(join(directory, "tmp"), { recursive: true, mode: 0o700 });
   const { random, log, clock } = options;
   const trash = new Trash({ directory, clock, random, log });
-  const records = new RecordFile(directory);
+  const records = new RecordFile(directory, clock);
   const content = new Content(directory);
   const limits = options.limits ?? layerLimits;
   const layers = new Layers({ directory, links: join(runDirectory, "l"), trash, random, limits });
   const writable = new WritableLayers(directory, trash);
   await Promise.all([records.open(), content.open(), trash.open(), mkdir(runDirectory, { recursive: true })]);
   for (const name of await readdir(join(directory, "tmp"))) trash.take(join(directory, "tmp", name));
+  const sameBoot = await isSameBoot(directory);
+  if (!sameBoot && (records.current.unsynced ?? []).length > 0) await records.change(withoutUnsynced);
   await layers.open(records.current.layerBytes);
   await dropBroken(records, layers, log);
   content.sweep(blobsInUse(records.current));
   const downloads = new Downloads({ directory, content, clock });
   await downloads.open();
-  const folder = { directory, clock, content, downloads, layers, records };
+  const disk = new DiskSync({ directory, records, clock, log });
+  disk.schedule();
+  const folder = { directory, clock, content, disk, downloads, layers, records };
   const parts: Parts = { options, folder, trash, writable, runDirectory };
-  await writable.open({ sameBoot: await isSameBoot(directory) });
+  await writable.open({ sameBoot });
   return new LinuxLibrary(parts);
 }
 

@@ -1,6 +1,7 @@
 // What a node knows of its images: one JSON file, replaced as a whole, so that it is always of one moment.
 import { open, readFile, rename } from "node:fs/promises";
 import { join } from "node:path";
+import type { Clock, Timer } from "../../lib/clock.ts";
 import type { ImageConfig } from "./images.ts";
 
 export interface ImageRecord {
@@ -47,15 +48,22 @@ export interface Records {
   /** By diff id. A layer that was made here has none until it leaves. */
   readonly blobs?: Readonly<Record<string, LayerBlob>>;
   readonly buildCache?: Readonly<Record<string, CacheEntry>>;
+  /** Images and layers that only the kernel's memory is sure to have: a crash of the machine takes them. */
+  readonly unsynced?: readonly string[];
 }
+
+const noteMs = 100;
 
 export class RecordFile {
   readonly #path: string;
+  readonly #clock: Clock;
+  #noted: Timer | undefined;
   #current: Records = { version: 1, images: [], layerBytes: {} };
   #queue: Promise<unknown> = Promise.resolve();
 
-  constructor(directory: string) {
+  constructor(directory: string, clock: Clock) {
     this.#path = join(directory, "images.json");
+    this.#clock = clock;
   }
 
   get current(): Records {
@@ -90,7 +98,9 @@ export class RecordFile {
     const changed = this.#queue.then(async () => {
       const before = this.#current;
       const after = update(before);
-      if (after === before) return;
+      if (after === before && this.#noted === undefined) return;
+      this.#noted?.cancel();
+      this.#noted = undefined;
       this.#current = after;
       try {
         await writeDurably(this.#path, JSON.stringify(after));
@@ -101,6 +111,12 @@ export class RecordFile {
     });
     this.#queue = changed.catch(() => {});
     return changed;
+  }
+
+  /** A change that nobody waits for: seen at once, on the disk a little later, or with the next change. */
+  note(update: (records: Records) => Records): void {
+    this.#current = update(this.#current);
+    this.#noted ??= this.#clock.after(noteMs, () => void this.change((records) => records).catch(() => {}));
   }
 
   /** A note that may be lost: goes to the disk with the next change. */

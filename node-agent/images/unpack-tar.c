@@ -45,6 +45,9 @@ struct overrides {
 static char buffer[256 * 1024];
 static size_t buffer_start;
 static size_t buffer_end;
+static struct sha256 digest;
+static uint64_t tar_bytes;
+static uint64_t tar_bytes_max;
 
 // At least one byte, unless stdin is at its end.
 static size_t available(void) {
@@ -55,6 +58,9 @@ static size_t available(void) {
   while (got < 0 && errno == EINTR);
   if (got < 0) fail_errno("read", "the archive");
   buffer_end = (size_t)got;
+  sha256_add(&digest, buffer, buffer_end);
+  tar_bytes += buffer_end;
+  if (tar_bytes > tar_bytes_max) fail("bad", "unpacks to more than %llu bytes", (unsigned long long)tar_bytes_max);
   return buffer_end;
 }
 
@@ -291,7 +297,9 @@ static void copy_data(int fd, const struct entry *entry) {
   }
 }
 
-uint64_t unpack_tar(uint64_t bytes_max) {
+uint64_t unpack_tar(uint64_t bytes_max, uint64_t whole_bytes_max, char *hex) {
+  sha256_start(&digest);
+  tar_bytes_max = whole_bytes_max;
   static struct entry entry;
   struct overrides o = {0};
   struct header header;
@@ -326,5 +334,6 @@ uint64_t unpack_tar(uint64_t bytes_max) {
   }
   // What follows the end belongs to the layer's digest all the same: read it, so that the writer can end.
   for (size_t part; (part = available()) > 0;) buffer_start += part;
+  sha256_end(&digest, hex);
   return bytes;
 }

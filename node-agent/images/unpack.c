@@ -3,11 +3,11 @@
 //   write ROOT PATH KEEP_KINDS OWNER   the same into a directory of a container, where whiteouts mean nothing; OWNER "uid:gid" or ""
 //   pack ROOT PATH PREFIX              writes a tar of what lies at PATH, its entries named PREFIX; results and failures go to descriptor 3
 //   pack-layer DIR TIME_MAX            the same of a layer's directory, whiteouts as the image specification wants them
-//   hash-layer DIR TIME_MAX            only the digest of that tar; files younger than TIME_MAX (unless -1) become that old
+//   hash-layer DIR TIME_MAX            only the digest of that tar; files younger than TIME_MAX (unless -1) become that old, and the empty
+//                                      files and directories at the paths on stdin go first
 //   digest ROOT                        tells what the paths on stdin are, and the digests of their content
 //   stat ROOT PATH                     tells what lies at PATH; nothing when nothing does
 //   copy FROM_ROOT TO_ROOT             performs the copies on stdin
-//   clear-stubs ROOT                   removes the empty files and directories at the paths on stdin
 //   snapshot DIR TO_DIR                copies a layer's directory as it is
 //   changes DIR ROOT                   tells what a layer's directory changes of what is below it
 //   measure DIR...                     the bytes of the files below each
@@ -45,9 +45,12 @@ static void unpack(char *const *arguments) {
   enter_root(arguments[0]);
   drop_privileges(writing(), files_few);
   tree_open(strtoull(arguments[2], NULL, 10));
-  uint64_t bytes = unpack_tar(strtoull(arguments[1], NULL, 10));
+  char hex[65];
+  uint64_t bytes_max = strtoull(arguments[1], NULL, 10);
+  // Headers and padding of a tar's entries come on top of their bytes.
+  uint64_t bytes = unpack_tar(bytes_max, bytes_max + strtoull(arguments[2], NULL, 10) * 4096, hex);
   tree_finish();
-  say("ok %llu %llu\n", (unsigned long long)tree_entries(), (unsigned long long)bytes);
+  say("ok %llu %llu %s\n", (unsigned long long)tree_entries(), (unsigned long long)bytes, hex);
 }
 
 // Opens what a command works on, and leaves everything else behind.
@@ -76,7 +79,8 @@ static void write_into(char *const *arguments) {
   if (fd < 0) fail_errno("open", arguments[1]);
   tree_enter(fd);
   tree_place(&placing);
-  unpack_tar(UINT64_MAX / 2);
+  char hex[65];
+  unpack_tar(UINT64_MAX / 2, UINT64_MAX / 2, hex);
   tree_finish();
   say("ok\n");
 }
@@ -104,7 +108,8 @@ static void pack_layer(char *const *arguments) {
 
 static void hash_layer(char *const *arguments) {
   enter(arguments[0], NULL, NULL);
-  drop_privileges(reading() | capability(CAP_FOWNER), files_deep);
+  drop_privileges(reading() | capability(CAP_FOWNER) | capability(CAP_DAC_OVERRIDE), files_deep);
+  clear_stubs();
   pack(&(struct packing){.layer = true, .path = "", .prefix = "", .output = -1, .time_max = strtoll(arguments[1], NULL, 10)});
 }
 
@@ -132,13 +137,6 @@ static void copy(char *const *arguments) {
   copy_files(source);
   tree_finish();
   say("ok %llu\n", (unsigned long long)tree_entries());
-}
-
-static void clear(char *const *arguments) {
-  enter(arguments[0], NULL, NULL);
-  drop_privileges(writing() | reading(), files_few);
-  clear_stubs();
-  say("ok\n");
 }
 
 static void snapshot(char *const *arguments) {
@@ -219,7 +217,7 @@ static const struct command {
   void (*run)(char *const *arguments);
 } commands[] = {
     {"unpack", 3, 3, unpack},         {"write", 4, 4, write_into},     {"pack", 3, 3, pack_path},   {"pack-layer", 2, 2, pack_layer},
-    {"hash-layer", 2, 2, hash_layer}, {"digest", 1, 1, digest},        {"stat", 2, 2, tell_stat}, {"clear-stubs", 1, 1, clear}, {"copy", 2, 2, copy},        {"snapshot", 2, 2, snapshot},
+    {"hash-layer", 2, 2, hash_layer}, {"digest", 1, 1, digest},        {"stat", 2, 2, tell_stat}, {"copy", 2, 2, copy},        {"snapshot", 2, 2, snapshot},
     {"changes", 2, 2, changes},       {"measure", 1, 10000, measure},  {"files", 2, 10000, files},  {"empty", 1, 1, empty},
     {"sync", 1, 1, sync_file_system},
 };

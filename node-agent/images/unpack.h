@@ -175,5 +175,5 @@ char *next_word(void);
 // Where results and failures are told; 1, or 3 where the output is a tar.
 extern int result_fd;
 
-// unpack-tar.c: reads the tar on stdin to its end; returns the bytes of all files.
-uint64_t unpack_tar(uint64_t bytes_max);
+// unpack-tar.c: reads the tar on stdin to its end; returns the bytes of all files. Writes the digits of its digest and a zero.
+uint64_t unpack_tar(uint64_t bytes_max, uint64_t whole_bytes_max, char *hex);

@@ -1,6 +1,6 @@
 // One layer from its compressed bytes to files: hash, decompress, hash, tar, in one pipeline. A layer that is not what its
 // digests say is reported as such, and the caller throws away what was written.
-import { createHash, type Hash } from "node:crypto";
+import { createHash } from "node:crypto";
 import { pipeline } from "node:stream/promises";
 import { createGunzip } from "node:zlib";
 import { HelperError, okWords, startHelper } from "./helper.ts";
@@ -23,8 +23,6 @@ export interface LayerSource {
 export const layerLimits: LayerLimits = { bytesMax: 64 * 1024 ** 3, entriesMax: 2_000_000 };
 
 const chunkBytes = 256 * 1024;
-// Headers and padding of a tar's entries come on top of their bytes.
-const tarOverheadPerEntry = 4096;
 
 /** Unpacks into an existing, empty directory and gives the size of its files. Rejects with PullError. */
 export async function unpackLayer(
@@ -34,8 +32,7 @@ export async function unpackLayer(
 ): Promise<number> {
   const { directory, limits } = options;
   const args = ["unpack", directory, String(limits.bytesMax), String(limits.entriesMax)];
-  const tarBytesMax = limits.bytesMax + limits.entriesMax * tarOverheadPerEntry;
-  const output = await unpackWith(source, { args, tarBytesMax }, signal);
+  const output = await unpackWith(source, args, signal);
   return Number(okWords(output)[1]);
 }
 
@@ -45,12 +42,12 @@ export async function unpackPlain(
   { root, path }: { readonly root: string; readonly path: string },
   signal?: AbortSignal,
 ): Promise<void> {
-  await unpackWith({ bytes }, { args: ["write", root, path, "0", ""], tarBytesMax: layerLimits.bytesMax }, signal);
+  await unpackWith({ bytes }, ["write", root, path, "0", ""], signal);
 }
 
 async function unpackWith(
   source: LayerSource,
-  { args, tarBytesMax }: { readonly args: readonly string[]; readonly tarBytesMax: number },
+  args: readonly string[],
   signal: AbortSignal | undefined,
 ): Promise<Buffer> {
   const input = new HashedInput(source.bytes);
@@ -62,23 +59,13 @@ async function unpackWith(
   );
   const stdin = child.stdin;
   if (stdin === null) throw new Error("bug: helper without stdin");
-  const diffHash = createHash("sha256");
   let failure: unknown;
   try {
     const compression = recognize(await input.peek());
-    const measured = async function* (parts: AsyncIterable<Uint8Array>) {
-      let bytes = 0;
-      for await (const part of parts) {
-        bytes += part.length;
-        if (bytes > tarBytesMax) throw new HelperError("bad", `unpacks to more than ${tarBytesMax} bytes`);
-        diffHash.update(part);
-        yield part;
-      }
-    };
     const stop = signal === undefined ? {} : { signal };
     const bytes = compression === "zstd" ? decompressZstd(input.read()) : input.read();
-    if (compression !== "gzip") await pipeline(bytes, measured, stdin, stop);
-    else await pipeline(bytes, createGunzip({ chunkSize: chunkBytes }), measured, stdin, stop);
+    if (compression !== "gzip") await pipeline(bytes, stdin, stop);
+    else await pipeline(bytes, createGunzip({ chunkSize: chunkBytes }), stdin, stop);
   } catch (error) {
     failure = error;
     stdin.on("error", () => {});
@@ -90,7 +77,7 @@ async function unpackWith(
     if (failure instanceof PullError) throw failure;
     // EPIPE only says that the helper ended; other failures of the pipeline are causes of its end.
     const error = helperError !== undefined && (failure === undefined || isBrokenPipe(failure)) ? helperError : failure;
-    await verify(source, { input, diffHash, error });
+    await verify(source, { input, output, error });
     return output ?? Buffer.alloc(0);
   } finally {
     await input.close();
@@ -99,7 +86,11 @@ async function unpackWith(
 
 async function verify(
   source: LayerSource,
-  { input, diffHash, error }: { readonly input: HashedInput; readonly diffHash: Hash; readonly error: unknown },
+  {
+    input,
+    output,
+    error,
+  }: { readonly input: HashedInput; readonly output: Buffer | undefined; readonly error: unknown },
 ): Promise<void> {
   const digestName = source.digest ?? source.diffId;
   const name = digestName === undefined ? "archive" : `layer ${digestName}`;
@@ -113,7 +104,7 @@ async function verify(
     );
   }
   if (error !== undefined) throw explain(name, error);
-  const diffId = `sha256:${diffHash.digest("hex")}`;
+  const diffId = `sha256:${output === undefined ? "" : okWords(output)[2]}`;
   if (source.diffId !== undefined && diffId !== source.diffId) {
     throw new PullError("WrongDigest", `${name} unpacks to ${diffId}, but its image's config says ${source.diffId}`);
   }

@@ -56,10 +56,16 @@ export class Workshop {
     this.#parts.trash.take(draft.folder);
   }
 
-  /** Makes the draft's changes a layer that is held until disposed. The draft is gone afterwards. */
-  async finish(draft: Draft, timeMaxSeconds: number | undefined): Promise<AdoptedLayer> {
+  /**
+   * Makes the draft's changes a layer that is held until disposed, without the empty places at `stubs` that mounts lay upon. The draft
+   * is gone afterwards.
+   */
+  async finish(
+    draft: Draft,
+    { timeMaxSeconds, stubs = [] }: { readonly timeMaxSeconds: number | undefined; readonly stubs?: readonly string[] },
+  ): Promise<AdoptedLayer> {
     try {
-      return await this.#parts.folder.layers.adopt(draft.upper, timeMaxSeconds ?? -1);
+      return await this.#parts.folder.layers.adopt(draft.upper, { timeMaxSeconds, stubs });
     } catch (error) {
       throw noSpace(error);
     } finally {
@@ -135,11 +141,12 @@ export class Workshop {
   }
 
   /** Remembers what steps made or used; on the disk soon, and nobody needs to wait for it. */
-  async remember(entries: Readonly<Record<string, Omit<CacheEntry, "usedAtMs">>>): Promise<void> {
-    const { records, layers, clock } = this.#parts.folder;
-    await records.change((current) =>
+  remember(entries: Readonly<Record<string, Omit<CacheEntry, "usedAtMs">>>): void {
+    const { records, layers, disk, clock } = this.#parts.folder;
+    records.note((current) =>
       addCacheEntries(current, entries, { nowMs: clock.now(), bytesOf: (id) => layers.bytes(id) }),
     );
+    disk.schedule();
   }
 
   async commit(image: NewImage): Promise<Image> {
