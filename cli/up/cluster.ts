@@ -204,15 +204,13 @@ function sessionOf({ metadata }: Node): string | undefined {
 // The addresses of the last run are kept where they are still free, so that URLs and kubeconfigs stay true.
 async function openSameHosts({ name, nodes, subnet, dataDir }: ClusterOptions, runDir: string): Promise<Hosts> {
   const hosts = Array.from({ length: nodes }, (_, i) => `node-${i + 1}`);
-  const options = { cluster: name, hosts, runDir, launcherPath };
   const path = join(dataDir, "subnet");
-  const last = subnet ?? (existsSync(path) ? readFileSync(path, "utf8").trim() : undefined);
-  const opened = await openHosts(last === undefined ? options : { ...options, subnet: last }).catch(
-    (error: unknown) => {
-      if (subnet !== undefined || last === undefined) throw error;
-      return openHosts(options);
-    },
-  );
+  const preferredSubnet = existsSync(path) ? readFileSync(path, "utf8").trim() : undefined;
+  const opened = await openHosts({
+    ...{ cluster: name, hosts, runDir, launcherPath },
+    ...(subnet === undefined ? {} : { subnet }),
+    ...(preferredSubnet === undefined ? {} : { preferredSubnet }),
+  });
   writeFileSync(path, `${opened.subnet}\n`);
   return opened;
 }

@@ -10,7 +10,7 @@ const lockWaitMs = 20;
 
 /** Holds, per link of the machine, a directory with the original value and a file per bridge whose hosts use it. */
 export async function borrowForwarding(sharedRunDir: string, bridge: string): Promise<void> {
-  await using _lock = await lock(sharedRunDir);
+  await using _lock = await lockShared(sharedRunDir);
   await writeFile(settingOf(bridge), "1");
   for (const link of await linksOut()) {
     const directory = join(sharedRunDir, "forwarding", link);
@@ -29,7 +29,7 @@ export async function borrowForwarding(sharedRunDir: string, bridge: string): Pr
 export async function returnForwarding(sharedRunDir: string, bridge: string): Promise<void> {
   const root = join(sharedRunDir, "forwarding");
   if (!existsSync(root)) return;
-  await using _lock = await lock(sharedRunDir);
+  await using _lock = await lockShared(sharedRunDir);
   for (const link of await readdir(root).catch(() => [])) {
     const directory = join(root, link);
     const entries = await readdir(directory).catch(() => []);
@@ -46,8 +46,8 @@ export async function returnForwarding(sharedRunDir: string, bridge: string): Pr
   }
 }
 
-// One at a time on the machine: between reading the claims and putting the value back nobody may add one.
-async function lock(sharedRunDir: string): Promise<AsyncDisposable> {
+/** One at a time on the machine: between looking at what others hold and changing it nobody may come. */
+export async function lockShared(sharedRunDir: string): Promise<AsyncDisposable> {
   const path = join(sharedRunDir, "forwarding.lock");
   await mkdir(sharedRunDir, { recursive: true, mode: 0o700 });
   for (let tries = 0; ; tries++) {

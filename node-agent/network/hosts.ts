@@ -12,7 +12,7 @@ import {
   parseRange,
   type Range,
 } from "./addresses.ts";
-import { borrowForwarding, returnForwarding } from "./forwarding.ts";
+import { borrowForwarding, lockShared, returnForwarding } from "./forwarding.ts";
 import { launcherCommand } from "./launcher-command.ts";
 import {
   addAddress,
@@ -42,6 +42,8 @@ export interface HostsOptions {
   readonly launcherPath: string;
   /** A free range with a prefix of at most 24; else one of 192.168.200.0/24 to 192.168.254.0/24 is chosen. */
   readonly subnet?: string;
+  /** Taken where it is free: addresses of an earlier run, which kubeconfigs and URLs name. */
+  readonly preferredSubnet?: string;
   readonly nft?: string;
   /** Shared by all clusters of the machine. */
   readonly sharedRunDir?: string;
@@ -156,6 +158,8 @@ async function openBridge(
     { what: `name ${name}'s owner`, message: setLink(name, { alias, up: true }) },
     listLinks(),
   ]);
+  // Between the look at what is taken and the address on our bridge, no other cluster may choose.
+  await using _lock = await lockShared(sharedRunDir(options));
   const bridgeIndex = made[2]?.answers.map(readLink).find((one) => one.name === name)?.index;
   if (bridgeIndex === undefined) throw new Error(`bridge ${name} went away`);
   for (const range of candidates(options)) {
@@ -168,7 +172,7 @@ async function openBridge(
 }
 
 // Each cluster begins elsewhere, so that two that start together do not want the same, and one finds its own again.
-function* candidates({ cluster, subnet }: HostsOptions): Generator<Range> {
+function* candidates({ cluster, subnet, preferredSubnet }: HostsOptions): Generator<Range> {
   if (subnet !== undefined) {
     const range = parseRange(subnet);
     if (range === undefined || range.family !== 4 || range.prefix > 24) {
@@ -177,6 +181,8 @@ function* candidates({ cluster, subnet }: HostsOptions): Generator<Range> {
     yield range;
     return;
   }
+  const preferred = preferredSubnet === undefined ? undefined : parseRange(preferredSubnet);
+  if (preferred?.family === 4 && preferred.prefix <= 24) yield preferred;
   const start = Number.parseInt(hashOf(cluster).slice(0, 8), 16);
   for (let i = 0; i < subnets.count; i++) {
     const range = parseRange(`192.168.${subnets.first + ((start + i) % subnets.count)}.0/24`);

@@ -48,7 +48,7 @@ test("npm start prints its facts as plain lines", async () => {
 test("a second npm start of the same cluster says which process runs the first", async () => {
   const { code, stderr } = await runProgram("npm", ["--silent", ...words(place)], { cwd: root });
   assert.equal(code, 1);
-  assert.match(stderr, /^Error: the cluster test-\d+ runs already, as process \d+: end that first, or give this one/);
+  assert.match(stderr, /^Error: the cluster test-\S+ runs already, as process \d+: end that first, or give this one/);
 });
 
 test("naru up says which folder is another cluster's", async () => {
