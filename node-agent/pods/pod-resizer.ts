@@ -24,6 +24,9 @@ export class PodResizer {
   readonly #allocation: Map<string, ResourceRequirements>;
   #refused: Resize | undefined;
   #timer: Timer | undefined;
+  #applied: { readonly from: Pod; readonly pod: Pod } | undefined;
+  /** Wants nothing that it has not. */
+  #settled: Pod | undefined;
 
   /** `changed` is called when a resize may go on, or came to an end. */
   constructor(pod: Pod, parts: PodParts, changed: () => void) {
@@ -36,8 +39,10 @@ export class PodResizer {
     this.#timer?.cancel();
   }
 
+  /** The same object again while nothing changed: it is asked for at every step. */
   applyTo(pod: Pod): Pod {
-    return allocatedPod(pod, this.#allocation);
+    if (this.#applied?.from !== pod) this.#applied = { from: pod, pod: allocatedPod(pod, this.#allocation) };
+    return this.#applied.pod;
   }
 
   tell(status: PodStatus, nowMs: number): PodStatus {
@@ -46,9 +51,11 @@ export class PodResizer {
 
   /** Starts what can be done now; gives the steps of containers that have to restart for it. */
   resize(pod: Pod, records: readonly ContainerRecord[]): readonly ContainerStep[] {
+    if (pod === this.#settled) return [];
     const wanting = toResize(pod, this.#allocation);
     if (wanting.length === 0) {
       this.#refused = undefined;
+      this.#settled = pod;
       return [];
     }
     const uid = pod.metadata?.uid;
@@ -59,7 +66,7 @@ export class PodResizer {
       return [];
     }
     const before = new Map(this.#allocation);
-    for (const { name, resources = {} } of wanting) this.#allocation.set(name, resources);
+    for (const { name, resources = {} } of wanting) this.#give(name, resources);
     const steps: ContainerStep[] = [];
     for (const container of wanting) {
       const { name } = container;
@@ -91,12 +98,18 @@ export class PodResizer {
         this.#changed();
       },
       (error) => {
-        this.#allocation.set(name, run.before);
+        this.#give(name, run.before);
         this.#refused = { condition: "PodResizeInProgress", reason: "Error", message: messageOf(error) };
         events.pod(pod, { type: "Warning", reason: "ResizeError", message: messageOf(error), container: name });
         this.#again();
       },
     );
+  }
+
+  #give(name: string, resources: ResourceRequirements): void {
+    this.#allocation.set(name, resources);
+    this.#applied = undefined;
+    this.#settled = undefined;
   }
 
   #again(): void {
