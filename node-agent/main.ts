@@ -5,6 +5,7 @@ import { flushCompileCache } from "node:module";
 import { join, resolve } from "node:path";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
+import type { Node } from "../api/kinds/generated/types.ts";
 import { type Clock, realClock, sleep, type Timer } from "../lib/clock.ts";
 import type { Logger } from "../lib/log.ts";
 import { realRandom } from "../lib/random.ts";
@@ -14,6 +15,7 @@ import { type AgentOptions, addressTowards, parseLabels, parseTaints } from "./a
 import { lockDirectory } from "./directory-lock.ts";
 import type { Docker } from "./docker/open-docker.ts";
 import { openIdentity, renewIfDue } from "./identity.ts";
+import { openImageServer } from "./image-server.ts";
 import { openImages } from "./images/open-images.ts";
 import { isLogLevel, jsonLogger } from "./json-log.ts";
 import { openLazyBuilder } from "./lazy-builder.ts";
@@ -21,6 +23,7 @@ import { type MetricsServer, openMetricsServer } from "./metrics-server.ts";
 import { openLinuxNetwork } from "./network/linux.ts";
 import { hasAddress } from "./network/own-address.ts";
 import { nodeObject, nodeStatus, readLoad, readMachine } from "./node-status.ts";
+import { peerNodes } from "./peer-nodes.ts";
 import { openDiskStorage } from "./pods/disk-storage.ts";
 import { realProbeTransport } from "./pods/probe-transport.ts";
 import { messageOf } from "./pods/start-problem.ts";
@@ -92,9 +95,23 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
     runtime = await openLinuxRuntime(runtimeOptions);
   }
   stack.use(runtime);
+  // The session, which comes later, knows the others.
+  let peersOf: () => readonly Node[] = () => [];
   const registries = Object.fromEntries(options.insecureRegistries.map((host) => [host, { insecure: true }]));
   const images = stack.use(
-    await openImages({ dir: join(dataDir, "images"), runDir: join(runDir, "images"), clock, random, log, registries }),
+    await openImages({
+      dir: join(dataDir, "images"),
+      runDir: join(runDir, "images"),
+      clock,
+      random,
+      log,
+      registries,
+      peers: {
+        nodeName: options.nodeName,
+        nodes: () => peerNodes(peersOf()),
+        tls: () => ({ cert: identity.certificatePem, key: identity.keyPem, ca: identity.authorityPem }),
+      },
+    }),
   );
   const clusterDomain = options.clusterDomain ?? "cluster.local";
   const clusterCidrs = options.clusterCidrs ?? ["10.244.0.0/16"];
@@ -163,7 +180,9 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
       }),
     },
   );
+  peersOf = () => session.cache.list("nodes");
   metrics = await openMetricsServer({
+    images: openImageServer(images.door),
     host: nodeIp,
     port: options.metricsPort ?? 10250,
     identity,

@@ -1,6 +1,7 @@
-// The node's own door: /metrics and /healthz over TLS, for clients with a certificate of the cluster.
+// The node's own door over TLS, for clients with a certificate of the cluster: /metrics, /healthz, and /images for other nodes.
 import { createServer } from "node:https";
 import type { AddressInfo } from "node:net";
+import type { ImageServer } from "./image-server.ts";
 import type { AgentMetrics } from "./metrics.ts";
 import { messageOf } from "./pods/start-problem.ts";
 
@@ -11,6 +12,8 @@ export interface MetricsServerOptions {
   readonly identity: { readonly certificatePem: string; readonly keyPem: string; readonly authorityPem: string };
   /** Made at the first scrape: a node that nobody scrapes does not pay for it. */
   readonly metrics: () => Promise<AgentMetrics>;
+  /** Images for other nodes. */
+  readonly images: ImageServer;
 }
 
 export interface MetricsServer extends AsyncDisposable {
@@ -30,6 +33,7 @@ export async function openMetricsServer(options: MetricsServerOptions): Promise<
   const server = createServer(
     { ...context(options.identity), requestCert: true, rejectUnauthorized: true, minVersion: "TLSv1.2" },
     (request, response) => {
+      if (options.images(request, response)) return;
       const path = request.url?.split("?")[0];
       if (request.method !== "GET") {
         response.writeHead(405).end("only GET\n");
@@ -48,7 +52,7 @@ export async function openMetricsServer(options: MetricsServerOptions): Promise<
   );
   server.headersTimeout = 10_000;
   server.requestTimeout = 10_000;
-  server.maxConnections = 64;
+  server.maxConnections = 512;
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
     server.listen(options.port, options.host, resolve);

@@ -68,6 +68,7 @@ function projectNode({ apiVersion, kind, metadata, spec, status }: Node): Node {
     },
     status: {
       ...(status?.addresses === undefined ? {} : { addresses: status.addresses }),
+      ...(status?.daemonEndpoints === undefined ? {} : { daemonEndpoints: status.daemonEndpoints }),
       ...(ready === undefined ? {} : { conditions: [{ type: "Ready", status: ready }] }),
     },
   };

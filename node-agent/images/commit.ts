@@ -23,6 +23,8 @@ export interface Folder {
 export interface NewImage {
   readonly configBytes: Uint8Array;
   readonly manifestBytes: Uint8Array | undefined;
+  /** The index that led to the manifest. */
+  readonly indexBytes?: Uint8Array;
   readonly tags: readonly string[];
   readonly digests: readonly string[];
   readonly annotations?: Readonly<Record<string, string>>;
@@ -37,6 +39,7 @@ export async function commitImage(folder: Folder, image: NewImage): Promise<Imag
   try {
     const id = await content.write(image.configBytes);
     const manifest = image.manifestBytes === undefined ? [] : [await content.write(image.manifestBytes)];
+    const index = image.indexBytes === undefined ? [] : [await content.write(image.indexBytes)];
     const { config, diffIds } = parseConfig(image.configBytes, `config ${id}`);
     const before = records.current.images.find((other) => other.id === id);
     const onlyNames = image.manifestBytes === undefined && image.annotations === undefined && image.blobs === undefined;
@@ -53,7 +56,7 @@ export async function commitImage(folder: Folder, image: NewImage): Promise<Imag
       tags: image.tags,
       digests: image.digests,
       layers: diffIds,
-      blobs: [id, ...manifest, ...Object.values(files)],
+      blobs: [id, ...manifest, ...index, ...Object.values(files)],
       config,
       ...files,
       ...(manifest[0] === undefined ? {} : { manifest: manifest[0] }),

@@ -45,7 +45,7 @@ export class Downloads {
     this.#busy.add(digest);
     let file: FileHandle | undefined;
     try {
-      file = await open(this.#path(digest), "a+");
+      file = await open(this.path(digest), "a+");
       let doneBytes = (await file.stat()).size;
       if (doneBytes > sizeBytes) {
         await file.truncate(0);
@@ -74,17 +74,18 @@ export class Downloads {
   /** Makes a whole, verified blob part of the content; false when it did not come this way. */
   async keep({ digest, sizeBytes }: Descriptor): Promise<boolean> {
     if (await this.#content.has(digest, sizeBytes)) return true;
-    const seen = await stat(this.#path(digest)).catch(() => undefined);
+    const seen = await stat(this.path(digest)).catch(() => undefined);
     if (seen?.size !== sizeBytes) return false;
-    await this.#content.take(this.#path(digest), digest);
+    await this.#content.take(this.path(digest), digest);
     return true;
   }
 
   drop(digest: string): void {
-    rmSync(this.#path(digest), { force: true });
+    rmSync(this.path(digest), { force: true });
   }
 
-  #path(digest: string): string {
+  /** Where a blob's bytes gather. */
+  path(digest: string): string {
     return join(this.#directory, digest.slice("sha256:".length));
   }
 }

@@ -13,6 +13,8 @@ export interface HttpRequest {
   readonly ca?: string;
   /** Takes any certificate, and redirects from https to http. */
   readonly insecure?: boolean;
+  /** Who asks, and the only authority that is believed then: peers within the cluster. */
+  readonly client?: { readonly cert: string; readonly key: string; readonly ca: string };
   /** What is sent; a header tells its length. Redirects are not followed then. */
   readonly body?: () => AsyncIterable<Uint8Array>;
 }
@@ -124,8 +126,8 @@ export class HttpClient {
     body.once("close", () => timer.cancel());
   }
 
-  #agentFor({ url, ca, insecure }: HttpRequest): http.Agent {
-    const key = `${url.protocol} ${insecure === true} ${ca ?? ""}`;
+  #agentFor({ url, ca, insecure, client }: HttpRequest): http.Agent {
+    const key = `${url.protocol} ${insecure === true} ${ca ?? ""} ${client?.cert ?? ""}`;
     const known = this.#agents.get(key);
     if (known !== undefined) return known;
     const options = { keepAlive: true, maxSockets: connectionsMax };
@@ -135,6 +137,7 @@ export class HttpClient {
             ...options,
             rejectUnauthorized: insecure !== true,
             ...(ca === undefined ? {} : { ca: [...rootCertificates, ca] }),
+            ...client,
           })
         : new http.Agent(options);
     this.#agents.set(key, agent);

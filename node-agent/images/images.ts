@@ -51,6 +51,8 @@ export interface PullOptions {
   readonly credentials: readonly RegistryCredentials[];
   readonly onProgress?: (progress: PullProgress) => void;
   readonly signal?: AbortSignal;
+  /** From the registry itself, not through another node: what a node does for its peers. */
+  readonly direct?: boolean;
 }
 
 export type PullProgress =

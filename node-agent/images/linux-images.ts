@@ -12,22 +12,27 @@ import {
   removeImages,
   toImage,
 } from "./changes.ts";
+import type { ClusterPeers } from "./cluster-peers.ts";
 import type { Folder } from "./commit.ts";
 import { HttpClient } from "./http.ts";
-import type {
-  CollectOptions,
-  Image,
-  ImageStore,
-  LayerOptions,
-  PullOptions,
-  PullProgress,
-  WritableLayer,
+import { ImageDoor } from "./image-door.ts";
+import {
+  type CollectOptions,
+  type Image,
+  type ImageStore,
+  type LayerOptions,
+  PullError,
+  type PullFailure,
+  type PullOptions,
+  type PullProgress,
+  type WritableLayer,
 } from "./images.ts";
 import { importArchive } from "./import.ts";
 import type { WritableLayers } from "./overlay.ts";
+import { clusterRegistry, PeerRegistries } from "./peer-registries.ts";
 import { pullImage } from "./pull.ts";
 import type { ImageRecord } from "./records.ts";
-import { formatReference, parseReference } from "./reference.ts";
+import { formatReference, parseReference, type Reference } from "./reference.ts";
 import { Registry, type RegistrySettings } from "./registry.ts";
 import { planRemoval } from "./removal.ts";
 import { SharedWork } from "./share.ts";
@@ -46,10 +51,14 @@ export interface ImagesOptions {
   /** By host, as in image names: "docker.io", "registry.local:5000". */
   readonly registries?: Readonly<Record<string, RegistrySettings>>;
   readonly limits?: LayerLimits;
+  /** The cluster's other nodes. */
+  readonly peers?: ClusterPeers;
 }
 
 const minAgeMsDefault = 120_000;
 const usersMax = 200;
+/** What a registry says of an image that only the cluster may have. */
+const searchedAfter: readonly PullFailure[] = ["NotFound", "Denied", "RegistryUnavailable"];
 
 export interface Parts {
   readonly options: ImagesOptions;
@@ -70,9 +79,16 @@ export class LinuxImages implements ImageStore {
   readonly #users = new Map<string, string>();
   protected readonly stopped = new AbortController();
 
+  /** What other nodes of the cluster may have of this one. */
+  readonly door: ImageDoor;
+  readonly #peers: PeerRegistries | undefined;
+
   constructor(parts: Parts) {
     this.parts = parts;
-    this.#http = new HttpClient(parts.options.clock);
+    const { clock, random, peers } = parts.options;
+    this.#http = new HttpClient(clock);
+    this.#peers = peers && new PeerRegistries(peers, { http: this.#http, clock, random });
+    this.door = new ImageDoor({ folder: parts.folder, pull: (reference, options) => this.pull(reference, options) });
   }
 
   async find(reference: string): Promise<Image | undefined> {
@@ -88,17 +104,47 @@ export class LinuxImages implements ImageStore {
 
   async pull(text: string, options: PullOptions): Promise<Image> {
     const reference = parseReference(text);
-    const { credentials, onProgress, signal } = options;
+    const peers = this.#peers;
+    if (peers === undefined || options.direct === true) return await this.#pullFrom({}, reference, options);
+    try {
+      if (reference.registry === clusterRegistry)
+        throw new PullError("NotFound", `no node of the cluster has ${text}: build, load or push it first`);
+      const first = peers.owner(reference, options.credentials);
+      return await this.#pullFrom(first === undefined ? {} : { first }, reference, options);
+    } catch (error) {
+      if (!(error instanceof PullError && searchedAfter.includes(error.failure))) throw error;
+      const only = await peers.find(reference, options.signal ?? this.stopped.signal);
+      if (only === undefined) throw error;
+      return await this.#pullFrom({ only }, reference, options);
+    }
+  }
+
+  async #pullFrom(
+    from: { readonly first?: Registry; readonly only?: Registry },
+    reference: Reference,
+    { credentials, onProgress, signal }: PullOptions,
+  ): Promise<Image> {
     // Other credentials are other work: nobody gets an image on another's password.
     const key = JSON.stringify([
       formatReference(reference),
+      from.first?.host,
+      from.only?.host,
       credentials.map(({ username, password }) => [username, password]),
     ]);
-    const context = { folder: this.parts.folder, registriesFor: (host: string) => this.registriesFor(host) };
+    const context = {
+      folder: this.parts.folder,
+      registriesFor: (host: string) => this.registriesFor(host),
+      door: this.door,
+    };
     return await this.#pulls.join(
       key,
       (report, own) =>
-        pullImage(context, reference, { credentials, report, signal: AbortSignal.any([own, this.stopped.signal]) }),
+        pullImage(context, reference, {
+          ...from,
+          credentials,
+          report,
+          signal: AbortSignal.any([own, this.stopped.signal]),
+        }),
       { onProgress, signal },
     );
   }

@@ -7,6 +7,7 @@ import { blobsInUse, layersInUse, removeImages, withoutUnsynced } from "./change
 import { Content } from "./content.ts";
 import { DiskSync } from "./disk-sync.ts";
 import { Downloads } from "./downloads.ts";
+import type { ImageDoor } from "./image-door.ts";
 import { Layers } from "./layers.ts";
 import type { ImageLibrary } from "./library.ts";
 import type { ImagesOptions, Parts } from "./linux-images.ts";
@@ -17,7 +18,7 @@ import { Trash } from "./trash.ts";
 import { layerLimits } from "./unpack.ts";
 
 /** Opens a node's images. Root and a kernel with overlayfs are needed, and naru-unpack built. */
-export async function openImages(options: ImagesOptions): Promise<ImageLibrary> {
+export async function openImages(options: ImagesOptions): Promise<ImageLibrary & { readonly door: ImageDoor }> {
   const directory = absolute(options.dir);
   const runDirectory = absolute(options.runDir ?? directory);
   for (const path of [directory, runDirectory]) {

@@ -1,7 +1,8 @@
 // A pull: name to manifest, manifest to config, and all layers at once, each downloaded and unpacked in one pipeline.
 import { commitImage, type Folder, nameImage } from "./commit.ts";
 import { digestOf } from "./content.ts";
-import { type Image, PullError, type PullOptions, type PullProgress, type RegistryCredentials } from "./images.ts";
+import type { ImageDoor } from "./image-door.ts";
+import { type Image, PullError, type PullOptions, type PullProgress } from "./images.ts";
 import {
   choosePlatform,
   configBytesMax,
@@ -22,27 +23,34 @@ export interface PullContext {
   readonly folder: Folder;
   /** Mirrors first, the registry itself last. */
   registriesFor(host: string): readonly Registry[];
+  /** Told of what comes, so that others may have it at once. */
+  readonly door: ImageDoor;
 }
 
-interface Resolved {
+interface Source {
   readonly registry: Registry;
   readonly access: Access;
+}
+
+interface Resolved extends Source {
   /** What the name means: an index or a manifest. */
   readonly top: FetchedManifest;
 }
 
 const indexDepthMax = 3;
 
+export interface PullWork {
+  readonly credentials: PullOptions["credentials"];
+  /** A node to ask before all registries. */
+  readonly first?: Registry;
+  /** A node to ask instead of them. */
+  readonly only?: Registry;
+  readonly report: (progress: PullProgress) => void;
+  readonly signal: AbortSignal;
+}
+
 /** Rejects with PullError, or with the signal's reason. */
-export async function pullImage(
-  context: PullContext,
-  reference: Reference,
-  options: {
-    readonly credentials: PullOptions["credentials"];
-    readonly report: (progress: PullProgress) => void;
-    readonly signal: AbortSignal;
-  },
-): Promise<Image> {
+export async function pullImage(context: PullContext, reference: Reference, options: PullWork): Promise<Image> {
   const { report, signal } = options;
   const name = formatReference(reference);
   const unchanged = await findUnchanged(context, reference, options);
@@ -53,19 +61,27 @@ export async function pullImage(
   const { manifest, bytes: manifestBytes } = await descend(registry, access, { top, name }, signal);
   const configBytes = await readConfig(registry, access, manifest.config, signal);
   const config = checkConfig(configBytes, manifest, name);
+  const small = new Map([
+    [top.digest, top.bytes],
+    [digestOf(manifestBytes), manifestBytes],
+    [manifest.config.digest, configBytes],
+  ]);
+  using _announced = context.door.announce({ digest: top.digest, small, layers: manifest.layers });
   report({ type: "resolved", digest: top.digest, layers: manifest.layers.length });
   using _held = context.folder.layers.hold(config.diffIds);
   using _blobs = context.folder.content.hold();
   const repository = repositoryName(reference);
-  const blobs = await pullLayers(context.folder, { registry, access, manifest, config, repository, report }, signal);
-  return await commitImage(context.folder, { configBytes, manifestBytes, tags, digests, blobs });
+  const sources = [{ registry, access }, ...sourcesAfter(context, reference, options)];
+  const blobs = await pullLayers(context.folder, { sources, manifest, config, repository, report }, signal);
+  const index = top.bytes === manifestBytes ? {} : { indexBytes: top.bytes };
+  return await commitImage(context.folder, { configBytes, manifestBytes, ...index, tags, digests, blobs });
 }
 
 // A tag that is here already costs one HEAD when it has not moved.
 async function findUnchanged(
   context: PullContext,
   reference: Reference,
-  options: Parameters<typeof pullImage>[2],
+  options: PullWork,
 ): Promise<Image | undefined> {
   const { records } = context.folder;
   const name = formatReference(reference);
@@ -84,11 +100,7 @@ async function findUnchanged(
   return await nameImage(context.folder, known.id, { tags: [name], digests: [digestName] });
 }
 
-async function resolve(
-  context: PullContext,
-  reference: Reference,
-  options: Parameters<typeof pullImage>[2],
-): Promise<Resolved> {
+async function resolve(context: PullContext, reference: Reference, options: PullWork): Promise<Resolved> {
   return await attempt(context, reference, options, async (registry, access) => ({
     registry,
     access,
@@ -96,21 +108,24 @@ async function resolve(
   }));
 }
 
-// Mirrors in order, then the registry with each of the credentials. The registry's own last word is the one that is told.
+// The node that fetches for all, mirrors in order, then the registry with each of the credentials. The registry's own last word is the
+// one that is told.
 async function attempt<Result>(
   context: PullContext,
   reference: Reference,
-  options: { readonly credentials: readonly RegistryCredentials[]; readonly signal: AbortSignal },
+  options: Pick<PullWork, "credentials" | "first" | "only" | "signal">,
   work: (registry: Registry, access: Access) => Promise<Result>,
 ): Promise<Result> {
+  const { repository } = reference;
+  if (options.only !== undefined) return await work(options.only, { repository, credentials: undefined });
   const registries = context.registriesFor(reference.registry);
   const own = registries.at(-1);
   let failure: unknown;
-  for (const registry of registries) {
+  for (const registry of [...(options.first === undefined ? [] : [options.first]), ...registries]) {
     const asWhom = registry === own && options.credentials.length > 0 ? options.credentials : [undefined];
     for (const credentials of asWhom) {
       try {
-        return await work(registry, { repository: reference.repository, credentials });
+        return await work(registry, { repository, credentials });
       } catch (error) {
         options.signal.throwIfAborted();
         failure = error;
@@ -120,6 +135,14 @@ async function attempt<Result>(
     }
   }
   throw failure;
+}
+
+// Where a layer comes from when the node that it came from so far fails.
+function sourcesAfter(context: PullContext, reference: Reference, { only, credentials }: PullWork): readonly Source[] {
+  const own = only === undefined ? context.registriesFor(reference.registry).at(-1) : undefined;
+  return own === undefined
+    ? []
+    : [{ registry: own, access: { repository: reference.repository, credentials: credentials[0] } }];
 }
 
 // From an index down to the manifest for this machine.
@@ -162,8 +185,8 @@ async function readConfig(
 async function pullLayers(
   folder: Folder,
   pull: {
-    readonly registry: Registry;
-    readonly access: Access;
+    /** In the order in which they are asked. */
+    readonly sources: readonly Source[];
     readonly manifest: Extract<Manifest, { type: "image" }>;
     readonly config: ParsedConfig;
     /** Where the image says that it comes from, mirror or not. */
@@ -206,17 +229,16 @@ async function pullLayers(
 async function pullLayer(
   folder: Folder,
   pull: {
-    readonly registry: Registry;
-    readonly access: Access;
+    readonly sources: readonly Source[];
     readonly descriptor: Descriptor;
     readonly diffId: string;
     tell(state: "downloading" | "unpacked", doneBytes: number): void;
   },
   signal: AbortSignal,
 ): Promise<void> {
-  const { registry, access, descriptor, diffId, tell } = pull;
+  const { sources, descriptor, diffId, tell } = pull;
   const open = (own: AbortSignal) =>
-    folder.downloads.read(descriptor, (fromByte) => registry.blob(access, descriptor, { fromByte, signal: own }));
+    folder.downloads.read(descriptor, (fromByte) => readBlob(sources, descriptor, { fromByte, signal: own }));
   try {
     await folder.layers.ensure(
       { diffId, digest: descriptor.digest, open },
@@ -231,6 +253,28 @@ async function pullLayer(
       folder.downloads.drop(descriptor.digest);
     throw error;
   }
+}
+
+async function* readBlob(
+  sources: readonly Source[],
+  descriptor: Descriptor,
+  { fromByte, signal }: { readonly fromByte: number; readonly signal: AbortSignal },
+): AsyncGenerator<Buffer, void, void> {
+  let failure: unknown;
+  let doneBytes = fromByte;
+  for (const { registry, access } of sources) {
+    try {
+      for await (const part of registry.blob(access, descriptor, { fromByte: doneBytes, signal })) {
+        doneBytes += part.length;
+        yield part;
+      }
+      return;
+    } catch (error) {
+      signal.throwIfAborted();
+      failure ??= error;
+    }
+  }
+  throw failure;
 }
 
 /** Parses a config and checks that it fits its manifest and this machine. */

@@ -25,6 +25,13 @@ export interface RegistryOptions {
   /** "docker.io", "localhost:5000", or an URL. */
   readonly host: string;
   readonly settings: RegistrySettings;
+  /** What messages call it; default: the host. */
+  readonly shownHost?: string;
+  /** A node of the cluster: with whose certificate it is asked, and what every request carries. */
+  readonly client?: {
+    readonly tls: NonNullable<HttpRequest["client"]>;
+    readonly headers: Readonly<Record<string, string>>;
+  };
 }
 
 export interface Access {
@@ -65,7 +72,7 @@ export class Registry {
 
   constructor(options: RegistryOptions) {
     this.#options = options;
-    this.host = options.host;
+    this.host = options.shownHost ?? options.host;
     this.#authenticator = new Authenticator(options.http, options.clock);
   }
 
@@ -213,7 +220,8 @@ export class Registry {
     const tokenFor = access.pushes === true ? [repository, ...reads].join(" ") : repository;
     const { method, body } = request;
     const send = async (authorization: string | undefined) => {
-      const headers = authorization === undefined || !isOurs ? request.headers : { ...request.headers, authorization };
+      const asked = { ...request.headers, ...this.#options.client?.headers };
+      const headers = authorization === undefined || !isOurs ? asked : { ...asked, authorization };
       try {
         const sent = { ...tls, method, url, headers, ...(body === undefined ? {} : { body }) };
         return await this.#options.http.send(sent, signal);
@@ -251,7 +259,7 @@ export class Registry {
   }
 
   async #probe(signal: AbortSignal | undefined): Promise<URL> {
-    const candidates = baseUrls(this.host, this.#options.settings.insecure === true);
+    const candidates = baseUrls(this.#options.host, this.#options.settings.insecure === true);
     const [only] = candidates;
     if (candidates.length === 1 && only !== undefined) return only;
     const failures: unknown[] = [];
@@ -273,8 +281,10 @@ export class Registry {
     throw unavailable(this.host, "asking it", failures[0]);
   }
 
-  async #tls(base: URL): Promise<{ readonly ca?: string; readonly insecure: boolean }> {
-    const { caFile, insecure } = this.#options.settings;
+  async #tls(base: URL): Promise<Pick<HttpRequest, "ca" | "insecure" | "client">> {
+    const { client, settings } = this.#options;
+    if (client !== undefined) return { client: client.tls };
+    const { caFile, insecure } = settings;
     this.#ca ??= caFile === undefined ? Promise.resolve(undefined) : readFile(caFile, "utf8");
     const ca = await this.#ca.catch((cause) => {
       throw new PullError("RegistryUnavailable", `certificate authority of ${this.host} cannot be read: ${caFile}`, {

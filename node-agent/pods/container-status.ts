@@ -1,13 +1,6 @@
 // A container's record as Kubernetes' ContainerStatus. Pure.
 
-import type {
-  Container,
-  ContainerState,
-  ContainerStatus,
-  Pod,
-  VolumeMount,
-  VolumeMountStatus,
-} from "../../api/kinds/generated/types.ts";
+import type { Container, ContainerState, ContainerStatus, Pod } from "../../api/kinds/generated/types.ts";
 import { unreachable } from "../../lib/assert.ts";
 import { timestamp } from "../../lib/clock.ts";
 import { containerId } from "./container-labels.ts";
@@ -31,7 +24,6 @@ export function containerStatus(
   const shown = stateOf(record, context);
   const image = context.imageOf(record);
   const id = idOf(record, context.pod);
-  const volumes = (container.volumeMounts ?? []).map(volumeMountStatus);
   return {
     name: record.name,
     state: shown.state,
@@ -42,14 +34,7 @@ export function containerStatus(
     imageID: image.pinned,
     ...(id === undefined ? {} : { containerID: `naru://${id}` }),
     started: record.now.phase === "Running" ? record.now.started : false,
-    ...(volumes.length === 0 ? {} : { volumeMounts: volumes }),
   };
-}
-
-function volumeMountStatus({ name, mountPath, readOnly, recursiveReadOnly }: VolumeMount): VolumeMountStatus {
-  if (readOnly !== true) return { name, mountPath };
-  const whole = recursiveReadOnly === "Enabled" || recursiveReadOnly === "IfPossible";
-  return { name, mountPath, readOnly, recursiveReadOnly: whole ? "Enabled" : "Disabled" };
 }
 
 /** As the Ready condition counts it: init containers are ready when they have succeeded. */

@@ -6,7 +6,6 @@ import type { Timer } from "../../lib/clock.ts";
 import { containerId } from "./container-labels.ts";
 import { ContainerRuns } from "./container-runs.ts";
 import { deadlineOf, type Ending, intentOf } from "./intent.ts";
-import { LatestWrite } from "./latest-write.ts";
 import { lostContainer } from "./lost-container.ts";
 import { defaultGraceMs } from "./next-container-step.ts";
 import { nextStep, type Step } from "./next-step.ts";
@@ -40,7 +39,8 @@ export class PodWorker {
   #timer: Timer | undefined;
   #asked = false;
   #closed = false;
-  readonly #checkpoint = new LatestWrite(() => this.#save());
+  #saving: Promise<void> | undefined;
+  #saveAgain = false;
 
   constructor(
     pod: Pod,
@@ -64,7 +64,7 @@ export class PodWorker {
     });
     this.#reporter = new StatusReporter(parts.clock, pod.status ?? {}, (status) => {
       parts.onStatus(this.#pod, status);
-      this.#checkpoint.request();
+      this.#save();
     });
     const refusal = sysctlRefusal(pod, parts.node.allowedUnsafeSysctls ?? []);
     if (refusal !== undefined) this.#ending = { reason: "SysctlForbidden", message: refusal };
@@ -112,7 +112,7 @@ export class PodWorker {
       JSON.stringify(before.spec) !== JSON.stringify(pod.spec) ||
       before.metadata?.deletionTimestamp !== pod.metadata?.deletionTimestamp
     ) {
-      this.#checkpoint.request();
+      this.#save();
     }
     this.wake();
   }
@@ -313,7 +313,7 @@ export class PodWorker {
   async #removeAll(): Promise<void> {
     const { runtime, images, storage } = this.#parts;
     // A note written late would outlive the pod.
-    await this.#checkpoint.settled();
+    await this.#saving;
     const ids = new Set(this.#oldIds);
     for (const { name, attempt } of this.#runs.records) {
       ids.add(containerId(this.uid, name, attempt));
@@ -373,12 +373,22 @@ export class PodWorker {
     this.#timer = this.#parts.clock.after(Math.min(2 ** 31 - 1, Math.min(...times) - nowMs), () => this.wake());
   }
 
-  // With the status last reported: counts and readiness go on from it after a restart.
-  async #save(): Promise<void> {
+  // With the status last reported: counts and readiness go on from it after a restart. One write at a time, the latest wins.
+  #save(): void {
+    if (this.#saving !== undefined) {
+      this.#saveAgain = true;
+      return;
+    }
     if (this.#closed || (this.#state.phase !== "Up" && this.#state.phase !== "Finished")) return;
-    await this.#parts.storage
+    this.#saving = this.#parts.storage
       .saveCheckpoint({ ...this.#pod, status: this.#reporter.last })
-      .catch((error) => this.#parts.log.warn({ pod: this.uid, error: messageOf(error) }, "could not note a pod"));
+      .catch((error) => this.#parts.log.warn({ pod: this.uid, error: messageOf(error) }, "could not note a pod"))
+      .then(() => {
+        this.#saving = undefined;
+        if (!this.#saveAgain) return;
+        this.#saveAgain = false;
+        this.#save();
+      });
   }
 
   #event(type: "Normal" | "Warning", reason: string, message: string): void {
