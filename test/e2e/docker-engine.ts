@@ -46,8 +46,8 @@ export async function busyboxArchive(): Promise<Buffer> {
   return archiveOf(image, ["docker.io/library/busybox:latest"]);
 }
 
-export async function startDocker(): Promise<DockerEngine> {
-  const cluster = await startCluster({ nodes: 1 });
+export async function startDocker(args: readonly string[] = []): Promise<DockerEngine> {
+  const cluster = await startCluster({ nodes: 1, args });
   const socketPath = join(cluster.place.runDir, "node-1", "docker.sock");
   const config = join(cluster.place.dataDir, "docker-config");
   mkdirSync(config, { recursive: true });

@@ -38,7 +38,7 @@ async function build({ builder, parts }: Door, call: Call): Promise<Reply> {
     const show = openShow(tell);
     try {
       const { image } = await builder.build(
-        { type: "tar", stream: call.body },
+        { type: "tar", stream: wholeTar(call.body) },
         options,
         (event) => {
           if (!quiet) show(event);
@@ -63,12 +63,16 @@ async function build({ builder, parts }: Door, call: Call): Promise<Reply> {
 
 /** Steps as they come, their outputs under them. */
 function openShow(tell: (line: object) => void): (event: BuildEvent) => void {
-  let number = 0;
+  const told = new Set<number>();
   return (event) => {
     switch (event.type) {
       case "step":
-        if (event.state === "started" || event.state === "cached")
-          tell({ stream: `Step ${++number} : ${event.name}\n` });
+        if (!told.has(event.id))
+          tell({
+            stream: `Step ${told.size + 1} : ${event.name}
+`,
+          });
+        told.add(event.id);
         if (event.state === "cached") tell({ stream: " ---> Using cache\n" });
         return;
       case "output":
@@ -88,6 +92,22 @@ function openShow(tell: (line: object) => void): (event: BuildEvent) => void {
         return;
     }
   };
+}
+
+const blockBytes = 512;
+
+/** With the end that docker's command leaves off when it puts a Dockerfile of its own into the context. */
+export async function* wholeTar(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  let bytes = 0;
+  let first = -1;
+  for await (const part of body) {
+    if (bytes === 0) first = part[0] ?? -1;
+    bytes += part.length;
+    yield part;
+  }
+  // The first bytes of gzip and zstd, where the end lies within.
+  if (first !== 0x1f && first !== 0x28)
+    yield Buffer.alloc(((blockBytes - (bytes % blockBytes)) % blockBytes) + 2 * blockBytes);
 }
 
 /** What changes how much a build may use is not acted on, and said to be so. */

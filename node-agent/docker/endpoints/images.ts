@@ -97,7 +97,8 @@ async function filterImages(
     createdOf(filters.get("since")?.[0]),
   ]);
   const untilMs = parseTime(filters.get("until")?.[0] ?? "", parts.clock.now());
-  return all.filter((details) => {
+  const named = (name: string) => anyOf(filters, "reference", (value) => matchesReference(value, name));
+  const fitting = all.filter((details) => {
     const ms = createdMs(details);
     return (
       (beforeMs === undefined || ms < beforeMs) &&
@@ -105,9 +106,13 @@ async function filterImages(
       (untilMs === undefined || ms < untilMs) &&
       labelsFit(filters, details.config.labels) &&
       anyOf(filters, "dangling", (value) => isTrue(value) === isDangling(details)) &&
-      anyOf(filters, "reference", (value) =>
-        [...details.tags, ...details.digests].some((name) => matchesReference(value, name)),
-      )
+      (!filters.has("reference") || [...details.tags, ...details.digests].some(named))
     );
   });
+  // Of an image with several names those are shown that were asked for.
+  return fitting.map((details) => ({
+    ...details,
+    tags: details.tags.filter(named),
+    digests: details.digests.filter(named),
+  }));
 }
