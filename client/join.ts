@@ -2,7 +2,7 @@
 import { createHash, X509Certificate } from "node:crypto";
 import { once } from "node:events";
 import { connect, type DetailedPeerCertificate } from "node:tls";
-import { makeRequest } from "../lib/certificate.ts";
+import { makeRequest } from "../lib/certificate-request.ts";
 import { httpsTransport } from "./transport.ts";
 
 export interface JoinOptions {
@@ -27,7 +27,7 @@ export async function joinCluster({ server, token, node, signal }: JoinOptions):
   if (hash === undefined) throw new Error("this is no join token: it looks like naru1.<hash>.<id>.<secret>");
   const authorityPem = await findAuthority(server, hash, signal);
   using transport = httpsTransport({ server, authorityPem, token, namespace: "default" });
-  return askCertificate(transport, { path: "/naru/v1/join", node, signal });
+  return await askCertificate(transport, { path: "/naru/v1/join", node, signal });
 }
 
 /** A new certificate for a node that has one. */
@@ -38,7 +38,7 @@ export async function renewIdentity(
   signal?: AbortSignal,
 ): Promise<NodeIdentity> {
   using transport = httpsTransport({ server, authorityPem, certificatePem, keyPem, namespace: "default" });
-  return askCertificate(transport, { path: "/naru/v1/renew", node, signal });
+  return await askCertificate(transport, { path: "/naru/v1/renew", node, signal });
 }
 
 interface Ask {
@@ -51,7 +51,7 @@ async function askCertificate(
   transport: ReturnType<typeof httpsTransport>,
   { path, node, signal }: Ask,
 ): Promise<NodeIdentity> {
-  const { requestPem, keyPem } = await makeRequest({
+  const { requestPem, keyPem } = makeRequest({
     commonName: `system:node:${node}`,
     organizations: ["system:nodes"],
   });

@@ -14,23 +14,17 @@ import {
   KeyUsagesExtension,
   PemConverter,
   Pkcs10CertificateRequest,
-  Pkcs10CertificateRequestGenerator,
   SubjectAlternativeNameExtension,
   SubjectKeyIdentifierExtension,
   X509Certificate,
   X509CertificateGenerator,
 } from "@peculiar/x509";
+import type { Subject } from "./certificate-request.ts";
 
 /** A certificate and its private key, both PEM. */
 export interface KeyPair {
   readonly certificatePem: string;
   readonly keyPem: string;
-}
-
-/** Who a certificate speaks for: Kubernetes reads CN as the user and each O as a group. */
-export interface Subject {
-  readonly commonName: string;
-  readonly organizations: readonly string[];
 }
 
 export interface CertificateOptions {
@@ -86,17 +80,6 @@ export async function signRequest(
   });
   if (!(await request.verify().catch(() => false))) throw new TypeError("the certificate request's signature is wrong");
   return sign(authority, key, options);
-}
-
-/** A new key and a PEM request for it: what an agent sends to join. */
-export async function makeRequest(subject: Subject): Promise<{ readonly requestPem: string; readonly keyPem: string }> {
-  const keys = await newKeys();
-  const request = await Pkcs10CertificateRequestGenerator.create({
-    name: nameOf(subject),
-    keys,
-    signingAlgorithm: ecdsa,
-  });
-  return { requestPem: pem(request.toString("pem")), keyPem: await exportKey(keys.privateKey) };
 }
 
 /** When it ends, ms since the epoch, and the names it is for. */

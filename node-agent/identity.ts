@@ -37,7 +37,7 @@ export async function openIdentity(options: IdentityOptions, signal: AbortSignal
   }
   for (let failures = 0; ; failures++) {
     try {
-      // Loaded when needed: making keys takes much code.
+      // Loaded when needed: most starts find a certificate.
       const { joinCluster } = await import("../client/join.ts");
       const identity = await joinCluster({ server, token: joinToken, node: nodeName, signal });
       await writeIdentity(dir, identity);

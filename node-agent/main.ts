@@ -3,10 +3,9 @@ import { existsSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { flushCompileCache } from "node:module";
 import { join, resolve } from "node:path";
-import { setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
 import type { Node } from "../api/kinds/generated/types.ts";
 import { type Clock, realClock, sleep, type Timer } from "../lib/clock.ts";
+import { collectAll, collectWhenQuiet, cpuMsOfProcess } from "../lib/idle-memory.ts";
 import type { Logger } from "../lib/log.ts";
 import { realRandom } from "../lib/random.ts";
 import packageJson from "../package.json" with { type: "json" };
@@ -42,7 +41,6 @@ const { version } = packageJson;
 const initPath = new URL("./docker/init/build/naru-init", import.meta.url).pathname;
 const launcherPathDefault = new URL("./launcher/build/naru-launcher", import.meta.url).pathname;
 const statusMs = 10_000;
-const settleMs = 3000;
 const renewCheckMs = 3_600_000;
 const backWithinMsDefault = 15_000;
 const stopBackWithinMs = 30_000;
@@ -279,8 +277,7 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
 
   // What was compiled is kept for the next start, which needs a third less memory for it; a kill must not lose it.
   flushCompileCache();
-  const settled = clock.after(settleMs, giveBackMemory);
-  stack.defer(() => settled.cancel());
+  stack.use(collectWhenQuiet({ clock, cpuMs: cpuMsOfProcess, collect: collectAll }));
   const ended = new AbortController();
   const running = session.run(ended.signal).catch((error) => {
     if (!ended.signal.aborted) throw error;
@@ -322,13 +319,6 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
 function notReadyReason(agent: Agent | undefined): string | undefined {
   if (agent?.shuttingDown === true) return "the node is shutting down";
   return agent?.networkUp === true ? undefined : "the node waits for its pod network";
-}
-
-// Reading the code and joining leave garbage that V8 would keep for as long as the agent has little to do: 6 MB of its 80.
-function giveBackMemory(): void {
-  setFlagsFromString("--expose-gc");
-  const collect: unknown = runInNewContext("gc");
-  if (typeof collect === "function") collect({ type: "major", execution: "sync", flavor: "last-resort" });
 }
 
 // Sends the node's status when more than its times changed.

@@ -2,13 +2,8 @@
 import { randomUUID } from "node:crypto";
 import { mkdir, open, readFile, rename } from "node:fs/promises";
 import { join } from "node:path";
-import {
-  describeCertificate,
-  type KeyPair,
-  makeAuthority,
-  makeCertificate,
-  type Subject,
-} from "../../lib/certificate.ts";
+import { describeCertificate, type KeyPair, makeAuthority, makeCertificate } from "../../lib/certificate.ts";
+import type { Subject } from "../../lib/certificate-request.ts";
 import type { Clock } from "../../lib/clock.ts";
 
 const dayMs = 24 * 60 * 60 * 1000;

@@ -1,9 +1,10 @@
 // HTTP as registries need it: kept-alive connections, redirects with a bound, and no wait without an end.
-import http from "node:http";
+import type { Agent, ClientRequest, IncomingHttpHeaders, IncomingMessage } from "node:http";
 import https from "node:https";
 import { pipeline } from "node:stream/promises";
 import { rootCertificates } from "node:tls";
 import type { Clock } from "../../lib/clock.ts";
+import { http } from "../../lib/node-http.ts";
 
 export interface HttpRequest {
   readonly method: "GET" | "HEAD" | "POST" | "PATCH" | "PUT" | "DELETE";
@@ -21,8 +22,8 @@ export interface HttpRequest {
 
 export interface HttpResponse {
   readonly status: number;
-  readonly headers: http.IncomingHttpHeaders;
-  readonly body: http.IncomingMessage;
+  readonly headers: IncomingHttpHeaders;
+  readonly body: IncomingMessage;
   /** Who answered, after redirects. */
   readonly url: URL;
 }
@@ -34,7 +35,7 @@ const connectionsMax = 16;
 
 export class HttpClient {
   readonly #clock: Clock;
-  readonly #agents = new Map<string, http.Agent>();
+  readonly #agents = new Map<string, Agent>();
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -94,7 +95,7 @@ export class HttpClient {
   }
 
   // Counts from the last byte that went out.
-  #awaitAnswer(sent: http.ClientRequest, host: string): { cancel(): void } {
+  #awaitAnswer(sent: ClientRequest, host: string): { cancel(): void } {
     let seenBytes = -1;
     const check = () => {
       const bytes = sent.socket?.bytesWritten ?? 0;
@@ -110,7 +111,7 @@ export class HttpClient {
   }
 
   // Checks now and then whether any byte came, instead of setting a timer for each.
-  #watchIdle(body: http.IncomingMessage, host: string): void {
+  #watchIdle(body: IncomingMessage, host: string): void {
     let seenBytes = -1;
     const check = () => {
       const bytes = body.socket?.bytesRead ?? 0;
@@ -126,7 +127,7 @@ export class HttpClient {
     body.once("close", () => timer.cancel());
   }
 
-  #agentFor({ url, ca, insecure, client }: HttpRequest): http.Agent {
+  #agentFor({ url, ca, insecure, client }: HttpRequest): Agent {
     const key = `${url.protocol} ${insecure === true} ${ca ?? ""} ${client?.cert ?? ""}`;
     const known = this.#agents.get(key);
     if (known !== undefined) return known;

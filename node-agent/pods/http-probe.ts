@@ -1,4 +1,5 @@
-// One HTTP question of a probe or a hook, redirects within the same host followed. Node's own http is loaded when it is first needed.
+// One HTTP question of a probe or a hook, redirects within the same host followed.
+import { http } from "../../lib/node-http.ts";
 import type { HttpTarget } from "./probe-transport.ts";
 
 export interface HttpAnswer {
@@ -42,7 +43,7 @@ async function askOnce(
   target: HttpTarget,
   limit: AbortSignal,
 ): Promise<HttpAnswer & { readonly location: string | undefined }> {
-  const { request } = target.scheme === "https" ? await import("node:https") : await import("node:http");
+  const { request } = target.scheme === "https" ? await import("node:https") : http;
   const headers: Record<string, string> = { "User-Agent": "kube-probe/1.36", Accept: "*/*", Connection: "close" };
   for (const { name, value } of target.headers) headers[name] = value;
   const { host, port, path } = target;

@@ -1,9 +1,10 @@
 // The HTTP door: sockets, versions of the API, errors as Docker spells them, and connections that become streams ("Upgrade: tcp").
-import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from "node:http";
+import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import { createServer as createTlsServer } from "node:https";
 import { Duplex, Readable } from "node:stream";
 import type { SecureContextOptions } from "node:tls";
 import type { Logger } from "../../../lib/log.ts";
+import { http } from "../../../lib/node-http.ts";
 import { DockerProblem, messageOf } from "./problem.ts";
 import { Query } from "./query.ts";
 import { type Call, json, type Reply } from "./reply.ts";
@@ -30,7 +31,7 @@ export function openHttpServer(options: HttpDoorOptions, tls?: SecureContextOpti
   };
   const server =
     tls === undefined
-      ? createServer(settings, onRequest)
+      ? http.createServer(settings, onRequest)
       : createTlsServer({ ...settings, ...tls, requestCert: true, rejectUnauthorized: true }, onRequest);
   server.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     void answerUpgrade(options, { request, socket, head });
@@ -148,7 +149,7 @@ async function sendRaw(
 }
 
 function headText(status: number, headers: Readonly<Record<string, string>>): string {
-  const reason = status === 101 ? "UPGRADED" : (STATUS_CODES[status] ?? "");
+  const reason = status === 101 ? "UPGRADED" : (http.STATUS_CODES[status] ?? "");
   const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
   return `HTTP/1.1 ${status} ${reason}\r\n${lines.join("")}\r\n`;
 }
