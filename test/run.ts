@@ -10,7 +10,9 @@ const slow = ["test/linux", "test/e2e", "test/contract"];
 const ownProcess = (await Array.fromAsync(glob(`{${slow.join(",")}}/**/*.test.ts`, { cwd: root }))).sort();
 const fast = (
   await Array.fromAsync(
-    glob("{api,charts,cli,client,compose,controllers,lib,node-agent,proto,scheduler,server,test}/**/*.test.ts", { cwd: root }),
+    glob("{api,charts,cli,client,compose,controllers,lib,node-agent,proto,scheduler,server,test}/**/*.test.ts", {
+      cwd: root,
+    }),
   )
 )
   .filter((file) => !ownProcess.includes(file))
