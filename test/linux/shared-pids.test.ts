@@ -78,3 +78,22 @@ test("removeSandbox ends the namespace's first process, and with it who is left 
   const { exitCode } = await rig.runtime.wait("a");
   assert.deepEqual([exitCode, existsSync(`/proc/${holder}/exe`), await rig.runtime.listSandboxes()], [137, false, []]);
 });
+
+test("a shared pid namespace outlives its launcher, and the next one ends it", async () => {
+  await using rig = await openRig();
+  const sandbox = await rig.runtime.createSandbox("pod", options);
+  const a = await pidIn(rig, sandbox, "a");
+  const holder = holderOf(rig);
+  const [, launcher] = await rig.runtime.request("hello", []);
+  process.kill(Number(launcher), "SIGKILL");
+  const runtime = await rig.reopen();
+  const b = await pidIn(rig, await runtime.createSandbox("pod", options), "b");
+  const alive = [
+    existsSync(`/proc/${a}/exe`),
+    holderOf(rig) === holder,
+    namespaceOf(a, "pid") === namespaceOf(b, "pid"),
+  ];
+  await runtime.removeSandbox("pod");
+  await Promise.all([runtime.wait("a"), runtime.wait("b")]);
+  assert.deepEqual([alive, existsSync(`/proc/${holder}/exe`)], [[true, true, true], false]);
+});
