@@ -43,6 +43,8 @@ export interface AgentOptions {
   readonly launcherPath?: string;
   /** Where Docker's API is served; "off": nowhere. Default: docker.sock in `runDir`. */
   readonly dockerSocket?: string;
+  /** Where Docker's API is served over TLS, too, for administrators: "10.0.0.1:2376"; a port alone is one of the node's address. */
+  readonly dockerListen?: string;
 }
 
 /** "disk=ssd" */
@@ -68,6 +70,14 @@ export function parseTaints(texts: readonly string[]): readonly Taint[] {
     }
     return { key, effect, ...(value === undefined || value === "" ? {} : { value }) };
   });
+}
+
+/** "10.0.0.1:2376", "[::1]:2376", "2376". */
+export function parseListen(text: string, hostDefault: string): { readonly host: string; readonly port: number } {
+  const [, host = "", port = ""] = /^(?:(.+):)?(\d{1,5})$/.exec(text) ?? [];
+  if (port === "" || Number(port) > 65535)
+    throw new Error(`${JSON.stringify(text)} must look like ADDRESS:PORT or PORT`);
+  return { host: host === "" ? hostDefault : host.replace(/^\[|\]$/g, ""), port: Number(port) };
 }
 
 /** This machine's address on the way to the server. */

@@ -4,13 +4,14 @@ import { mkdir } from "node:fs/promises";
 import { flushCompileCache } from "node:module";
 import { join, resolve } from "node:path";
 import type { Node } from "../api/kinds/generated/types.ts";
+import type { NodeIdentity } from "../client/join.ts";
 import { type Clock, realClock, sleep, type Timer } from "../lib/clock.ts";
 import { collectAll, collectWhenQuiet, cpuMsOfProcess } from "../lib/idle-memory.ts";
 import type { Logger } from "../lib/log.ts";
 import { realRandom } from "../lib/random.ts";
 import packageJson from "../package.json" with { type: "json" };
 import { type Agent, openAgent } from "./agent.ts";
-import { type AgentOptions, addressTowards, parseLabels, parseTaints } from "./agent-options.ts";
+import { type AgentOptions, addressTowards, parseLabels, parseListen, parseTaints } from "./agent-options.ts";
 import { lockDirectory } from "./directory-lock.ts";
 import type { Docker } from "./docker/open-docker.ts";
 import { openIdentity, renewIfDue } from "./identity.ts";
@@ -107,7 +108,7 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
       peers: {
         nodeName: options.nodeName,
         nodes: () => peerNodes(peersOf()),
-        tls: () => ({ cert: identity.certificatePem, key: identity.keyPem, ca: identity.authorityPem }),
+        tls: () => tlsOf(identity),
       },
     }),
   );
@@ -145,6 +146,7 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
 
   let agent: Agent | undefined;
   let metrics: MetricsServer | undefined;
+  let docker: Docker | undefined;
   let load = await readLoad(dataDir);
   let imageList = await images.list();
   const status = () =>
@@ -253,13 +255,13 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
         const renewed = await renewIfDue(identityOptions, identity, signal);
         if (renewed === undefined) return;
         identity = renewed;
+        docker?.setTls(tlsOf(renewed));
         metrics?.setIdentity(renewed);
       },
       log,
     ),
   );
 
-  let docker: Docker | undefined;
   if (options.dockerSocket !== "off") {
     const { openDocker } = await import("./docker/open-docker.ts");
     const socketPath = options.dockerSocket ?? join(runDir, "docker.sock");
@@ -271,6 +273,10 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
       reserved: [...clusterCidrs, serviceCidr],
       cgroupVersion: detectCgroups(readMountinfo())?.version ?? 2,
       insecureRegistries: options.insecureRegistries,
+      listen:
+        options.dockerListen === undefined
+          ? undefined
+          : { ...parseListen(options.dockerListen, nodeIp), tls: tlsOf(identity) },
     });
     stack.use(docker);
   }
@@ -319,6 +325,10 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
 function notReadyReason(agent: Agent | undefined): string | undefined {
   if (agent?.shuttingDown === true) return "the node is shutting down";
   return agent?.networkUp === true ? undefined : "the node waits for its pod network";
+}
+
+function tlsOf({ certificatePem, keyPem, authorityPem }: NodeIdentity) {
+  return { cert: certificatePem, key: keyPem, ca: authorityPem };
 }
 
 // Sends the node's status when more than its times changed.

@@ -48,6 +48,11 @@ export const agent: Command = {
       value: "PATH",
       help: "where Docker's API is served (default: docker.sock in the --run folder); off: nowhere",
     },
+    "docker-listen": {
+      type: "string",
+      value: "[ADDRESS:]PORT",
+      help: "serve it over TLS, too, for administrators' certificates, such as 2376",
+    },
     "stop-pods": { type: "boolean", help: "when stopped, stop all containers too and leave nothing behind" },
     "shutdown-grace-period": {
       type: "string",
@@ -96,6 +101,7 @@ export const agent: Command = {
         ...optional("joinToken", invocation.text("join") ?? process.env["NARU_TOKEN"]),
         ...optional("nodeIp", invocation.text("address")),
         ...optional("dockerSocket", invocation.text("docker-socket")),
+        ...optional("dockerListen", invocation.text("docker-listen")),
         ...optional("cpus", invocation.text("cpus")),
         ...optional("memory", invocation.text("memory")),
       },

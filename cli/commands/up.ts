@@ -32,6 +32,11 @@ export const up: Command = {
     cpus: { type: "string", value: "N", help: "CPUs that each node offers (default: all of this machine's)" },
     memory: { type: "string", value: "BYTES", help: "memory that each node offers (default: an equal share)" },
     "insecure-registry": { type: "string", multiple: true, value: "HOST", help: "registry to speak plain HTTP with" },
+    "docker-listen": {
+      type: "string",
+      value: "PORT",
+      help: "of each node, on which Docker's API is served over TLS for the cluster's administrators",
+    },
     "log-level": {
       type: "string",
       value: "LEVEL",
@@ -61,6 +66,7 @@ export const up: Command = {
         logLevel: invocation.text("log-level") ?? "info",
         ...optional("storeUrl", invocation.text("store")),
         ...optional("subnet", invocation.text("subnet")),
+        ...optional("dockerListen", invocation.text("docker-listen")),
         ...optional("cpus", invocation.text("cpus")),
         ...optional("memory", invocation.text("memory")),
       },

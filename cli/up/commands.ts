@@ -16,6 +16,7 @@ export interface NodeResources {
   readonly cpus?: string;
   readonly memory: string;
   readonly insecureRegistries: readonly string[];
+  readonly dockerListen?: string;
 }
 
 export const launcherPath = new URL("../../node-agent/launcher/build/naru-launcher", import.meta.url).pathname;
@@ -53,6 +54,7 @@ export function agentCommand(context: CommandContext, host: Host, resources: Nod
     "--stop-pods",
     ...["--log-level", logLevel],
     ...(resources.cpus === undefined ? [] : ["--cpus", resources.cpus]),
+    ...(resources.dockerListen === undefined ? [] : ["--docker-listen", resources.dockerListen]),
     ...resources.insecureRegistries.flatMap((registry) => ["--insecure-registry", registry]),
   ];
 }

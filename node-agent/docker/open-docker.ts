@@ -28,6 +28,7 @@ import { streamRoutes } from "./endpoints/streams.ts";
 import { systemRoutes } from "./endpoints/system.ts";
 import { volumeRoutes } from "./endpoints/volumes.ts";
 import { Events } from "./events.ts";
+import { refuseStrangers } from "./http/administrators.ts";
 import { openRouter } from "./http/router.ts";
 import { apiVersion, openHttpServer } from "./http/server.ts";
 import { goArchitecture } from "./machine.ts";
@@ -54,12 +55,14 @@ export interface DockerOptions {
   readonly cgroupVersion: 1 | 2;
   readonly insecureRegistries: readonly string[];
   readonly initPath: string;
+  /** Also over TCP, for administrators of the cluster. */
+  readonly listen: { readonly host: string; readonly port: number; readonly tls: SecureContextOptions } | undefined;
 }
 
 export interface Docker extends AsyncDisposable {
   readonly containers: Containers;
-  /** Also over TCP, for clients with a certificate of the authority that `tls` names. */
-  listen(address: { readonly host: string; readonly port: number }, tls: SecureContextOptions): Promise<void>;
+  /** The certificate of the door over TCP was renewed. */
+  setTls(tls: SecureContextOptions): void;
   /** Ends its containers and takes everything of it out of the kernel; records, volumes and files stay. */
   tearDown(): Promise<void>;
 }
@@ -127,6 +130,12 @@ export async function openDocker(options: DockerOptions): Promise<Docker> {
     },
   };
   const servers = [await listenOnSocket(openHttpServer(http), options.socketPath)];
+  const tcp =
+    options.listen === undefined ? undefined : openHttpServer({ ...http, refuse: refuseStrangers }, options.listen.tls);
+  if (tcp !== undefined && options.listen !== undefined) {
+    await listenOn(tcp, options.listen);
+    servers.push(tcp);
+  }
   log.info(
     { socket: options.socketPath, kernel: release(), architecture: goArchitecture[arch()] },
     "Docker's API is served",
@@ -139,13 +148,8 @@ export async function openDocker(options: DockerOptions): Promise<Docker> {
   };
   return {
     containers,
-    listen: async ({ host, port }, tls) => {
-      const server = openHttpServer(http, tls);
-      await new Promise<void>((resolve, reject) => {
-        server.once("error", reject);
-        server.listen(port, host, () => resolve());
-      });
-      servers.push(server);
+    setTls: (tls) => {
+      if (tcp !== undefined && "setSecureContext" in tcp) tcp.setSecureContext(tls);
     },
     tearDown: async () => {
       for (const server of servers) await closeServer(server);
@@ -162,6 +166,16 @@ async function dropLeftLayers(images: ImageLibrary, store: ContainerStore): Prom
   for (const { containerId } of await images.listLayers())
     if (/^[0-9a-f]{64}$/.test(containerId) && store.get(containerId) === undefined)
       await images.removeLayer(containerId);
+}
+
+async function listenOn(
+  server: Server,
+  { host, port }: { readonly host: string; readonly port: number },
+): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", (cause) => reject(new Error(`serve Docker's API on ${host} port ${port}`, { cause })));
+    server.listen(port, host, () => resolve());
+  });
 }
 
 async function listenOnSocket(server: Server, path: string): Promise<Server> {

@@ -12,11 +12,16 @@ export interface DockerEngine extends AsyncDisposable {
   readonly cluster: TestCluster;
   readonly socketPath: string;
   /** The machine's docker command. */
-  docker(args: readonly string[], options?: RunOptions): Promise<Output>;
+  docker(args: readonly string[], options?: DockerRunOptions): Promise<Output>;
   /** Debian's, which is some years older. */
   oldDocker(args: readonly string[], options?: RunOptions): Promise<Output>;
   /** Its stdout without the last newline; fails when the command fails. */
-  ok(args: readonly string[], options?: RunOptions): Promise<string>;
+  ok(args: readonly string[], options?: DockerRunOptions): Promise<string>;
+}
+
+export interface DockerRunOptions extends RunOptions {
+  /** The command's own words say where the engine is. */
+  readonly withoutHost?: boolean;
 }
 
 const tools =
@@ -52,8 +57,12 @@ export async function startDocker(args: readonly string[] = []): Promise<DockerE
   const config = join(cluster.place.dataDir, "docker-config");
   mkdirSync(config, { recursive: true });
   const env = { PATH: process.env["PATH"], HOME: config, DOCKER_CONFIG: config, DOCKER_HOST: `unix://${socketPath}` };
-  const run = (program: string, args: readonly string[], options: RunOptions = {}) =>
-    runProgram(program, args, { timeoutMs: 60_000, ...options, env });
+  const run = (program: string, args: readonly string[], { withoutHost, ...options }: DockerRunOptions = {}) =>
+    runProgram(program, args, {
+      timeoutMs: 60_000,
+      ...options,
+      env: withoutHost === true ? { ...env, DOCKER_HOST: undefined } : env,
+    });
   const engine: DockerEngine = {
     cluster,
     socketPath,

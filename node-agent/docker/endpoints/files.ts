@@ -1,6 +1,6 @@
 // A container's files: copied in and out, compared with its image, taken out as a whole, kept as an image.
 import type { ImageConfig } from "../../images/images.ts";
-import { type Change, NoSuchPathError, type PathStat } from "../../images/library.ts";
+import { type Change, type ContainerRoot, NoSuchPathError, type PathStat } from "../../images/library.ts";
 import type { ContainerRecord } from "../containers/record.ts";
 import type { Door } from "../door.ts";
 import { badRequest, DockerProblem, messageOf, notFound } from "../http/problem.ts";
@@ -20,13 +20,23 @@ export function fileRoutes(door: Door): readonly Route[] {
   const { containers, parts } = door;
   const { images } = parts;
   const find = (params: Readonly<Record<string, string>>) => containers.find(params["id"] ?? "");
-  const root = (record: ContainerRecord) => {
-    const { pid } = containers.life.live(record.id);
-    return { containerId: record.id, ...(record.phase === "running" && pid > 0 ? { pid } : {}) };
+  const root = ({ id }: ContainerRecord): ContainerRoot => {
+    const { pid } = containers.life.live(id);
+    return { containerId: id, ...(pid > 0 ? { pid } : {}) };
+  };
+  // One that ends while its process is looked for has the same files afterwards.
+  const looking = async <T>(record: ContainerRecord, look: () => Promise<T>): Promise<T> => {
+    const { pid } = root(record);
+    try {
+      return await look();
+    } catch (error) {
+      if (pid === undefined || containers.life.live(record.id).pid === pid) throw imageProblem(error);
+      return await asking(look());
+    }
   };
   const stat = async (record: ContainerRecord, path: string): Promise<PathStat> => {
     if (path === "") throw badRequest("Bad parameters: path cannot be empty");
-    const found = await asking(images.statPath(root(record), path));
+    const found = await looking(record, () => images.statPath(root(record), path));
     if (found === undefined) throw notFound(`Could not find the file ${path} in container ${record.name}`);
     return found;
   };
@@ -44,7 +54,7 @@ export function fileRoutes(door: Door): readonly Route[] {
         const record = find(params);
         const path = query.text("path");
         const found = await stat(record, path);
-        const tar = await asking(images.readPath(root(record), path, signal));
+        const tar = await looking(record, () => images.readPath(root(record), path, signal));
         return { ...streamed(tar, "application/x-tar"), headers: statHeader(found) };
       },
     ],

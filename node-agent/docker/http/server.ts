@@ -1,6 +1,6 @@
 // The HTTP door: sockets, versions of the API, errors as Docker spells them, and connections that become streams ("Upgrade: tcp").
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
-import { createServer as createTlsServer } from "node:https";
+import { createServer as createTlsServer, type Server as TlsServer } from "node:https";
 import { Duplex, Readable } from "node:stream";
 import type { SecureContextOptions } from "node:tls";
 import type { Logger } from "../../../lib/log.ts";
@@ -18,12 +18,14 @@ export interface HttpDoorOptions {
   readonly serverName: string;
   /** Every reply carries them. */
   readonly headers: Readonly<Record<string, string>>;
+  /** Why whoever is behind this connection gets no answer; absent: everybody does. */
+  readonly refuse?: (socket: Duplex) => string | undefined;
 }
 
 const bodyAfterUpgradeBytesMax = 1024 * 1024;
 
 /** Not listening yet. With `tls` only clients with a certificate of its authority get in. */
-export function openHttpServer(options: HttpDoorOptions, tls?: SecureContextOptions): Server {
+export function openHttpServer(options: HttpDoorOptions, tls?: SecureContextOptions): Server | TlsServer {
   // Pulls and builds answer for as long as they last, and idle connections belong to clients that keep them.
   const settings = { keepAliveTimeout: 600_000, requestTimeout: 0, headersTimeout: 60_000, allowHalfOpen: true };
   const onRequest = (request: IncomingMessage, response: ServerResponse) => {
@@ -32,12 +34,15 @@ export function openHttpServer(options: HttpDoorOptions, tls?: SecureContextOpti
   const server =
     tls === undefined
       ? http.createServer(settings, onRequest)
-      : createTlsServer({ ...settings, ...tls, requestCert: true, rejectUnauthorized: true }, onRequest);
+      : createTlsServer(
+          { ...settings, ...tls, requestCert: true, rejectUnauthorized: true, minVersion: "TLSv1.2" },
+          onRequest,
+        );
   server.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     void answerUpgrade(options, { request, socket, head });
   });
   server.on("clientError", (_error, socket: Duplex) => socket.destroy());
-  return server as Server;
+  return server;
 }
 
 async function answerPlainly(
@@ -193,6 +198,8 @@ async function handle(
   { body, signal }: Pick<Call, "body" | "signal">,
 ): Promise<Reply> {
   try {
+    const refusal = options.refuse?.(request.socket);
+    if (refusal !== undefined) throw new DockerProblem(403, refusal);
     const url = new URL(request.url ?? "/", "http://docker");
     const method = request.method ?? "GET";
     const { apiMinor = apiVersion.most, path } = splitVersion(url.pathname);
