@@ -15,7 +15,8 @@ headers="-idirafter /usr/include -idirafter /usr/include/$(gcc -print-multiarch)
 mkdir -p build
 started=$(date +%s.%N)
 # shellcheck disable=SC2086
-"$compiler" -std=c11 -O2 -static -Wall -Wextra -Werror -fstack-protector-strong -D_FORTIFY_SOURCE=2 $headers \
+"$compiler" -std=c11 -O2 -static -Wall -Wextra -Werror -Wconversion -Wstrict-prototypes -Wpointer-arith \
+  -Wformat=2 -Wundef -fstack-protector-strong -D_FORTIFY_SOURCE=2 $headers \
   -o "$program.$$" unpack*.c
 # Its age is the build's beginning: a source that changes meanwhile must count as newer.
 touch -d "@$started" "$program.$$"

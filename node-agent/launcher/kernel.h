@@ -54,9 +54,8 @@
 #ifndef MOUNT_ATTR_IDMAP
 #define MOUNT_ATTR_IDMAP 0x00100000
 #endif
-#ifndef MNT_DETACH
-#define MNT_DETACH 2
-#endif
+/* MNT_DETACH, which C libraries have as an enum or not at all. */
+#define UNMOUNT_DETACH 2
 
 struct naru_clone_args {
   uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid, set_tid_size, cgroup;

@@ -34,7 +34,7 @@ static int empty_root(const char *directory) {
   if (unshare(CLONE_NEWNS | CLONE_NEWCGROUP) != 0 || sys_mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0) return -1;
   unsigned long flags = MS_NOSUID | MS_NODEV | MS_NOEXEC;
   if (sys_mount("none", directory, "tmpfs", flags, "size=4k,nr_inodes=2,mode=0555") != 0) return -1;
-  if (chdir(directory) != 0 || sys_pivot_root(".", ".") != 0 || sys_umount(".", MNT_DETACH) != 0) return -1;
+  if (chdir(directory) != 0 || sys_pivot_root(".", ".") != 0 || sys_umount(".", UNMOUNT_DETACH) != 0) return -1;
   return sys_mount(NULL, "/", NULL, MS_REMOUNT | MS_RDONLY | flags, NULL);
 }
 

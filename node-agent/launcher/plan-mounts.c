@@ -430,7 +430,7 @@ static int op_readonly_mount(struct launch *launch, struct op_call *call) {
 static int op_pivot(struct launch *launch, struct op_call *call) {
   if (!need_root(launch)) return op_fail(call, EINVAL, "pivot");
   if (enter_namespace_root() != 0 || fchdir(launch->root) != 0 || sys_pivot_root(".", ".") != 0 ||
-      sys_umount(".", MNT_DETACH) != 0 || chdir("/") != 0)
+      sys_umount(".", UNMOUNT_DETACH) != 0 || chdir("/") != 0)
     return op_fail(call, errno, "make the container's root the root");
   return 0;
 }

@@ -131,7 +131,7 @@ static int remove_sandbox(struct op_call *call) {
   for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
     char path[4200];
     snprintf(path, sizeof path, "%s/%s", call->args[0].data, kinds[i]);
-    while (sys_umount(path, MNT_DETACH | 8 /* UMOUNT_NOFOLLOW */) == 0) continue;
+    while (sys_umount(path, UNMOUNT_DETACH | 8 /* UMOUNT_NOFOLLOW */) == 0) continue;
     if (unlink(path) != 0 && errno != ENOENT) return op_fail(call, errno, "remove %s", path);
   }
   if (rmdir(call->args[0].data) != 0 && errno != ENOENT) return op_fail(call, errno, "remove %s", call->args[0].data);
