@@ -29,7 +29,7 @@ interface Running {
 }
 
 export async function benchCluster(): Promise<readonly Result[]> {
-  const running = await start();
+  const running = await start(3);
   try {
     const idle = await measureIdle(running.dataDir);
     await measureRollout(running, 1);
@@ -37,6 +37,8 @@ export async function benchCluster(): Promise<readonly Result[]> {
     for (let i = 0; i < 30; i++) one.push(await measureRollout(running, 1));
     const hundred: Rollout[] = [];
     for (let i = 0; i < 5; i++) hundred.push(await measureRollout(running, 100));
+    const bound: number[] = [];
+    for (let i = 0; i < 30; i++) bound.push(await measureBound(running));
     return [
       summarize(
         "apply-ready-1",
@@ -53,6 +55,7 @@ export async function benchCluster(): Promise<readonly Result[]> {
         "ms",
         hundred.map(({ deletedMs }) => deletedMs),
       ),
+      summarize("pod-bound-ready", "ms", bound),
       summarize("node-death", "ms", [await measureNodeDeath(running)]),
       ...idle,
     ];
@@ -61,11 +64,27 @@ export async function benchCluster(): Promise<readonly Result[]> {
   }
 }
 
-async function start(): Promise<Running> {
+/** density-500 (s): 500 pods of one Deployment on five nodes of this machine, from its creation until all are Ready. */
+export async function benchDensity(): Promise<readonly Result[]> {
+  const running = await start(5);
+  try {
+    await measureRollout(running, 1);
+    const { readyMs } = await measureRollout(running, 500);
+    return [summarize("density-500", "s", [readyMs / 1000])];
+  } finally {
+    await stop(running);
+  }
+}
+
+async function start(nodes: number): Promise<Running> {
   const dataDir = await mkdtemp(join(tmpdir(), "naru-bench-"));
-  const child = spawn(`${root}bin/naru`, ["up", "--name", cluster, "--nodes", "3", "--demo", "--data", dataDir], {
-    stdio: ["ignore", "pipe", "inherit"],
-  });
+  const child = spawn(
+    `${root}bin/naru`,
+    ["up", "--name", cluster, "--nodes", String(nodes), "--demo", "--data", dataDir],
+    {
+      stdio: ["ignore", "pipe", "inherit"],
+    },
+  );
   const lines = createInterface({ input: child.stdout });
   for await (const line of lines) if (line.startsWith("ready in")) break;
   child.stdout.resume();
@@ -102,6 +121,25 @@ async function measureRollout({ client, pods: informer }: Running, replicas: num
   await client.delete(deployments, { namespace: "default", name }, { propagationPolicy: "Background" });
   await until(informer, () => mine().length === 0);
   return { readyMs, deletedMs: performance.now() - deleteMs };
+}
+
+// A pod that is bound when it is created, and has no probe: from the news of it to the news that it is Ready.
+async function measureBound({ client, pods: informer }: Running): Promise<number> {
+  const name = `bench-bound-${++made}`;
+  const labels = { bench: name };
+  const mine = () => [...informer.list()].find(({ metadata }) => metadata?.name === name);
+  const seen = until(informer, () => mine() !== undefined).then(() => performance.now());
+  const ready = until(informer, () => mine() !== undefined && isReady(mine() as Pod)).then(() => performance.now());
+  await client.create(pods, {
+    apiVersion: "v1",
+    kind: "Pod",
+    metadata: { namespace: "default", name, labels },
+    spec: { nodeName: "node-1", containers: [{ name: "hello", image: "naru.local/hello:1" }] },
+  });
+  const durationMs = (await ready) - (await seen);
+  await client.delete(pods, { namespace: "default", name }, { gracePeriodSeconds: 0 });
+  await until(informer, () => mine() === undefined);
+  return durationMs;
 }
 
 // Everything of one node is killed at once: agent, launcher, monitors and containers.

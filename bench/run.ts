@@ -2,7 +2,7 @@
 import { writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { benchBuild } from "./build.ts";
-import { benchCluster } from "./cluster.ts";
+import { benchCluster, benchDensity } from "./cluster.ts";
 import { benchContainer } from "./container.ts";
 import { benchImages } from "./images.ts";
 import { fetchPeers } from "./peer-packages.ts";
@@ -25,9 +25,19 @@ const suites: readonly { readonly names: readonly string[]; readonly run: () => 
     run: benchStore,
   },
   {
-    names: ["apply-ready-1", "apply-ready-100", "delete-100", "node-death", "rss-server", "rss-agent", "cpu-idle"],
+    names: [
+      "apply-ready-1",
+      "apply-ready-100",
+      "delete-100",
+      "pod-bound-ready",
+      "node-death",
+      "rss-server",
+      "rss-agent",
+      "cpu-idle",
+    ],
     run: benchCluster,
   },
+  { names: ["density-500"], run: benchDensity },
 ];
 const goals: Readonly<Record<string, string>> = {
   "container-start": "<= 3",
@@ -44,6 +54,8 @@ const goals: Readonly<Record<string, string>> = {
   "apply-ready-1": "<= 60, p99 <= 250",
   "apply-ready-100": "<= 1500",
   "delete-100": "<= 1500",
+  "pod-bound-ready": "<= 15",
+  "density-500": "<= 5",
   "node-death": "<= 5000",
   "schedule-5000": ">= 5000",
   "rss-server": "<= 120",
