@@ -30,6 +30,8 @@ const builds = [
   "charts/hello/image/build.sh",
 ];
 
+const compileCache = process.env.NODE_COMPILE_CACHE ?? `${root}.cache/compiled`;
+
 const [name = "", ...rest] = process.argv.slice(2);
 const command = commands[name];
 if (command === undefined)
@@ -40,6 +42,7 @@ const node = `${root}node_modules/node-linux-${arch}/bin/node`;
 if (!existsSync(node)) fail(`npm brought no Node 24 for linux-${arch}: see optionalDependencies in package.json`, 1);
 installSystemPackages();
 for (const build of builds) if (existsSync(root + build)) run("building", "sh", [build]);
+warmCompileCache();
 launch();
 
 function installNpmPackages() {
@@ -66,6 +69,15 @@ function installSystemPackages() {
   run("installing packages", "apt-get", [...apt, "install", "--no-install-recommends", ...names, "libc6-dev"], env);
 }
 
+// The first start is then as light as later ones. What flags they run with: cli/up/commands.ts and bin/naru.
+function warmCompileCache() {
+  if (name !== "start" || existsSync(compileCache)) return;
+  const env = { ...process.env, NODE_COMPILE_CACHE: compileCache };
+  const flags = { server: ["--max-semi-space-size=2"], agent: ["--max-semi-space-size=1", "--no-opt"] };
+  for (const [what, ofNode] of Object.entries(flags))
+    run("compiling", node, [...ofNode, "--disable-warning=ExperimentalWarning", "setup/warm.ts", what], env);
+}
+
 function isThere(program) {
   if (program.startsWith("/")) return existsSync(program);
   const folders = `${process.env.PATH ?? ""}:/usr/sbin:/sbin`.split(":");
@@ -83,7 +95,7 @@ function run(what, program, args, env = process.env) {
 function launch() {
   const environment = {
     ...process.env,
-    NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE ?? `${root}.cache/compiled`,
+    NODE_COMPILE_CACHE: compileCache,
   };
   const child = spawn(node, ["--disable-warning=ExperimentalWarning", ...command, ...rest], {
     cwd: name === "naru" ? process.cwd() : root,
