@@ -6,7 +6,7 @@ import { type VirtualClock, virtualClock } from "../lib/virtual-clock.ts";
 import type { Agent } from "./agent.ts";
 import { PullError } from "./images/images.ts";
 import { SimulatedNode, type SimulatedNodeOptions } from "./simulated-node.ts";
-import { parseStaticPods } from "./static-pods.ts";
+import { parseStaticPods } from "./static-pod-file.ts";
 import { TestSession } from "./test-session.ts";
 
 interface Scene {

@@ -8,7 +8,8 @@ import type { Pod } from "../api/kinds/generated/types.ts";
 import { mirrored } from "../api/kinds/mirror-pod.ts";
 import { realClock } from "../lib/clock.ts";
 import { silentLogger } from "../lib/log.ts";
-import { isStatic, mirrorOf, openStaticPods, parseStaticPods } from "./static-pods.ts";
+import { parseStaticPods } from "./static-pod-file.ts";
+import { isStatic, mirrorOf, openStaticPods } from "./static-pods.ts";
 
 const file = (image: string) => `apiVersion: v1
 kind: Pod

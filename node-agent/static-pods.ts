@@ -1,18 +1,14 @@
 // Pods of files on the node itself, which run whether or not a server can be heard. The API shows a mirror of each.
 // Source: Kubernetes documentation, "Create static Pods".
-import { createHash } from "node:crypto";
 import { type FSWatcher, watch } from "node:fs";
 import { mkdir, readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { parseAllDocuments } from "yaml";
 import type { Pod } from "../api/kinds/generated/types.ts";
 import { mirrorAnnotation } from "../api/kinds/mirror-pod.ts";
-import { podKind } from "../api/kinds/pod.ts";
 import type { Clock, Timer } from "../lib/clock.ts";
 import type { Logger } from "../lib/log.ts";
 
-const hashAnnotation = "kubernetes.io/config.hash";
-const sourceAnnotation = "kubernetes.io/config.source";
+export const hashAnnotation = "kubernetes.io/config.hash";
 
 const lookMs = 20_000;
 /** An editor writes a file in several steps. */
@@ -63,6 +59,9 @@ export async function openStaticPods(options: StaticPodsOptions): Promise<Dispos
 
 async function readFolder({ dir, nodeName, log }: StaticPodsOptions): Promise<readonly Pod[]> {
   const names = (await readdir(dir)).filter((name) => /^[^.].*\.(?:ya?ml|json)$/.test(name)).sort();
+  if (names.length === 0) return [];
+  // Most nodes have none, and reading them takes YAML and all that is known of pods: 4 MB.
+  const { parseStaticPods } = await import("./static-pod-file.ts");
   const pods: Pod[] = [];
   for (const name of names) {
     const path = join(dir, name);
@@ -74,53 +73,6 @@ async function readFolder({ dir, nodeName, log }: StaticPodsOptions): Promise<re
     }
   }
   return pods;
-}
-
-/** The pods of one file, as they run on this node; throws with what is wrong and where. */
-export function parseStaticPods(
-  text: string,
-  { path, nodeName }: { readonly path: string; readonly nodeName: string },
-): readonly Pod[] {
-  return parseAllDocuments(text).flatMap((document) => {
-    const [error] = document.errors;
-    if (error !== undefined) throw new Error(`${path}: ${error.message}`);
-    const read = document.toJS() as Pod | null;
-    if (read === null) return [];
-    if (read.kind !== "Pod" || read.apiVersion !== "v1" || read.metadata?.name === undefined) {
-      throw new Error(`${path}: must hold Pods of v1 with names`);
-    }
-    const pod = staticPod(read, { path, nodeName });
-    const [wrong] = podKind.validate?.(pod) ?? [];
-    if (wrong !== undefined) throw new Error(`${path}: ${wrong.field}: ${wrong.message}`);
-    return [pod];
-  });
-}
-
-function staticPod(read: Pod, { path, nodeName }: { readonly path: string; readonly nodeName: string }): Pod {
-  const hash = createHash("sha256")
-    .update(`${nodeName}\0${path}\0${JSON.stringify(read)}`)
-    .digest("hex")
-    .slice(0, 32);
-  const { labels, annotations, name, namespace = "default" } = read.metadata ?? {};
-  const spec = { containers: [], ...read.spec };
-  const pod: Pod = {
-    apiVersion: "v1",
-    kind: "Pod",
-    metadata: {
-      name: `${name}-${nodeName}`,
-      namespace,
-      uid: hash,
-      ...(labels === undefined ? {} : { labels }),
-      annotations: { ...annotations, [hashAnnotation]: hash, [sourceAnnotation]: "file" },
-    },
-    // Nothing that the cluster thinks of its node ends it.
-    spec: {
-      ...spec,
-      nodeName,
-      tolerations: [...(spec.tolerations ?? []), { operator: "Exists", effect: "NoExecute" }],
-    },
-  };
-  return podKind.defaults?.(pod) ?? pod;
 }
 
 /** Annotations are anybody's, but no object of the API has such a uid. */
