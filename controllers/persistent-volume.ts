@@ -184,7 +184,8 @@ export const startPersistentVolumeController: StartController = ({ client, infor
       addClaims(metadata?.namespace ?? "");
   });
   nodes.onChange((_, node, previous) => {
-    if (node?.status?.volumesInUse?.length === previous?.status?.volumesInUse?.length && node !== undefined) return;
+    const held = (one: Node | undefined) => one?.status?.volumesInUse?.join();
+    if (node !== undefined && held(node) === held(previous)) return;
     for (const { metadata } of volumes.list())
       if (metadata?.deletionTimestamp !== undefined) volumeLoop.add(metadata.name ?? "");
   });
