@@ -20,6 +20,8 @@ export interface AgentOptions {
   /** "key=value:Effect" */
   readonly taints: readonly string[];
   readonly insecureRegistries: readonly string[];
+  /** YAML: mirrors, authorities, credentials and signatures by registry. */
+  readonly registriesFile?: string;
   /** "net.core.somaxconn", "net.core.*": what pods may set besides the safe ones. */
   readonly allowedUnsafeSysctls?: readonly string[];
   /** When it ends: everything that runs here ends too. */

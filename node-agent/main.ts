@@ -15,6 +15,7 @@ import { type AgentOptions, addressTowards, parseLabels, parseListen, parseTaint
 import { lockDirectory } from "./directory-lock.ts";
 import type { Docker } from "./docker/open-docker.ts";
 import { openIdentity, renewIfDue } from "./identity.ts";
+import { collectImages } from "./image-collection.ts";
 import { openImageServer } from "./image-server.ts";
 import { openImages } from "./images/open-images.ts";
 import { isLogLevel, jsonLogger } from "./json-log.ts";
@@ -27,6 +28,7 @@ import { peerNodes } from "./peer-nodes.ts";
 import { openDiskStorage } from "./pods/disk-storage.ts";
 import { realProbeTransport } from "./pods/probe-transport.ts";
 import { messageOf } from "./pods/start-problem.ts";
+import { readRegistriesFile } from "./registries-file.ts";
 import { readMountinfo } from "./runtime/cgroup-files.ts";
 import { detectCgroups } from "./runtime/cgroups.ts";
 import { openLinuxRuntime } from "./runtime/linux.ts";
@@ -42,6 +44,7 @@ const { version } = packageJson;
 const initPath = new URL("./docker/init/build/naru-init", import.meta.url).pathname;
 const launcherPathDefault = new URL("./launcher/build/naru-launcher", import.meta.url).pathname;
 const statusMs = 10_000;
+const collectMs = 60_000;
 const renewCheckMs = 3_600_000;
 const backWithinMsDefault = 15_000;
 const stopBackWithinMs = 30_000;
@@ -96,7 +99,10 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
   stack.use(runtime);
   // The session, which comes later, knows the others.
   let peersOf: () => readonly Node[] = () => [];
-  const registries = Object.fromEntries(options.insecureRegistries.map((host) => [host, { insecure: true }]));
+  const configured =
+    options.registriesFile === undefined ? {} : (await readRegistriesFile(options.registriesFile)).registries;
+  const insecure = options.insecureRegistries.map((host) => [host, { ...configured[host], insecure: true }] as const);
+  const registries = { ...configured, ...Object.fromEntries(insecure) };
   const images = stack.use(
     await openImages({
       dir: join(dataDir, "images"),
@@ -243,6 +249,16 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
         load = await readLoad(dataDir);
         imageList = await images.list();
         report();
+      },
+      log,
+    ),
+  );
+  stack.use(
+    every(
+      clock,
+      collectMs,
+      async () => {
+        if ((await collectImages(images, { directory: dataDir, log })) > 0) imageList = await images.list();
       },
       log,
     ),

@@ -36,6 +36,11 @@ export const agent: Command = {
     taint: { type: "string", multiple: true, value: "KEY=VALUE:EFFECT", help: "taint of the node" },
     cpus: { type: "string", value: "N", help: "CPUs to offer (default: all)" },
     memory: { type: "string", value: "BYTES", help: "memory to offer (default: all)" },
+    registries: {
+      type: "string",
+      value: "FILE",
+      help: "YAML with mirrors, authorities, credentials and signature keys by registry",
+    },
     "insecure-registry": { type: "string", multiple: true, value: "HOST", help: "registry to speak plain HTTP with" },
     "allowed-unsafe-sysctl": {
       type: "string",
@@ -100,6 +105,7 @@ export const agent: Command = {
         logLevel: text("log-level"),
         ...optional("joinToken", invocation.text("join") ?? process.env["NARU_TOKEN"]),
         ...optional("nodeIp", invocation.text("address")),
+        ...optional("registriesFile", invocation.text("registries")),
         ...optional("dockerSocket", invocation.text("docker-socket")),
         ...optional("dockerListen", invocation.text("docker-listen")),
         ...optional("cpus", invocation.text("cpus")),

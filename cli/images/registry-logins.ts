@@ -1,9 +1,9 @@
 // Names and passwords of registries where Docker keeps them: ~/.docker/config.json and its credential helpers, so that one login serves
-// both (docker-credential-helpers protocol: a program that takes get, store, erase).
-import { spawn } from "node:child_process";
+// both.
 import { chmod, mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { dirname, join } from "node:path";
+import { getCredentials, runCredentialHelper, serverKey } from "../../node-agent/images/credential-helper.ts";
 import type { RegistryCredentials } from "../../node-agent/images/images.ts";
 import { registryHost } from "../../node-agent/images/reference.ts";
 
@@ -12,9 +12,6 @@ interface DockerConfig {
   readonly credsStore?: string;
   readonly credHelpers?: Readonly<Record<string, string>>;
 }
-
-const hubKey = "https://index.docker.io/v1/";
-const answerBytesMax = 64 * 1024;
 
 /** By host, for the registries of these images; what a helper cannot give is left out. */
 export async function loginsFor(references: readonly string[]): Promise<Readonly<Record<string, RegistryCredentials>>> {
@@ -36,11 +33,15 @@ export async function allLogins(): Promise<Readonly<Record<string, RegistryCrede
 export async function storeLogin(registry: string, credentials: RegistryCredentials): Promise<string> {
   const config = await readConfig();
   const host = registryHost(registry);
-  const key = keyOf(host);
+  const key = serverKey(host);
   const helper = config.credHelpers?.[host] ?? config.credsStore;
   if (helper !== undefined) {
     const { username, password } = credentials;
-    await runHelper(helper, "store", JSON.stringify({ ServerURL: key, Username: username, Secret: password }));
+    await runCredentialHelper(
+      helper,
+      "store",
+      JSON.stringify({ ServerURL: key, Username: username, Secret: password }),
+    );
     await writeConfig({ ...config, auths: { ...config.auths, [key]: {} } });
     return `docker-credential-${helper}`;
   }
@@ -52,10 +53,10 @@ export async function storeLogin(registry: string, credentials: RegistryCredenti
 export async function eraseLogin(registry: string): Promise<boolean> {
   const config = await readConfig();
   const host = registryHost(registry);
-  const key = keyOf(host);
+  const key = serverKey(host);
   const helper = config.credHelpers?.[host] ?? config.credsStore;
   const known = config.auths?.[key] !== undefined;
-  if (helper !== undefined) await runHelper(helper, "erase", key).catch(() => {});
+  if (helper !== undefined) await runCredentialHelper(helper, "erase", key).catch(() => {});
   if (known)
     await writeConfig({
       ...config,
@@ -67,36 +68,12 @@ export async function eraseLogin(registry: string): Promise<boolean> {
 async function findLogin(config: DockerConfig, host: string): Promise<RegistryCredentials | undefined> {
   const helper = config.credHelpers?.[host] ?? config.credsStore;
   if (helper !== undefined) {
-    const given = await runHelper(helper, "get", keyOf(host)).catch(() => undefined);
-    const { Username: username, Secret: password } =
-      given === undefined ? {} : (JSON.parse(given) as Record<string, unknown>);
-    if (typeof username === "string" && typeof password === "string") return { username, password };
+    const given = await getCredentials(helper, serverKey(host)).catch(() => undefined);
+    if (given !== undefined) return given;
   }
   const entry = Object.entries(config.auths ?? {}).find(([key]) => registryHost(key) === host)?.[1];
   const [, username, password] = /^([^:]*):([\s\S]*)$/.exec(Buffer.from(entry?.auth ?? "", "base64").toString()) ?? [];
   return username === undefined || password === undefined ? undefined : { username, password };
-}
-
-// Helpers are programs by name, never paths: a config file chooses among what is installed.
-async function runHelper(name: string, action: "get" | "store" | "erase", input: string): Promise<string> {
-  if (!/^[\w.-]+$/.test(name)) throw new Error(`credential helper ${JSON.stringify(name)} is no program's name`);
-  const child = spawn(`docker-credential-${name}`, [action], { stdio: ["pipe", "pipe", "ignore"] });
-  child.stdin.on("error", () => {});
-  child.stdin.end(input);
-  let text = "";
-  child.stdout.on("data", (part: Buffer) => {
-    if (text.length < answerBytesMax) text += part.toString();
-  });
-  const code = await new Promise<number | null>((resolve, reject) => {
-    child.on("error", reject);
-    child.on("close", resolve);
-  });
-  if (code !== 0) throw new Error(`docker-credential-${name} ${action} failed: ${text.trim()}`);
-  return text;
-}
-
-function keyOf(host: string): string {
-  return host === "docker.io" ? hubKey : host;
 }
 
 function hostOf(reference: string): string {

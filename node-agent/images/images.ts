@@ -74,7 +74,8 @@ export type PullFailure =
   | "WrongDigest"
   | "BadLayer"
   | "NoSpace"
-  | "NoMatchingPlatform";
+  | "NoMatchingPlatform"
+  | "BadSignature";
 
 export class PullError extends Error {
   readonly failure: PullFailure;

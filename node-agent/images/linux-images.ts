@@ -25,10 +25,12 @@ import {
   type PullFailure,
   type PullOptions,
   type PullProgress,
+  type RegistryCredentials,
   type WritableLayer,
 } from "./images.ts";
 import { importArchive } from "./import.ts";
 import type { WritableLayers } from "./overlay.ts";
+import { ownCredentials } from "./own-credentials.ts";
 import { clusterRegistry, PeerRegistries } from "./peer-registries.ts";
 import { pullImage } from "./pull.ts";
 import type { ImageRecord } from "./records.ts";
@@ -104,6 +106,22 @@ export class LinuxImages implements ImageStore {
 
   async pull(text: string, options: PullOptions): Promise<Image> {
     const reference = parseReference(text);
+    return await this.#pullAs(text, reference, {
+      ...options,
+      credentials: await this.credentialsFor(reference.registry, options.credentials),
+    });
+  }
+
+  /** Those that were given, then the node's own. */
+  protected async credentialsFor(
+    host: string,
+    given: readonly RegistryCredentials[],
+  ): Promise<readonly RegistryCredentials[]> {
+    const settings = this.parts.options.registries?.[host];
+    return settings === undefined ? given : [...given, ...(await ownCredentials(host, settings))];
+  }
+
+  async #pullAs(text: string, reference: Reference, options: PullOptions): Promise<Image> {
     const peers = this.#peers;
     if (peers === undefined || options.direct === true) return await this.#pullFrom({}, reference, options);
     try {
@@ -135,6 +153,7 @@ export class LinuxImages implements ImageStore {
       folder: this.parts.folder,
       registriesFor: (host: string) => this.registriesFor(host),
       door: this.door,
+      signatureKeys: (host: string) => this.parts.options.registries?.[host]?.signatureKeys ?? [],
     };
     return await this.#pulls.join(
       key,

@@ -151,7 +151,8 @@ export class LinuxLibrary extends LinuxImages implements ImageLibrary {
     if (registry === undefined) throw new Error(`bug: no registry for ${text}`);
     const signal =
       options.signal === undefined ? this.stopped.signal : AbortSignal.any([options.signal, this.stopped.signal]);
-    const pushed = await pushImage({ folder, registry }, { reference, record }, { ...options, signal });
+    const credentials = await this.credentialsFor(reference.registry, options.credentials);
+    const pushed = await pushImage({ folder, registry }, { reference, record }, { ...options, credentials, signal });
     this.#tell({ action: "push", id: formatReference(reference) });
     return pushed;
   }

@@ -18,6 +18,7 @@ import {
 import type { LayerBlob } from "./records.ts";
 import { formatReference, type Reference, repositoryName } from "./reference.ts";
 import type { Access, FetchedManifest, Registry } from "./registry.ts";
+import { readKeys, verifySignature } from "./signatures.ts";
 
 export interface PullContext {
   readonly folder: Folder;
@@ -25,6 +26,8 @@ export interface PullContext {
   registriesFor(host: string): readonly Registry[];
   /** Told of what comes, so that others may have it at once. */
   readonly door: ImageDoor;
+  /** Files of the keys that one of must have signed a registry's images; none: nobody asks. */
+  signatureKeys(host: string): readonly string[];
 }
 
 interface Source {
@@ -56,6 +59,7 @@ export async function pullImage(context: PullContext, reference: Reference, opti
   const unchanged = await findUnchanged(context, reference, options);
   if (unchanged !== undefined) return unchanged;
   const { registry, access, top } = await resolve(context, reference, options);
+  await checkSignature(context, reference, options, top.digest);
   const digests = [`${repositoryName(reference)}@${top.digest}`];
   const tags = reference.digest === undefined ? [name] : [];
   const { manifest, bytes: manifestBytes } = await descend(registry, access, { top, name }, signal);
@@ -92,12 +96,29 @@ async function findUnchanged(
   );
   const digestName = `${repositoryName(reference)}@${digest}`;
   if (digest === undefined || !known.digests.includes(digestName)) return undefined;
+  await checkSignature(context, reference, options, digest);
   options.report({ type: "resolved", digest, layers: known.layers.length });
   for (const layer of known.layers) {
     const bytes = records.current.layerBytes[layer] ?? 0;
     options.report({ type: "layer", digest: layer, state: "exists", doneBytes: bytes, totalBytes: bytes });
   }
   return await nameImage(context.folder, known.id, { tags: [name], digests: [digestName] });
+}
+
+// Wherever the image comes from, its signature is asked of the registry and its mirrors: it speaks of the digest alone.
+async function checkSignature(
+  context: PullContext,
+  reference: Reference,
+  { credentials, signal }: PullWork,
+  digest: string,
+): Promise<void> {
+  const files = context.signatureKeys(reference.registry);
+  if (files.length === 0) return;
+  const keys = await readKeys(files);
+  const name = formatReference(reference);
+  await attempt(context, reference, { credentials, signal }, (registry, access) =>
+    verifySignature(registry, access, { digest, name, keys }, signal),
+  );
 }
 
 async function resolve(context: PullContext, reference: Reference, options: PullWork): Promise<Resolved> {

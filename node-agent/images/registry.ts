@@ -16,6 +16,12 @@ export interface RegistrySettings {
   readonly mirror?: readonly string[];
   /** PEM file of an authority to trust. */
   readonly caFile?: string;
+  /** Who asks when nobody else is named; the password is read each time, so that it can change. */
+  readonly login?: { readonly username: string; readonly passwordFile: string };
+  /** docker-credential-NAME gives name and password. */
+  readonly credentialHelper?: string;
+  /** PEM files of cosign's public keys: images that none of them signed are refused. */
+  readonly signatureKeys?: readonly string[];
 }
 
 export interface RegistryOptions {

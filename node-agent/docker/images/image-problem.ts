@@ -12,6 +12,7 @@ const statusOf: Readonly<Record<PullFailure, number>> = {
   BadLayer: 400,
   NoSpace: 507,
   NoMatchingPlatform: 404,
+  BadSignature: 403,
 };
 
 export function imageProblem(error: unknown): unknown {
