@@ -75,7 +75,11 @@ function warmCompileCache() {
   const env = { ...process.env, NODE_COMPILE_CACHE: compileCache };
   const flags = { server: ["--max-semi-space-size=2"], agent: ["--max-semi-space-size=1", "--no-opt"] };
   for (const [what, ofNode] of Object.entries(flags))
-    run("compiling", node, [...ofNode, "--disable-warning=ExperimentalWarning", "setup/warm.ts", what], env);
+    for (const script of [
+      ["cli/main.ts", "help"],
+      ["setup/warm.ts", what],
+    ])
+      run("compiling", node, [...ofNode, "--disable-warning=ExperimentalWarning", ...script], env);
 }
 
 function isThere(program) {
