@@ -1,15 +1,14 @@
-// The node's builder, opened by the first build: most nodes never build, and its code takes memory. Steps that a killed agent left
-// running end at the start all the same.
-import { type Builder, buildLabel } from "./build/build.ts";
+// The node's builder, opened by the first build: most nodes never build, and its code takes memory.
+import type { Builder } from "./build/build.ts";
 import type { BuilderParts } from "./build/builder.ts";
 
-export async function openLazyBuilder(parts: BuilderParts): Promise<() => Promise<Builder>> {
+export function lazyBuilder(parts: BuilderParts): () => Promise<Builder> {
   let opened: Promise<Builder> | undefined;
   const open = async () => {
     const { openBuilder } = await import("./build/builder.ts");
     return await openBuilder(parts);
   };
-  const builder = () => {
+  return () => {
     opened ??= open();
     // A failure is not for good.
     opened.catch(() => {
@@ -17,7 +16,4 @@ export async function openLazyBuilder(parts: BuilderParts): Promise<() => Promis
     });
     return opened;
   };
-  const isLeft = (await parts.runtime.list()).some(({ labels }) => labels[buildLabel] !== undefined);
-  if (isLeft) await builder();
-  return builder;
 }

@@ -12,6 +12,7 @@ import { realRandom } from "../lib/random.ts";
 import packageJson from "../package.json" with { type: "json" };
 import { type Agent, openAgent } from "./agent.ts";
 import { type AgentOptions, addressTowards, parseLabels, parseListen, parseTaints } from "./agent-options.ts";
+import { clearLeftBuilds } from "./build/left-builds.ts";
 import { lockDirectory } from "./directory-lock.ts";
 import type { Docker } from "./docker/open-docker.ts";
 import { openIdentity, renewIfDue } from "./identity.ts";
@@ -19,7 +20,7 @@ import { collectImages } from "./image-collection.ts";
 import { openImageServer } from "./image-server.ts";
 import { openImages } from "./images/open-images.ts";
 import { isLogLevel, jsonLogger } from "./json-log.ts";
-import { openLazyBuilder } from "./lazy-builder.ts";
+import { lazyBuilder } from "./lazy-builder.ts";
 import { type MetricsServer, openMetricsServer } from "./metrics-server.ts";
 import { openLinuxNetwork } from "./network/linux.ts";
 import { hasAddress } from "./network/own-address.ts";
@@ -136,7 +137,8 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
     }),
   );
   // Steps of builds reach out as pods do.
-  const builder = await openLazyBuilder({
+  await clearLeftBuilds({ runtime, images, leaveNetwork: (id) => network.detachPod(id) });
+  const builder = lazyBuilder({
     images,
     runtime,
     clock,

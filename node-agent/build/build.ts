@@ -1,6 +1,7 @@
 // The builder's face: images from Dockerfiles, for `naru build` and the Docker API alike. `openBuilder` gives it on Linux.
 import type { Image, RegistryCredentials } from "../images/images.ts";
 import type { Platform } from "../images/library.ts";
+import { ownSandboxPrefix } from "../runtime/runtime.ts";
 
 export interface Builder {
   /**
@@ -121,5 +122,6 @@ export class StepError extends Error {
   }
 }
 
-/** Marks containers of builds, so that those of a killed agent are found. */
+/** Marks containers of builds, so that those of a killed agent are found; and their sandboxes. */
 export const buildLabel = "naru.build";
+export const buildSandboxPrefix = `${ownSandboxPrefix}build-`;

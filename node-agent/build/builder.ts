@@ -1,6 +1,5 @@
 // The builder on Linux. Stages run at the same time as far as they do not wait for each other; each step's layer is known by the digest of
 // all that goes into it.
-import { rm } from "node:fs/promises";
 import type { Clock } from "../../lib/clock.ts";
 import type { Image } from "../images/images.ts";
 import type { ImageLibrary } from "../images/library.ts";
@@ -12,7 +11,6 @@ import {
   type Builder,
   type BuildOptions,
   type BuildResult,
-  buildLabel,
   DockerfileError,
 } from "./build.ts";
 import { exportCache, importCache } from "./cache-image.ts";
@@ -22,7 +20,7 @@ import type { Dockerfile } from "./dockerfile/instructions.ts";
 import { parseDockerfile } from "./dockerfile/parse.ts";
 import { finishImage } from "./finish.ts";
 import { CacheLocks } from "./run-mounts.ts";
-import { type BuildNetwork, buildSandboxPrefix } from "./run-step.ts";
+import type { BuildNetwork } from "./run-step.ts";
 import { globalArgs, StageBuilder } from "./stage-builder.ts";
 import { Steps } from "./steps.ts";
 
@@ -33,18 +31,9 @@ export interface BuilderParts {
   readonly network?: BuildNetwork;
 }
 
-/** Clears what builds of a killed agent left running. */
+/** What an earlier agent left is cleared before, by `clearLeftBuilds`. */
 export async function openBuilder(parts: BuilderParts): Promise<Builder> {
-  const { runtime, images, network } = parts;
-  for (const { id, labels } of await runtime.list()) if (labels[buildLabel] !== undefined) await runtime.remove(id);
-  for (const { id } of await runtime.listSandboxes()) {
-    if (!id.startsWith(buildSandboxPrefix)) continue;
-    await network?.leave(id);
-    await runtime.removeSandbox(id);
-  }
-  const workshop = images.workshop();
-  await rm(workshop.directories.run, { recursive: true, force: true });
-  return new LinuxBuilder(parts, workshop);
+  return new LinuxBuilder(parts, parts.images.workshop());
 }
 
 class LinuxBuilder implements Builder {

@@ -4,15 +4,8 @@ import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Draft, Workshop } from "../images/workshop.ts";
 import { defaultCapabilities, defaultMaskedPaths, defaultReadonlyPaths } from "../runtime/defaults.ts";
-import {
-  type ContainerSpec,
-  LaunchError,
-  type Mount,
-  type Namespace,
-  ownSandboxPrefix,
-  type Runtime,
-} from "../runtime/runtime.ts";
-import { buildLabel } from "./build.ts";
+import { type ContainerSpec, LaunchError, type Mount, type Namespace, type Runtime } from "../runtime/runtime.ts";
+import { buildLabel, buildSandboxPrefix } from "./build.ts";
 
 /** What gives RUN steps a way out; without one they have their own loopback device and nothing else. */
 export interface BuildNetwork {
@@ -41,8 +34,6 @@ export interface RunRequest {
   readonly shmBytes: number | undefined;
   readonly onOutput: (stream: "stdout" | "stderr", data: Buffer) => void;
 }
-
-export const buildSandboxPrefix = `${ownSandboxPrefix}build-`;
 
 const pidsMax = 16_384;
 const hostName = "buildkitsandbox";

@@ -12,6 +12,7 @@ import { silentLogger } from "../../lib/log.ts";
 import { realRandom } from "../../lib/random.ts";
 import type { BuildEvent } from "../../node-agent/build/build.ts";
 import { openBuilder } from "../../node-agent/build/builder.ts";
+import { clearLeftBuilds } from "../../node-agent/build/left-builds.ts";
 import { openImages } from "../../node-agent/images/open-images.ts";
 import { gzipLayer, makeImage, makeTar, pushImage, startRegistry, type TestRegistry } from "../registry.ts";
 import { debianProgram } from "../tools.ts";
@@ -139,6 +140,7 @@ RUN echo step two; i=0; while [ ! -e /goes-on ] && [ $i -lt 300000 ]; do i=$((i+
     const running = (await rig.runtime.list()).length;
     await using images = await open(dir);
     const seen = [await images.list(), readdirSync(join(dir, "tmp"))];
+    await clearLeftBuilds({ images, runtime: rig.runtime });
     const builder = await openBuilder({ images, runtime: rig.runtime, clock: realClock });
     const left = await rig.runtime.list();
     const states: string[] = [];
