@@ -1,8 +1,9 @@
 // How output looks: colour on a terminal only, tables everywhere.
 import pc from "picocolors";
 
+// Said outright: left open, the library takes CI for a terminal.
 export const { red, green, yellow, dim, bold, cyan } = pc.createColors(
-  process.stdout.isTTY && process.env["NO_COLOR"] === undefined,
+  process.stdout.isTTY === true && process.env["NO_COLOR"] === undefined,
 );
 
 const good = /^(Running|Ready|Active|Bound|Available|Completed|Succeeded|True)$/;
