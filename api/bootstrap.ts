@@ -1,8 +1,15 @@
-// What every cluster has: its namespaces with their service accounts, the Service of the API itself, and a class of volumes.
+// What every cluster has: its namespaces with their service accounts, the Service of the API itself, a class of volumes and one of runtimes.
 import { assert } from "../lib/assert.ts";
 import { componentUser } from "./authentication/user.ts";
-import { endpointslices, namespaces, serviceaccounts, services, storageclasses } from "./kinds/generated/resources.ts";
-import type { EndpointSlice, Service, StorageClass } from "./kinds/generated/types.ts";
+import {
+  endpointslices,
+  namespaces,
+  runtimeclasses,
+  serviceaccounts,
+  services,
+  storageclasses,
+} from "./kinds/generated/resources.ts";
+import type { EndpointSlice, RuntimeClass, Service, StorageClass } from "./kinds/generated/types.ts";
 import { kindOf } from "./kinds/list.ts";
 import { localClassName, localDriver } from "./kinds/local-volume.ts";
 import type { KubeObject, Resource } from "./kinds/resource.ts";
@@ -25,7 +32,10 @@ export async function bootstrap(context: Context, verbs: Verbs): Promise<void> {
   );
   await ensure(services, apiService(context));
   await ensure(storageclasses, localClass);
+  await ensure(runtimeclasses, ownRuntime);
 }
+
+const ownRuntime: RuntimeClass = { metadata: { name: "naru" }, handler: "naru" };
 
 // A folder of the node where the first pod of a claim comes.
 const localClass: StorageClass = {

@@ -45,6 +45,7 @@ const served = [
   "discovery.k8s.io/v1/endpointslices",
   "coordination.k8s.io/v1/leases",
   "storage.k8s.io/v1/storageclasses",
+  "node.k8s.io/v1/runtimeclasses",
   "authorization.k8s.io/v1/selfsubjectaccessreviews",
   "authentication.k8s.io/v1/selfsubjectreviews",
 ];

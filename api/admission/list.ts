@@ -4,6 +4,7 @@ import type { KubeObject } from "../kinds/resource.ts";
 import type { Context } from "../verbs/context.ts";
 import { namespaceBasics } from "./namespace-basics.ts";
 import { namespaceLives } from "./namespace-lives.ts";
+import { runtimeClass } from "./runtime-class.ts";
 
 export interface AdmissionRequest {
   readonly context: Pick<Context, "cache">;
@@ -13,4 +14,4 @@ export interface AdmissionRequest {
 
 export type Admission = (request: AdmissionRequest, object: KubeObject) => KubeObject;
 
-export const admissions: readonly Admission[] = [namespaceLives, namespaceBasics];
+export const admissions: readonly Admission[] = [namespaceLives, namespaceBasics, runtimeClass];

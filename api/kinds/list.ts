@@ -12,6 +12,7 @@ import { persistentVolumeClaimKind } from "./persistent-volume-claim.ts";
 import { podKind } from "./pod.ts";
 import { replicasetKind } from "./replicaset.ts";
 import type { KubeObject, Resource } from "./resource.ts";
+import { runtimeClassKind } from "./runtime-class.ts";
 import { secretKind } from "./secret.ts";
 import { serviceKind } from "./service.ts";
 import { serviceaccountKind } from "./serviceaccount.ts";
@@ -33,6 +34,7 @@ export const kinds: readonly Kind[] = [
   erase(endpointsliceKind),
   erase(leaseKind),
   erase(storageClassKind),
+  erase(runtimeClassKind),
 ];
 
 const byResource = new Map(kinds.map((kind) => [`${kind.resource.group}/${kind.resource.resource}`, kind]));

@@ -7,7 +7,6 @@ const fields = [
   "affinity.podAntiAffinity",
   "os.name=windows",
   "resourceClaims",
-  "runtimeClassName",
   "schedulingGroup",
   "topologySpreadConstraints[].minDomains",
   "securityContext.appArmorProfile",

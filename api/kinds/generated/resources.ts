@@ -16,6 +16,7 @@ import type {
   EndpointSlice,
   Lease,
   StorageClass,
+  RuntimeClass,
   SelfSubjectAccessReview,
   SelfSubjectReview,
 } from "./types.ts";
@@ -572,6 +573,29 @@ export const storageclasses: Resource<StorageClass> = {
   "type": "io.k8s.api.storage.v1.StorageClass"
 };
 
+export const runtimeclasses: Resource<RuntimeClass> = {
+  "group": "node.k8s.io",
+  "version": "v1",
+  "resource": "runtimeclasses",
+  "singular": "runtimeclass",
+  "kind": "RuntimeClass",
+  "namespaced": false,
+  "verbs": [
+    "create",
+    "delete",
+    "deletecollection",
+    "get",
+    "list",
+    "patch",
+    "update",
+    "watch"
+  ],
+  "shortNames": [],
+  "categories": [],
+  "subresources": [],
+  "type": "io.k8s.api.node.v1.RuntimeClass"
+};
+
 export const selfsubjectaccessreviews: Resource<SelfSubjectAccessReview> = {
   "group": "authorization.k8s.io",
   "version": "v1",
@@ -604,4 +628,4 @@ export const selfsubjectreviews: Resource<SelfSubjectReview> = {
   "type": "io.k8s.api.authentication.v1.SelfSubjectReview"
 };
 
-export const resources = [namespaces, nodes, pods, services, configmaps, secrets, events, serviceaccounts, persistentvolumes, persistentvolumeclaims, deployments, replicasets, endpointslices, leases, storageclasses, selfsubjectaccessreviews, selfsubjectreviews] as const;
+export const resources = [namespaces, nodes, pods, services, configmaps, secrets, events, serviceaccounts, persistentvolumes, persistentvolumeclaims, deployments, replicasets, endpointslices, leases, storageclasses, runtimeclasses, selfsubjectaccessreviews, selfsubjectreviews] as const;

@@ -1799,6 +1799,31 @@ export interface ForZone {
   readonly name: string;
 }
 
+export interface Overhead {
+  readonly podFixed?: Readonly<Record<string, Quantity>>;
+}
+
+export interface RuntimeClass {
+  readonly apiVersion?: string;
+  readonly handler: string;
+  readonly kind?: string;
+  readonly metadata?: ObjectMeta;
+  readonly overhead?: Overhead;
+  readonly scheduling?: Scheduling;
+}
+
+export interface RuntimeClassList {
+  readonly apiVersion?: string;
+  readonly items: readonly RuntimeClass[];
+  readonly kind?: string;
+  readonly metadata?: ListMeta;
+}
+
+export interface Scheduling {
+  readonly nodeSelector?: Readonly<Record<string, string>>;
+  readonly tolerations?: readonly Toleration[];
+}
+
 export interface Eviction {
   readonly apiVersion?: string;
   readonly deleteOptions?: DeleteOptions;
