@@ -4,6 +4,7 @@ import { parseArgs } from "node:util";
 import { benchBuild } from "./build.ts";
 import { benchCluster, benchDensity } from "./cluster.ts";
 import { benchContainer } from "./container.ts";
+import { benchDocker } from "./docker.ts";
 import { benchImages } from "./images.ts";
 import { fetchPeers } from "./peer-packages.ts";
 import { measurePeers } from "./peers.ts";
@@ -19,6 +20,7 @@ const suites: readonly { readonly names: readonly string[]; readonly run: () => 
   },
   { names: ["pull-cold", "pull-shared"], run: benchImages },
   { names: ["build-cold", "build-cached", "build-one-changed", "commit-1000"], run: benchBuild },
+  { names: ["docker-run"], run: benchDocker },
   { names: ["schedule-5000"], run: benchSchedule },
   {
     names: ["store-sqlite-commit", "store-sqlite-rate", "store-etcd-commit", "store-etcd-rate"],
@@ -51,6 +53,7 @@ const goals: Readonly<Record<string, string>> = {
   "build-cached": "<= 50",
   "build-one-changed": "<= 330",
   "commit-1000": "<= 200",
+  "docker-run": "<= 40",
   "apply-ready-1": "<= 60, p99 <= 250",
   "apply-ready-100": "<= 1500",
   "delete-100": "<= 1500",

@@ -30,7 +30,7 @@ const tools =
   );
 
 /** "busybox:latest": a shell, a user "ann" with 1000, a folder /data with a file of hers. */
-export async function busyboxArchive(): Promise<Buffer> {
+async function busyboxArchive(): Promise<Buffer> {
   const program = await readFile(await debianProgram("busybox-static", "bin/busybox"));
   const hers = { uid: 1000, gid: 1000 };
   const users = "root:x:0:0:root:/root:/bin/sh\nann:x:1000:1000:Ann:/home/ann:/bin/sh\n";
@@ -51,7 +51,8 @@ export async function busyboxArchive(): Promise<Buffer> {
   return archiveOf(image, ["docker.io/library/busybox:latest"]);
 }
 
-export async function startDocker(args: readonly string[] = []): Promise<DockerEngine> {
+/** With the image of `archive`, busybox when absent, on a node that `args` are further words for. */
+export async function startDocker(args: readonly string[] = [], archive?: Buffer): Promise<DockerEngine> {
   const cluster = await startCluster({ nodes: 1, args });
   const socketPath = join(cluster.place.runDir, "node-1", "docker.sock");
   const config = join(cluster.place.dataDir, "docker-config");
@@ -76,7 +77,7 @@ export async function startDocker(args: readonly string[] = []): Promise<DockerE
     [Symbol.asyncDispose]: () => cluster[Symbol.asyncDispose](),
   };
   try {
-    await load(engine);
+    await load(engine, archive ?? (await busyboxArchive()));
     return engine;
   } catch (error) {
     await engine[Symbol.asyncDispose]();
@@ -84,8 +85,7 @@ export async function startDocker(args: readonly string[] = []): Promise<DockerE
   }
 }
 
-async function load({ socketPath }: DockerEngine): Promise<void> {
-  const archive = await busyboxArchive();
+async function load({ socketPath }: DockerEngine, archive: Buffer): Promise<void> {
   const { request } = await import("node:http");
   await new Promise<void>((resolve, reject) => {
     const call = request({ socketPath, path: "/images/load", method: "POST" }, (response) => {
