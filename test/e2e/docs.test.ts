@@ -19,6 +19,7 @@ const pages: readonly (readonly [page: string, skip: (block: string) => boolean]
   ["docs/guides/compose.md", () => false],
   ["docs/guides/looking-inside.md", () => false],
   ["docs/guides/images.md", () => false],
+  ["docs/guides/docker.md", () => false],
 ];
 
 test("the commands of README and guides work as they stand", async (t) => {
@@ -48,6 +49,7 @@ function blocksOf(page: string): readonly string[] {
 function type(cluster: TestCluster, folder: string, block: string) {
   const script = block
     .replaceAll("/var/lib/naru/kubeconfig", cluster.kubeconfig)
+    .replaceAll("/run/naru/naru/", `${cluster.place.runDir}/`)
     .replaceAll(/^(.*?)\s*# Ctrl-C ends it$/gm, 'timeout --preserve-status -s INT 2 $1 || [ "$?" -eq 130 ]');
   const path = join(folder, "commands.sh");
   writeFileSync(path, script);

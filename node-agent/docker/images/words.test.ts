@@ -1,0 +1,171 @@
+// How images, pulls and credentials are spoken of with docker's clients.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { virtualClock } from "../../../lib/virtual-clock.ts";
+import { parseBuild, parseRegistryConfig, wholeTar } from "../endpoints/build.ts";
+import { Events, eventFits } from "../events.ts";
+import { Query } from "../http/query.ts";
+import { parseAuthHeader } from "./credentials.ts";
+import { familiarName, joinReference, matchesReference } from "./names.ts";
+import { parseChanges } from "./parse-changes.ts";
+import { openPullLines } from "./pull-progress.ts";
+
+test("familiarName leaves off what is meant anyway", () => {
+  assert.deepEqual(
+    ["docker.io/library/nginx:1", "docker.io/grafana/loki", "ghcr.io/x/y:z", "docker.io/library/a/b"].map(familiarName),
+    ["nginx:1", "grafana/loki", "ghcr.io/x/y:z", "library/a/b"],
+  );
+  assert.deepEqual(
+    [joinReference("a", "1"), joinReference("a", "sha256:x"), joinReference("a:1", "")],
+    ["a:1", "a@sha256:x", "a:1"],
+  );
+  const name = "docker.io/library/nginx:1.27";
+  assert.deepEqual(
+    ["nginx", "nginx:*", "ngin?", "nginx:2*", "*/nginx"].map((pattern) => matchesReference(pattern, name)),
+    [true, true, true, false, false],
+  );
+});
+
+test("openPullLines tells each layer's story once", () => {
+  const lines = openPullLines();
+  const layer = (digest: string, state: "exists" | "downloading" | "unpacked", doneBytes = 0) =>
+    lines({ type: "layer", digest: `sha256:${digest}`, state, doneBytes, totalBytes: 2000 }).map(
+      ({ status, id, progress }) => [status, id, progress].filter((part) => part !== undefined).join(" "),
+    );
+  assert.deepEqual(
+    [
+      layer("a", "exists"),
+      layer("a", "exists"),
+      layer("b", "downloading", 1000),
+      layer("b", "unpacked"),
+      layer("b", "unpacked"),
+    ],
+    [
+      ["Already exists a"],
+      [],
+      ["Pulling fs layer b", `Downloading b [${"=".repeat(25)}>${" ".repeat(24)}] 1kB/2kB`],
+      ["Download complete b", "Pull complete b"],
+      [],
+    ],
+  );
+});
+
+test("parseAuthHeader reads names and passwords, and refuses tokens", () => {
+  const header = (value: object) => Buffer.from(JSON.stringify(value)).toString("base64url");
+  assert.deepEqual(
+    [
+      parseAuthHeader(undefined),
+      parseAuthHeader(header({})),
+      parseAuthHeader(header({ username: "me", password: "x:y" })),
+      parseAuthHeader(header({ auth: Buffer.from("me:a:b").toString("base64") })),
+    ],
+    [[], [], [{ username: "me", password: "x:y" }], [{ username: "me", password: "a:b" }]],
+  );
+  assert.throws(() => parseAuthHeader(header({ identitytoken: "t" })), /identity tokens are not supported/);
+  assert.throws(() => parseAuthHeader("AAAA"), /not JSON/);
+});
+
+test("parseRegistryConfig knows hosts by any spelling", () => {
+  const config = {
+    "https://index.docker.io/v1/": { username: "a", password: "b" },
+    "r:5000": { username: "c", password: "d" },
+  };
+  const found = parseRegistryConfig(Buffer.from(JSON.stringify(config)).toString("base64url"));
+  assert.deepEqual([...found.keys()], ["docker.io", "r:5000"]);
+});
+
+test("parseChanges reads instructions, with lists and quotes", () => {
+  const changes = [
+    'CMD ["a", "b c"]',
+    "ENTRYPOINT run it",
+    'ENV A=1 B="two words"',
+    "ENV C three",
+    "LABEL x='y z'",
+    "EXPOSE 80 53/udp",
+    "USER ann",
+    "WORKDIR /w",
+    'VOLUME ["/v"]',
+  ];
+  assert.deepEqual(parseChanges(changes), {
+    cmd: ["a", "b c"],
+    entrypoint: ["/bin/sh", "-c", "run it"],
+    env: ["A=1", "B=two words", "C=three"],
+    labels: { x: "y z" },
+    exposedPorts: ["80/tcp", "53/udp"],
+    user: "ann",
+    workingDir: "/w",
+    volumes: ["/v"],
+  });
+  assert.throws(() => parseChanges(["RUN x"]), /RUN is not an instruction that changes can have/);
+  assert.throws(() => parseChanges(["CMD [1]"]), /expected a list of strings/);
+});
+
+test("parseBuild reads options and refuses what is not acted on", () => {
+  const parse = (text: string) => parseBuild(new Query(text), new Map());
+  const { credentials: _, ...options } = parse(
+    `t=a:1&t=b&buildargs={"X":"1","Y":null}&labels={"l":"m"}&nocache=1&networkmode=none&target=base&platform=linux/arm64&shmsize=1024&extrahosts=a:1.2.3.4,b:5.6.7.8`,
+  );
+  assert.deepEqual(options, {
+    dockerfile: "Dockerfile",
+    tags: ["a:1", "b"],
+    buildArgs: { X: "1" },
+    labels: { l: "m" },
+    noCache: true,
+    pull: false,
+    network: "none",
+    extraHosts: ["a:1.2.3.4", "b:5.6.7.8"],
+    target: "base",
+    shmBytes: 1024,
+    platform: { os: "linux", architecture: "arm64" },
+  });
+  for (const [text, reason] of [
+    ["version=2", /DOCKER_BUILDKIT=0/],
+    ["remote=http://x", /build option remote/],
+    ["squash=1", /build option squash/],
+    ["networkmode=mine", /networkmode/],
+  ] as const)
+    assert.throws(() => parse(text), reason);
+});
+
+test("wholeTar ends a tar that lacks its end, and no compressed one", async () => {
+  const collect = async (bytes: Buffer) =>
+    Buffer.concat(
+      await Array.fromAsync(
+        wholeTar(
+          (async function* () {
+            yield bytes;
+          })(),
+        ),
+      ),
+    );
+  const sizes = await Promise.all(
+    [Buffer.alloc(700, 0x41), Buffer.alloc(1024, 0x41), Buffer.from([0x1f, 0x8b, 1])].map(
+      async (bytes) => (await collect(bytes)).length,
+    ),
+  );
+  assert.deepEqual(sizes, [1024 + 1024, 1024 + 1024, 3]);
+});
+
+test("eventFits knows events by type, action, name, beginning of an id and label", () => {
+  const events = new Events(virtualClock());
+  events.emit("container", "exec_start: sh -c x", "abcdef", { name: "web", image: "nginx", tier: "front" });
+  events.emit("container", "die", "abcdef", { name: "web" });
+  const [first, second] = events.since(0);
+  assert.ok(first !== undefined && second !== undefined && second.timeNano > first.timeNano);
+  const fits = (filters: Readonly<Record<string, readonly string[]>>) =>
+    eventFits(first, new Map(Object.entries(filters)));
+  assert.deepEqual(
+    [
+      fits({}),
+      fits({ type: ["image"] }),
+      fits({ event: ["exec_start"] }),
+      fits({ container: ["web"] }),
+      fits({ container: ["abcd"] }),
+      fits({ image: ["nginx"] }),
+      fits({ label: ["tier=front"] }),
+      fits({ label: ["tier=back"] }),
+      fits({ node: ["x"] }),
+    ],
+    [true, false, true, true, true, true, true, false, false],
+  );
+});
