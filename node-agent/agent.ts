@@ -14,6 +14,7 @@ import { localDriver } from "../api/kinds/local-volume.ts";
 import { keyOf } from "../api/kinds/resource.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Logger } from "../lib/log.ts";
+import { hostPortsOf } from "./host-ports.ts";
 import type { Images } from "./images/images.ts";
 import type { Network } from "./network/network.ts";
 import { adoptedRecords, type FoundPod, planAdoption } from "./pods/adopt.ts";
@@ -307,6 +308,7 @@ export class Agent {
       ids: found?.ids ?? new Set(),
     });
     this.#workers.set(uid, worker);
+    if (hostPortsOf(worker).length > 0) this.#applyCluster();
     if (this.#shuttingDown) worker.shutDown(0);
     worker.wake();
   }
@@ -364,6 +366,7 @@ export class Agent {
         nodes: cache.list("nodes"),
         services: cache.list("services"),
         endpointSlices: cache.list("endpointslices"),
+        hostPorts: this.workers.flatMap(hostPortsOf),
       });
     });
   }
@@ -393,6 +396,7 @@ export class Agent {
   #onGone(pod: Pod): void {
     const { namespace = "default", name = "", uid = "" } = pod.metadata ?? {};
     this.#workers.delete(uid);
+    if (hostPortsOf({ pod, uid }).length > 0) this.#applyCluster();
     this.#removeLocalVolumes();
     if (!this.#muted && !isStatic(pod)) this.#parts.reports.podGone({ namespace, name, uid });
     this.#syncStatic();

@@ -124,9 +124,10 @@ export function amountOf(resource: string, quantity: string | number): number {
 }
 
 function hostPortsOf(spec: PodSpec): readonly string[] {
-  return spec.containers.flatMap((container) =>
+  const sidecars = (spec.initContainers ?? []).filter(({ restartPolicy }) => restartPolicy === "Always");
+  return [...sidecars, ...spec.containers].flatMap((container) =>
     (container.ports ?? [])
       .filter((port) => port.hostPort !== undefined && port.hostPort > 0)
-      .map((port) => `${port.hostIP ?? "0.0.0.0"}/${port.protocol ?? "TCP"}/${port.hostPort}`),
+      .map((port) => `${port.hostIP || "0.0.0.0"}/${port.protocol ?? "TCP"}/${port.hostPort}`),
   );
 }

@@ -1,8 +1,6 @@
 // What a pod may ask for and Naru does not do yet, so that we say so instead of ignoring it.
 
 const fields = [
-  // In the node's own network it is the containerPort, which is open there anyway.
-  "containers[].ports[].hostPort unless hostNetwork",
   "affinity.podAffinity",
   "affinity.podAntiAffinity",
   "os.name=windows",
@@ -49,5 +47,5 @@ const fields = [
 
 /** Paths below `spec` of a pod, or below another path for templates: "template.spec". */
 export function unsupportedPodFields(prefix = ""): readonly string[] {
-  return prefix === "" ? fields : fields.map((field) => field.replaceAll(/(^| unless )/g, `$1${prefix}.`));
+  return prefix === "" ? fields : fields.map((field) => `${prefix}.${field}`);
 }

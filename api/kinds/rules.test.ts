@@ -357,18 +357,6 @@ test("podKind.validateUpdate lets nobody make a mirror of a pod, for its node wo
   assert.deepEqual(fields, ["metadata.annotations[kubernetes.io/config.mirror]"]);
 });
 
-test("unsupportedIn heeds where a field needs nobody to act on it", () => {
-  const spec = (hostNetwork: boolean) => ({ hostNetwork, containers: [{ ports: [{ hostPort: 80 }] }] });
-  const found = [
-    unsupportedIn({ spec: spec(false) }, podKind.unsupportedFields ?? []),
-    unsupportedIn({ spec: spec(true) }, podKind.unsupportedFields ?? []),
-    unsupportedIn({ spec: { template: { spec: spec(false) } } }, deploymentKind.unsupportedFields ?? []),
-    unsupportedIn({ spec: { template: { spec: spec(true) } } }, deploymentKind.unsupportedFields ?? []),
-  ];
-  const path = "containers[0].ports[0].hostPort";
-  assert.deepEqual(found, [[`spec.${path}`], [], [`spec.template.spec.${path}`], []]);
-});
-
 test("unsupportedIn names what nobody acts on", () => {
   const object = {
     spec: {

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import type { EndpointSlice, Node, Service } from "../../api/kinds/generated/types.ts";
+import type { HostPort } from "./host-ports.ts";
 import { type Hosts, openHosts, removeHosts } from "./hosts.ts";
 import { dropNamespaces, launcherPath, makeNamespaces, type Probe, startProbe } from "./namespace-rig.ts";
 import { linkNameOf } from "./pod-links.ts";
@@ -148,6 +149,54 @@ for (const backend of ["vxlan", "host-gw", "auto"] as const) {
       assert.equal(await machine.call("ask", node(0).address, 30081), "error ECONNREFUSED");
     });
 
+    it("opens ports of one node for its pods, for the machine, nodes and pods: applyCluster", async () => {
+      const machine = await machineProbe();
+      const at = node(0).address;
+      const udp = await machine.call("askUdp", at, 5353);
+      assert.deepEqual(
+        {
+          machine: await machine.call("ask", at, 8081),
+          udp,
+          ownNode: await node(0).probe.call("ask", at, 8081),
+          loopback: await node(0).probe.call("ask", "127.0.0.1", 8081),
+          otherNode: await node(1).probe.call("ask", at, 8081),
+          itself: await pod(0).probe.call("ask", at, 8081),
+          neighbour: await pod(1).probe.call("ask", at, 8081),
+          far: await pod(2).probe.call("ask", at, 8081),
+          bound: await machine.call("ask", at, 8082),
+          boundElsewhere: await machine.call("ask", at, 8083),
+          boundToLoopback: await node(0).probe.call("ask", "127.0.0.1", 8083),
+          byService: await node(0).probe.call("ask", "10.244.1.1", 8082),
+          noOtherNode: await machine.call("ask", node(1).address, 8081),
+        },
+        {
+          machine: `pod-0 ${hosts.gateway}`,
+          udp: `pod-1 ${hosts.gateway}`,
+          ownNode: "pod-0 10.244.1.1",
+          loopback: "pod-0 10.244.1.1",
+          otherNode: `pod-0 ${node(1).address}`,
+          itself: "pod-0 10.244.1.1",
+          neighbour: `pod-0 ${pod(1).ips[0]}`,
+          far: `pod-0 ${node(1).address}`,
+          bound: `pod-1 ${hosts.gateway}`,
+          boundElsewhere: "error ECONNREFUSED",
+          boundToLoopback: "pod-1 10.244.1.1",
+          byService: "error ECONNREFUSED",
+          noOtherNode: "error ECONNREFUSED",
+        },
+      );
+    });
+
+    it("closes the ports of a pod that went: detachPod", async () => {
+      const machine = await machineProbe();
+      const spare = await startPod(nodes, { uid: "spare-ports", node: "node-1" });
+      const before = await machine.call("ask", node(0).address, 8084);
+      await node(0).probe.call("detachPod", spare.uid);
+      const after = await machine.call("ask", node(0).address, 8084);
+      await spare.probe[Symbol.asyncDispose]();
+      assert.deepEqual([before, after], [`spare-ports ${hosts.gateway}`, "error ECONNREFUSED"]);
+    });
+
     it("lets pods out under their node's address: setUp", async () => {
       const machine = await machineProbe();
       const port = await machine.call("serve", "machine", 0, hosts.gateway);
@@ -222,6 +271,7 @@ for (const backend of ["vxlan", "host-gw", "auto"] as const) {
       await node(0).probe.kill();
       // Connections and services go on without the agent; a namespace that vanishes takes its address with it.
       assert.deepEqual(await answerers(pod(0).probe, "10.96.0.20", 80), ["pod-0", "pod-2", "pod-3"]);
+      assert.equal(await node(2).probe.call("ask", node(0).address, 8081), `pod-0 ${node(2).address}`);
       await spare.probe[Symbol.asyncDispose]();
       await dropNamespaces([spare.path]);
       await until(() => !inside(node(0).networkPath, ["ip", "link"]).includes(linkOf(spare)));
@@ -235,6 +285,7 @@ for (const backend of ["vxlan", "host-gw", "auto"] as const) {
         false,
       );
       assert.deepEqual(await answerers(pod(0).probe, "10.96.0.20", 80), ["pod-0", "pod-2", "pod-3"]);
+      assert.equal(await node(2).probe.call("ask", node(0).address, 8081), `pod-0 ${node(2).address}`);
       assert.equal(await pod(2).probe.call("ask", pod(0).ips[0], 8080), `pod-0 ${pod(2).ips[0]}`);
     });
 
@@ -409,7 +460,19 @@ function cluster1(nodes: readonly RunningNode[], pods: readonly RunningPod[]) {
       sliceOf("sticky", web, { http: 8080 }),
       sliceOf("headless", [some(zero), some(two)], { http: 8080 }, { ready: true, firstHostname: "zero" }),
     ],
+    // Every node is told all: none but the first has these pods.
+    hostPorts: [
+      hostPort("pod-0", 8081),
+      hostPort("pod-1", 5353, { protocol: "UDP" }),
+      hostPort("pod-1", 8082, { hostIp: nodes[0]?.address ?? "" }),
+      hostPort("pod-1", 8083, { hostIp: "127.0.0.1" }),
+      hostPort("spare-ports", 8084),
+    ],
   };
+}
+
+function hostPort(podUid: string, port: number, more: Partial<HostPort> = {}): HostPort {
+  return { podUid, hostIp: "", hostPort: port, protocol: "TCP", containerPort: 8080, ...more };
 }
 
 function serviceOf(name: string, clusterIP: string, spec: Service["spec"]): Service {

@@ -10,6 +10,7 @@ import { forgetUdp } from "./conntrack.ts";
 import { DnsServer } from "./dns.ts";
 import { createForward, nameservers } from "./dns-forward.ts";
 import { type ClusterNames, clusterNames } from "./dns-names.ts";
+import { type HostPort, indexHostPorts, type PodPortsIndex } from "./host-ports.ts";
 import { type Launcher, perform } from "./netlink.ts";
 import type { ClusterNetworkState, Network, PodNetwork } from "./network.ts";
 import type { TableOptions } from "./nft-text.ts";
@@ -99,7 +100,10 @@ class OpenNetwork implements LinuxNetwork {
   #ready: Ready | undefined;
   #setUpKey = "";
   #wanted: ClusterNetworkState | undefined;
+  /** Of the newest state. */
+  #hostPorts: readonly HostPort[] = [];
   #index: ClusterIndex = new Map();
+  #podPorts: PodPortsIndex = new Map();
   #names: ClusterNames;
   // Everything that touches links, routes and rules as a whole goes through here, one at a time.
   #turn: Promise<unknown> = Promise.resolve();
@@ -135,11 +139,13 @@ class OpenNetwork implements LinuxNetwork {
     const start = clock.monotonicMs();
     const ips = await this.#mustBeReady().pods.attach(podUid, networkPath);
     metrics?.podAttached?.(clock.monotonicMs() - start);
+    await this.#podPortsMoved(podUid);
     return { ips };
   }
 
   async detachPod(podUid: string): Promise<void> {
     await this.#mustBeReady().pods.detach(podUid);
+    await this.#podPortsMoved(podUid);
   }
 
   async attachedPods(): Promise<readonly string[]> {
@@ -148,6 +154,7 @@ class OpenNetwork implements LinuxNetwork {
 
   applyCluster(state: ClusterNetworkState): void {
     this.#wanted = state;
+    this.#hostPorts = state.hostPorts;
     this.#startPass();
   }
 
@@ -300,7 +307,18 @@ class OpenNetwork implements LinuxNetwork {
       ready.peers = await readPeers(this.#options.launcher, { bridgeIndex, vxlanIndex: underlay.vxlanIndex });
       throw error;
     }
-    await ready.table.apply(this.#index);
+    await this.#applyRules(ready);
+  }
+
+  async #applyRules({ table, pods }: Ready): Promise<void> {
+    this.#podPorts = indexHostPorts(this.#hostPorts, (uid) => pods.addressesOf(uid), this.#podPorts);
+    await table.apply(this.#index, this.#podPorts);
+  }
+
+  // A pod's host ports lead to its address, which the pod has got or given back.
+  async #podPortsMoved(podUid: string): Promise<void> {
+    if (!this.#hostPorts.some((port) => port.podUid === podUid)) return;
+    await this.#inTurn(() => this.#applyRules(this.#mustBeReady()));
   }
 
   #mustBeReady(): Ready {

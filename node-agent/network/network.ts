@@ -1,5 +1,6 @@
 // A node's network: pods' links, routes to other nodes, services, names. Implementations: linux, and one for the simulator.
 import type { EndpointSlice, Node, Service } from "../../api/kinds/generated/types.ts";
+import type { HostPort } from "./host-ports.ts";
 
 export interface PodNetwork {
   readonly ips: readonly string[];
@@ -10,6 +11,8 @@ export interface ClusterNetworkState {
   readonly nodes: readonly Node[];
   readonly services: readonly Service[];
   readonly endpointSlices: readonly EndpointSlice[];
+  /** Of the pods that are here; open as soon as a pod is attached. */
+  readonly hostPorts: readonly HostPort[];
 }
 
 export interface Network {

@@ -36,6 +36,7 @@ export function tableText(
     `table inet ${options.table} {`,
     ...([4, 6] as const).flatMap(mapLines),
     ...serviceChains,
+    ...loopbackLines(options),
     ...postroutingLines(options),
     ...filterLines(options),
     "}",
@@ -66,20 +67,44 @@ function mapLines(family: 4 | 6): readonly string[] {
     `map endpoints${family} { type ${type} . inet_proto . inet_service . mark : ${type} . inet_service; }`,
     `map nodeports${family} { type inet_proto . inet_service : verdict; }`,
     `map nodeport-endpoints${family} { type inet_proto . inet_service . mark : ${type} . inet_service; }`,
+    `map host-ports${family} { type inet_proto . inet_service : ${type} . inet_service; }`,
+    `map bound-ports${family} { type ${type} . inet_proto . inet_service : ${type} . inet_service; }`,
     `set hairpins${family} { type ${type} . ${type}; }`,
   ];
 }
 
 const serviceChains: readonly string[] = [
+  "chain host-ports {",
+  ...[
+    "dnat ip to ip daddr . meta l4proto . th dport map @bound-ports4",
+    "dnat ip to meta l4proto . th dport map @host-ports4",
+  ],
+  "ip6 daddr ::1 return",
+  ...[
+    "dnat ip6 to ip6 daddr . meta l4proto . th dport map @bound-ports6",
+    "dnat ip6 to meta l4proto . th dport map @host-ports6",
+  ],
+  "}",
   "chain services {",
   "ip daddr . meta l4proto . th dport vmap @services4",
   "ip6 daddr . meta l4proto . th dport vmap @services6",
+  "fib daddr type local meta l4proto { tcp, udp, sctp } jump host-ports",
   "fib daddr type local ip daddr != 127.0.0.0/8 meta l4proto . th dport vmap @nodeports4",
   "fib daddr type local ip6 daddr != ::1 meta l4proto . th dport vmap @nodeports6",
   "}",
   "chain prerouting { type nat hook prerouting priority dstnat; policy accept; jump services; }",
   "chain output { type nat hook output priority -100; policy accept; jump services; }",
 ];
+
+// Pods' links may carry the node's loopback addresses, for host ports asked for on the node itself; from a pod none may come.
+function loopbackLines({ bridgeName }: TableOptions): readonly string[] {
+  return [
+    "chain loopback {",
+    "type filter hook prerouting priority raw; policy accept;",
+    `iifname "${bridgeName}" ip daddr 127.0.0.0/8 drop`,
+    "}",
+  ];
+}
 
 function postroutingLines({ podRanges, gateways, clusterRanges, bridgeName }: TableOptions): readonly string[] {
   const rules = gateways.flatMap((gateway) => {

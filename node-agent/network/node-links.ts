@@ -201,6 +201,8 @@ async function setForwarding(
   const redirects = {
     "ipv4/conf/all/send_redirects": "0",
     [`ipv4/conf/${bridgeNameOf(options.prefix)}/send_redirects`]: "0",
+    // Host ports answer on 127.0.0.1, too; the table keeps pods from other loopback addresses.
+    [`ipv4/conf/${bridgeNameOf(options.prefix)}/route_localnet`]: "1",
   };
   // IPv6 has no forwarding per link.
   const ipv6 = podRanges.some(({ family }) => family === 6) ? { "ipv6/conf/all/forwarding": "1" } : {};

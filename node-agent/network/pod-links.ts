@@ -83,6 +83,10 @@ export class PodLinks {
     });
   }
 
+  addressesOf(uid: string): readonly string[] {
+    return (this.#pods.get(uid)?.addresses ?? []).map(formatAddress);
+  }
+
   attached(): readonly string[] {
     return [...this.#pods.keys()];
   }

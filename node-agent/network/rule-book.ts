@@ -1,5 +1,6 @@
-// Remembers which elements are in the kernel and for which service, and tells what a new state changes. Cost grows with the change.
+// Remembers which elements are in the kernel and for which service or pod, and tells what a new state changes. Cost grows with the change.
 import type { ClusterIndex, IndexedService } from "./cluster-index.ts";
+import type { PodPorts, PodPortsIndex } from "./host-ports.ts";
 import { planService, type RuleElement } from "./service-rules.ts";
 
 export interface RuleChange {
@@ -11,14 +12,19 @@ export interface RuleChange {
 
 interface Held {
   readonly element: RuleElement;
-  /** The service that has it, and those that want it too: of two services with one address the first is served. */
+  /** The service or pod that has it, and those that want it too: of two services with one address the first is served. */
   readonly owners: readonly string[];
+}
+
+interface Plan {
+  readonly from: IndexedService | PodPorts;
+  readonly elements: readonly RuleElement[];
 }
 
 export class RuleBook {
   readonly #nodeName: string;
   readonly #held = new Map<string, Held>();
-  readonly #plans = new Map<string, { readonly from: IndexedService; readonly elements: readonly RuleElement[] }>();
+  readonly #plans = new Map<string, Plan>();
 
   constructor(nodeName: string) {
     this.#nodeName = nodeName;
@@ -34,18 +40,20 @@ export class RuleBook {
   }
 
   /** Takes over the new state and returns what it changes. */
-  update(index: ClusterIndex): RuleChange {
+  update(index: ClusterIndex, podPorts: PodPortsIndex): RuleChange {
     const touched = new Map<string, RuleElement | undefined>();
     const contested = new Set<string>();
     for (const [key, plan] of this.#plans) {
-      if (index.get(key) !== plan.from) this.#drop(key, plan.elements, touched, contested);
+      if ((index.get(key) ?? podPorts.get(key)) !== plan.from) this.#drop(key, plan.elements, touched, contested);
     }
+    const plan = (from: Plan["from"], elements: readonly RuleElement[]) => {
+      this.#plans.set(from.key, { from, elements });
+      this.#hold(from.key, elements, touched);
+    };
     for (const entry of index.values()) {
-      if (this.#plans.has(entry.key)) continue;
-      const elements = planService(entry.service, entry.slices, this.#nodeName);
-      this.#plans.set(entry.key, { from: entry, elements });
-      this.#hold(entry.key, elements, touched);
+      if (!this.#plans.has(entry.key)) plan(entry, planService(entry.service, entry.slices, this.#nodeName));
     }
+    for (const entry of podPorts.values()) if (!this.#plans.has(entry.key)) plan(entry, entry.elements);
     // What a service gave up may be wanted by others, who lost it to that service before.
     for (const key of contested) this.#hold(key, this.#plans.get(key)?.elements ?? [], touched);
     return this.#difference(touched);

@@ -104,7 +104,7 @@ it("brings the kernel's elements to the new state by its differences alone: Rule
           slices.set(name, sliceOf(name, { addresses: endpoints, nodes: endpoints.map(() => "n1"), port: 80 }));
         }
         index = indexCluster({ services: [...services.values()], endpointSlices: [...slices.values()] }, index);
-        const change = book.update(index);
+        const change = book.update(index, new Map());
         for (const element of change.remove) {
           const name = `${element.map} ${element.key}`;
           assert.equal(kernel.get(name), element.value, "nft refuses to delete what is not there");

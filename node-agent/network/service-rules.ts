@@ -6,9 +6,17 @@ import { canonicalAddress } from "./addresses.ts";
  * services: address, protocol and port lead to the chain that picks among so many endpoints.
  * endpoints: the same and a slot number lead to an endpoint's address and port.
  * nodeports, nodeport-endpoints: likewise without the address, for the node's own addresses.
+ * host-ports, bound-ports: port of the node, the latter with one of its addresses, to a pod's address and port.
  * hairpins: pairs of the same local address; such a connection's source must be rewritten, or the pod would answer itself.
  */
-export type MapName = "services" | "endpoints" | "nodeports" | "nodeport-endpoints" | "hairpins";
+export type MapName =
+  | "services"
+  | "endpoints"
+  | "nodeports"
+  | "nodeport-endpoints"
+  | "host-ports"
+  | "bound-ports"
+  | "hairpins";
 
 export interface RuleElement {
   readonly map: MapName;
@@ -82,8 +90,9 @@ export function lostUdpEndpoints(change: {
   readonly add: readonly RuleElement[];
 }): readonly UdpEndpoint[] {
   // Without its slot: an endpoint that only moved to another is not lost.
-  const place = ({ map, key, value }: RuleElement) => `${map} ${key.replace(/ \. \d+$/, "")} ${value}`;
-  const isUdpSlot = ({ map, key }: RuleElement) => map.endsWith("endpoints") && /(^| )udp \./.test(key);
+  const place = ({ map, key, value }: RuleElement) =>
+    `${map} ${map.endsWith("endpoints") ? key.replace(/ \. \d+$/, "") : key} ${value}`;
+  const isUdpSlot = ({ map, key }: RuleElement) => /(endpoints|-ports)$/.test(map) && /(^| )udp \./.test(key);
   const kept = new Set(change.add.filter(isUdpSlot).map(place));
   const lost = change.remove.filter((element) => isUdpSlot(element) && !kept.has(place(element)));
   return [...new Set(lost.map(({ value }) => value))].map((value) => {

@@ -2,6 +2,7 @@
 import type { Clock } from "../../lib/clock.ts";
 import type { Logger } from "../../lib/log.ts";
 import type { ClusterIndex } from "./cluster-index.ts";
+import type { PodPortsIndex } from "./host-ports.ts";
 import { runNft } from "./nft.ts";
 import { changeText, type TableOptions, tableText } from "./nft-text.ts";
 import { RuleBook } from "./rule-book.ts";
@@ -44,8 +45,8 @@ export class ServiceTable {
   }
 
   /** Rejects when nft refused; then the next call loads the whole table. */
-  async apply(index: ClusterIndex): Promise<void> {
-    const change = this.#book.update(index);
+  async apply(index: ClusterIndex, podPorts: PodPortsIndex): Promise<void> {
+    const change = this.#book.update(index, podPorts);
     if (this.#chains === undefined) return this.#load();
     const elements = change.add.length + change.remove.length;
     if (elements === 0) return;

@@ -4,19 +4,14 @@ import { getKey, isObject } from "./schema.ts";
 
 /**
  * Paths in `spec` that a kind lists as unsupported and that say something. A pattern is a path below spec, `[]` stands for every element
- * of a list; "type=LoadBalancer" counts only with that value, "a unless b" only where b says nothing. False, empty and zero values ask
- * for nothing.
+ * of a list; "type=LoadBalancer" counts only with that value. False, empty and zero values ask for nothing.
  */
 export function unsupportedIn(object: unknown, patterns: readonly string[]): readonly string[] {
   const spec = isObject(object) ? object["spec"] : undefined;
   if (!isObject(spec)) return [];
-  const matches = (pattern: string) => {
+  return patterns.flatMap((pattern) => {
     const [path = "", wanted] = pattern.split("=", 2);
     return found(spec, path.split("."), wanted, "spec");
-  };
-  return patterns.flatMap((pattern) => {
-    const [asked = "", exception] = pattern.split(" unless ");
-    return exception !== undefined && matches(exception).length > 0 ? [] : matches(asked);
   });
 }
 
