@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { realClock } from "../lib/clock.ts";
 import { silentLogger } from "../lib/log.ts";
+import { spreadDirectory } from "../lib/spread-directory.ts";
 import { defaultCapabilities, defaultMaskedPaths, defaultReadonlyPaths } from "../node-agent/runtime/defaults.ts";
 import { type LinuxRuntime, openLinuxRuntime } from "../node-agent/runtime/linux.ts";
 import type { ContainerSpec } from "../node-agent/runtime/runtime.ts";
@@ -31,6 +32,9 @@ export async function openContainerPlace(): Promise<ContainerPlace> {
   // Small files of every container's life belong on a tmpfs, as /run is one on most machines.
   const state = mkdtempSync(join(existsSync("/dev/shm") ? "/dev/shm" : tmpdir(), `naru-bench-${process.pid}-`));
   makeImage(join(directory, "image"));
+  // As the agent does it with its containers' layers.
+  mkdirSync(join(directory, "layers"));
+  await spreadDirectory(join(directory, "layers"));
   const runtime = await openLinuxRuntime({
     runDir: join(state, "run"),
     stateDir: join(state, "state"),

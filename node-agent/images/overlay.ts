@@ -2,6 +2,7 @@
 // still knows what is in use. Mounts are returned as data.
 import { mkdir, readdir, readlink, rm, stat, symlink } from "node:fs/promises";
 import { join } from "node:path";
+import { spreadDirectory } from "../../lib/spread-directory.ts";
 import type { Mount } from "../runtime/runtime.ts";
 import type { Trash } from "./trash.ts";
 
@@ -23,6 +24,7 @@ export class WritableLayers {
 
   async open(options: { readonly sameBoot: boolean }): Promise<void> {
     await mkdir(this.#directory, { recursive: true });
+    await spreadDirectory(this.#directory);
     for (const containerId of await readdir(this.#directory)) {
       const imageId = await readlink(join(this.#directory, containerId, "image")).catch(() => undefined);
       // Killed while it was made: nobody has used it yet.

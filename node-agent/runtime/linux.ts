@@ -4,6 +4,7 @@ import { release } from "node:os";
 import { dirname, join } from "node:path";
 import type { Clock } from "../../lib/clock.ts";
 import type { Logger } from "../../lib/log.ts";
+import { spreadDirectory } from "../../lib/spread-directory.ts";
 import {
   applyWrites,
   freeze,
@@ -135,6 +136,7 @@ export class LinuxRuntime implements Runtime {
   async open(): Promise<void> {
     for (const path of [this.#containersDir, this.#sandboxesDir, this.#rootfsDir])
       mkdirSync(path, { recursive: true, mode: 0o700 });
+    await spreadDirectory(this.#containersDir);
     const { cgroupParent } = this.#options;
     const devices = this.#cgroups === undefined ? undefined : planSharedDevices(this.#cgroups, cgroupParent);
     if (devices !== undefined) makeSharedDevices(devices);
