@@ -100,10 +100,12 @@ test("parseCreate warns of what only tunes, and is silent about what means nothi
     OomKillDisable: false,
     Isolation: "",
     Runtime: "runc",
+    LogConfig: { Type: "json-file", Config: { "max-size": "1m" } },
   });
   assert.deepEqual(warnings, [
     "HostConfig.CpusetCpus is not supported: the container is not bound to certain CPUs",
     "HostConfig.BlkioWeight is not supported: the weight of block input and output is not applied",
+    "HostConfig.LogConfig.max-size is not supported: three files of 10 MB are kept",
   ]);
 });
 

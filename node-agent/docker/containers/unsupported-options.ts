@@ -48,6 +48,9 @@ export function unsupportedOptions(body: JsonObject, host: JsonObject): readonly
   return [
     ...body.keys().flatMap((key) => look(body, key, configKnown)),
     ...host.keys().flatMap((key) => look(host, key, hostKnown)),
+    ...Object.keys(host.object("LogConfig").textMap("Config")).map(
+      (key) => `HostConfig.LogConfig.${key} is not supported: three files of 10 MB are kept`,
+    ),
   ];
 }
 
