@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Node, PersistentVolume, PersistentVolumeClaim, Pod, StorageClass } from "../api/kinds/generated/types.ts";
-import { localDriver, localVolumeFinalizer, volumeInUse } from "../api/kinds/local-volume.ts";
+import { localDriver, localVolumeFinalizer, volumeInUse, volumeRemoved } from "../api/kinds/local-volume.ts";
 import { type ClaimSurroundings, planClaim, planVolume } from "./persistent-volume.ts";
 
 const protection = "kubernetes.io/pvc-protection";
@@ -124,7 +124,13 @@ test("planClaim lets a deleted claim go when no pod uses it", () => {
 });
 
 test("planVolume follows its claim, and goes when its folder went", () => {
+  const nodeAffinity = {
+    required: {
+      nodeSelectorTerms: [{ matchExpressions: [{ key: "kubernetes.io/hostname", operator: "In", values: ["n1"] }] }],
+    },
+  };
   const made = volume("pvc-u1", {
+    nodeAffinity,
     claimRef,
     csi: { driver: localDriver, volumeHandle: "pvc-u1" },
     persistentVolumeReclaimPolicy: "Delete",
@@ -133,7 +139,10 @@ test("planVolume follows its claim, and goes when its folder went", () => {
     ...made,
     metadata: { name: "pvc-u1", deletionTimestamp: "2026-01-01T00:00:00Z", finalizers: [localVolumeFinalizer] },
   };
-  const holder: Node = { status: { volumesInUse: [volumeInUse("pvc-u1")] } };
+  const node = (volumesInUse: readonly string[], name = "n1"): Node => ({
+    metadata: { name },
+    status: { volumesInUse },
+  });
   assert.deepEqual(
     [
       planVolume(volume("free"), undefined, []),
@@ -141,8 +150,10 @@ test("planVolume follows its claim, and goes when its folder went", () => {
       planVolume(made, undefined, []),
       planVolume(made, claim({}, { uid: "another" }), []),
       planVolume({ ...made, spec: { ...made.spec, persistentVolumeReclaimPolicy: "Retain" } }, undefined, []),
-      planVolume(deleted, undefined, [holder]),
-      planVolume(deleted, undefined, [{ status: {} }]),
+      planVolume(deleted, undefined, [node([volumeInUse("pvc-u1")])]),
+      planVolume(deleted, undefined, [node([])]),
+      planVolume(deleted, undefined, [node([volumeRemoved("pvc-u1")]), node([], "n2")]),
+      planVolume(deleted, undefined, []),
     ],
     [
       { type: "status", phase: "Available" },
@@ -151,6 +162,8 @@ test("planVolume follows its claim, and goes when its folder went", () => {
       { type: "delete" },
       { type: "status", phase: "Released" },
       undefined,
+      undefined,
+      { type: "finalizers", finalizers: [] },
       { type: "finalizers", finalizers: [] },
     ],
   );

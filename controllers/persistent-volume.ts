@@ -2,11 +2,12 @@
 // with their claims. Source: Kubernetes, "Persistent Volumes", life cycle of a volume and claim.
 import { persistentvolumeclaims, persistentvolumes } from "../api/kinds/generated/resources.ts";
 import type { Node, PersistentVolume, PersistentVolumeClaim, Pod, StorageClass } from "../api/kinds/generated/types.ts";
-import { localDriver, localVolumeFinalizer, volumeInUse } from "../api/kinds/local-volume.ts";
+import { localDriver, localVolumeFinalizer, volumeRemoved } from "../api/kinds/local-volume.ts";
 import { bytes } from "../api/kinds/schema/quantity.ts";
 import { matches, selectorOf } from "../api/kinds/schema/selector.ts";
 import { isReason } from "../api/kinds/status.ts";
 import { defaultClassAnnotation } from "../api/kinds/storage-class.ts";
+import { nodesOfVolume } from "../api/kinds/volume-nodes.ts";
 import { byNamespace, type StartController } from "./context.ts";
 
 const protection = "kubernetes.io/pvc-protection";
@@ -78,8 +79,9 @@ export function planVolume(
 ): VolumeStep | undefined {
   const name = metadata.name ?? "";
   if (metadata.deletionTimestamp !== undefined) {
-    const isHeld = nodes.some((node) => node.status?.volumesInUse?.includes(volumeInUse(name)) === true);
-    if (isHeld || metadata.finalizers?.includes(localVolumeFinalizer) !== true) return undefined;
+    const ofVolume = nodes.filter((node) => nodesOfVolume({ spec })?.includes(node.metadata?.name ?? "") === true);
+    const isGone = ofVolume.every((node) => node.status?.volumesInUse?.includes(volumeRemoved(name)) === true);
+    if (!isGone || metadata.finalizers?.includes(localVolumeFinalizer) !== true) return undefined;
     return { type: "finalizers", finalizers: metadata.finalizers.filter((one) => one !== localVolumeFinalizer) };
   }
   const hasClaim =

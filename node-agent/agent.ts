@@ -10,12 +10,12 @@ import type {
   PodStatus,
   Secret,
 } from "../api/kinds/generated/types.ts";
-import { localDriver } from "../api/kinds/local-volume.ts";
 import { keyOf } from "../api/kinds/resource.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Logger } from "../lib/log.ts";
 import { hostPortsOf } from "./host-ports.ts";
 import type { Images } from "./images/images.ts";
+import { LocalVolumes } from "./local-volumes.ts";
 import type { Network } from "./network/network.ts";
 import { adoptedRecords, type FoundPod, planAdoption } from "./pods/adopt.ts";
 import type { ConfigLookup } from "./pods/container-env.ts";
@@ -62,6 +62,7 @@ export async function openAgent(parts: AgentParts): Promise<Agent> {
 
 export class Agent {
   readonly events: EventRecorder;
+  readonly localVolumes: LocalVolumes;
   readonly #parts: AgentParts;
   readonly #podParts: PodParts;
   readonly #workers = new Map<string, PodWorker>();
@@ -110,6 +111,13 @@ export class Agent {
       onStatus: (pod, status) => this.#onStatus(pod, status),
       onGone: (pod) => this.#onGone(pod),
     };
+    this.localVolumes = new LocalVolumes({
+      ...parts,
+      isMounted: (name) => this.#isMounted(name),
+      onChange: () => {
+        for (const listener of this.#statusListeners) listener();
+      },
+    });
   }
 
   get workers(): readonly PodWorker[] {
@@ -216,7 +224,7 @@ export class Agent {
       case "persistentvolumes":
         this.#save(storage.saveObject(resource, key, cache.get(resource, key)));
         for (const worker of this.#workers.values()) if (claimNames(worker.pod).length > 0) worker.sourcesChanged();
-        this.#removeLocalVolumes();
+        this.localVolumes.removeDeleted();
         return;
       case "nodes":
         if (key === node.nodeName) this.#onOwnNode();
@@ -226,27 +234,6 @@ export class Agent {
       case "endpointslices":
         this.#applyCluster();
         return;
-    }
-  }
-
-  // Only what the cluster says is to go goes: that it does not know a volume is no reason to remove data.
-  #removeLocalVolumes(): void {
-    const { cache, storage, log, clock } = this.#parts;
-    const here = new Set(storage.localVolumes());
-    for (const { metadata, spec } of cache.list("persistentvolumes")) {
-      const name = metadata?.name ?? "";
-      if (metadata?.deletionTimestamp === undefined || spec?.csi?.driver !== localDriver || !here.has(name)) continue;
-      if (spec.persistentVolumeReclaimPolicy !== "Delete" || this.#isMounted(name)) continue;
-      storage.removeLocalVolume(name).then(
-        () => {
-          log.info({ volume: name }, "removed a volume");
-          for (const listener of this.#statusListeners) listener();
-        },
-        (error) => {
-          log.warn({ volume: name, error: messageOf(error) }, "could not remove a volume yet");
-          clock.after(retryMs, () => this.#closed || this.#removeLocalVolumes());
-        },
-      );
     }
   }
 
@@ -397,7 +384,7 @@ export class Agent {
     const { namespace = "default", name = "", uid = "" } = pod.metadata ?? {};
     this.#workers.delete(uid);
     if (hostPortsOf({ pod, uid }).length > 0) this.#applyCluster();
-    this.#removeLocalVolumes();
+    this.localVolumes.removeDeleted();
     if (!this.#muted && !isStatic(pod)) this.#parts.reports.podGone({ namespace, name, uid });
     this.#syncStatic();
     if (this.#workers.size === 0) this.#onEmpty();

@@ -165,7 +165,7 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
         machine,
         load,
         images: imageList,
-        volumes: storage.localVolumes(),
+        volumes: agent?.localVolumes.notes() ?? [],
         notReady: notReadyReason(agent),
         metricsPort: metrics?.port,
       },

@@ -9,7 +9,6 @@ import type {
   NodeSystemInfo,
   Taint,
 } from "../api/kinds/generated/types.ts";
-import { volumeInUse } from "../api/kinds/local-volume.ts";
 import { bytes, cpuMilli } from "../api/kinds/schema/quantity.ts";
 import { timestamp } from "../lib/clock.ts";
 import { type HugePages, readHugePages } from "./huge-pages.ts";
@@ -96,7 +95,7 @@ export interface NodeStatusInput {
   readonly machine: NodeMachine;
   readonly load: NodeLoad;
   readonly images: readonly Image[];
-  /** Names of volumes that outlive their pods. */
+  /** Volumes that outlive their pods, as `volumesInUse` tells of them. */
   readonly volumes: readonly string[];
   /** Why pods cannot run here yet; undefined when they can. */
   readonly notReady: string | undefined;
@@ -130,7 +129,7 @@ export function nodeStatus(input: NodeStatusInput, nowMs: number): NodeStatus {
       .toSorted((a, b) => b.sizeBytes - a.sizeBytes)
       .slice(0, imagesMax)
       .map(imageEntry),
-    ...(input.volumes.length === 0 ? {} : { volumesInUse: input.volumes.map(volumeInUse) }),
+    ...(input.volumes.length === 0 ? {} : { volumesInUse: input.volumes }),
     ...(input.metricsPort === undefined ? {} : { daemonEndpoints: { kubeletEndpoint: { Port: input.metricsPort } } }),
   };
 }
