@@ -1,8 +1,8 @@
 // A node's Docker API for tests, with real docker clients and an image with a shell.
 
-import { mkdirSync } from "node:fs";
+import { existsSync, mkdirSync } from "node:fs";
 import { readFile } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { gzipLayer, makeImage, makeTar } from "../registry.ts";
 import { debianProgram } from "../tools.ts";
 import { type Output, type RunOptions, runProgram, startCluster, type TestCluster } from "./cluster.ts";
@@ -11,7 +11,7 @@ import { archiveOf } from "./probe-image.ts";
 export interface DockerEngine extends AsyncDisposable {
   readonly cluster: TestCluster;
   readonly socketPath: string;
-  /** The machine's docker command. */
+  /** The machine's docker command, or Debian's. */
   docker(args: readonly string[], options?: DockerRunOptions): Promise<Output>;
   /** Debian's, which is some years older. */
   oldDocker(args: readonly string[], options?: RunOptions): Promise<Output>;
@@ -51,8 +51,16 @@ async function busyboxArchive(): Promise<Buffer> {
   return archiveOf(image, ["docker.io/library/busybox:latest"]);
 }
 
+/** Puts Debian's docker command on the path of a machine that has none. */
+async function provideDocker(): Promise<void> {
+  const path = process.env["PATH"] ?? "";
+  if (path.split(":").some((folder) => existsSync(join(folder, "docker")))) return;
+  process.env["PATH"] = `${path}:${dirname(await debianProgram("docker.io", "usr/bin/docker"))}`;
+}
+
 /** With the image of `archive`, busybox when absent, on a node that `args` are further words for. */
 export async function startDocker(args: readonly string[] = [], archive?: Buffer): Promise<DockerEngine> {
+  await provideDocker();
   const cluster = await startCluster({ nodes: 1, args });
   const socketPath = join(cluster.place.runDir, "node-1", "docker.sock");
   const config = join(cluster.place.dataDir, "docker-config");
