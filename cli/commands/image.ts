@@ -18,6 +18,7 @@ export const image: Command = {
     "naru image push registry.local/web:1",
     "naru image save web:1 --output web.tar",
     "naru image rm web:1 --node node-2",
+    "naru image search registry.local/web",
     "naru image login registry.local --username ann < password.txt",
   ],
   options: {

@@ -2,7 +2,14 @@
 import { createReadStream, createWriteStream } from "node:fs";
 import { PassThrough } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import type { DiskUsage, HistoryLine, ImageDetails, PushProgress, Removal } from "../../node-agent/images/library.ts";
+import type {
+  DiskUsage,
+  FoundImage,
+  HistoryLine,
+  ImageDetails,
+  PushProgress,
+  Removal,
+} from "../../node-agent/images/library.ts";
 import { type Invocation, UsageError } from "../command.ts";
 import type { Connection } from "../connection.ts";
 import { startProgress } from "../progress.ts";
@@ -39,6 +46,7 @@ export const actions: readonly Action[] = [
   { name: "history", takes: "a reference", run: history },
   { name: "prune", takes: "", run: prune },
   { name: "df", takes: "", run: usage },
+  { name: "search", takes: "a word, perhaps behind a registry: registry.local/web", run: search },
   { name: "login", takes: "", run: login },
   { name: "logout", takes: "", run: logout },
 ];
@@ -189,6 +197,23 @@ async function usage({ connection, nodes }: ActionContext): Promise<void> {
     }),
   );
   console.log(printTable(["NODE", "IMAGES", "UNUSED", "LAYERS", "COMPRESSED", "CONTAINERS", "BUILD CACHE"], rows));
+}
+
+async function search({ connection, nodes, args: [text = ""] }: ActionContext): Promise<void> {
+  const [node] = nodes;
+  if (node === undefined) throw new Error("the cluster has no node that could ask the registry");
+  const [, host, word] = /^([^/]*[.:][^/]*|localhost)\/(.*)$/.exec(text) ?? [];
+  const registry = host ?? "docker.io";
+  const command = {
+    command: "search" as const,
+    term: word ?? text,
+    registry,
+    logins: await loginsFor([`${registry}/x`]),
+  };
+  const rows: string[][] = [];
+  for await (const { name, description, stars, isOfficial } of commandLines<FoundImage>(connection, node, command))
+    rows.push([name, description.replace(/\s+/g, " ").slice(0, 60), String(stars), isOfficial ? "yes" : ""]);
+  console.log(printTable(["NAME", "DESCRIPTION", "STARS", "OFFICIAL"], rows));
 }
 
 async function login({ connection, nodes, invocation, args: [registry = "docker.io"] }: ActionContext): Promise<void> {

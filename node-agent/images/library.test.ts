@@ -357,3 +357,19 @@ test("a layer that was changed on the disk is refused when it leaves, in save", 
   writeFileSync(join(dir, "layers", layer?.diffId.slice(7) ?? "", "a"), "2");
   assert.match(await problem(images.save(["root:1"])), /^PullError: layer sha256:\w+ was changed on the disk/);
 });
+
+test("search lists repositories where a registry gives them, and says when it does not", async () => {
+  await using images = await open();
+  await pullTest(images, "found/by-word", [[{ name: "a", content: "1" }]]);
+  const found = await images.search("by-wo", { registry: registry.host });
+  const denied = await problem(images.search("x", { registry: locked.host }));
+  const nothing = await images.search("no-such-word", { registry: locked.host, credentials: ann });
+  assert.deepEqual(
+    [found, denied, nothing],
+    [
+      [{ name: "found/by-word", description: "", stars: 0, isOfficial: false }],
+      "PullError: searching L is denied (401): log in to it",
+      [],
+    ],
+  );
+});

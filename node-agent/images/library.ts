@@ -44,6 +44,8 @@ export interface ImageLibrary extends ImageStore {
   push(reference: string, options: PushOptions): Promise<{ readonly digest: string; readonly sizeBytes: number }>;
   /** Checks a user's name and password with a registry ("" is Docker Hub). Rejects with PushError. */
   login(registry: string, credentials: RegistryCredentials, signal?: AbortSignal): Promise<void>;
+  /** Names by a word, as far as the registry ("" is Docker Hub) offers a search. Rejects with PullError. */
+  search(term: string, options: SearchOptions): Promise<readonly FoundImage[]>;
   /** Removes images that no container uses: those without a tag, or `all`. Never rejects for one that is in use. */
   prune(options: PruneOptions): Promise<{ readonly removed: readonly Removal[]; readonly freedBytes: number }>;
   /** `docker system df`: bytes on the disk, each layer counted once. */
@@ -175,6 +177,21 @@ export interface PushProgress {
   readonly from?: string;
   readonly doneBytes: number;
   readonly totalBytes: number;
+}
+
+export interface SearchOptions {
+  readonly registry?: string;
+  /** Default 25. */
+  readonly limit?: number;
+  readonly credentials?: RegistryCredentials;
+  readonly signal?: AbortSignal;
+}
+
+export interface FoundImage {
+  readonly name: string;
+  readonly description: string;
+  readonly stars: number;
+  readonly isOfficial: boolean;
 }
 
 export interface PruneOptions {

@@ -10,6 +10,7 @@ import {
   type CommitOptions,
   type ContainerRoot,
   type DiskUsage,
+  type FoundImage,
   type HistoryLine,
   type ImageDetails,
   type ImageEvent,
@@ -24,6 +25,7 @@ import {
   type Removal,
   type RemoveOptions,
   type SaveOptions,
+  type SearchOptions,
   type WritePathOptions,
 } from "./library.ts";
 import { LinuxImages } from "./linux-images.ts";
@@ -32,6 +34,7 @@ import type { ImageRecord } from "./records.ts";
 import { formatReference, parseReference, registryHost } from "./reference.ts";
 import { deletions, planRemoval } from "./removal.ts";
 import { mergeSaved, planSave, saveImages } from "./save.ts";
+import { searchRegistry } from "./search.ts";
 import { layerLimits } from "./unpack.ts";
 import { toUsage } from "./usage.ts";
 import { Workshop } from "./workshop.ts";
@@ -165,6 +168,18 @@ export class LinuxLibrary extends LinuxImages implements ImageLibrary {
         ? new PushError(error.failure === "Denied" ? "Denied" : "RegistryUnavailable", error.message, { cause: error })
         : error;
     });
+  }
+
+  async search(term: string, options: SearchOptions): Promise<readonly FoundImage[]> {
+    const host = registryHost(options.registry ?? "");
+    const registry = this.registriesFor(host).at(-1);
+    if (registry === undefined) throw new Error(`bug: no registry for ${host}`);
+    const [credentials] = await this.credentialsFor(
+      host,
+      options.credentials === undefined ? [] : [options.credentials],
+    );
+    const signal = options.signal ?? this.stopped.signal;
+    return await searchRegistry(registry, { host, term, limit: options.limit ?? 25, credentials }, signal);
   }
 
   async usage(): Promise<DiskUsage> {

@@ -160,6 +160,11 @@ export class Registry {
     return skipBytes(response.body, fromByte);
   }
 
+  /** Where it answers. */
+  async base(signal?: AbortSignal): Promise<URL> {
+    return await this.#findBase(signal);
+  }
+
   /** Whether the registry takes this user; rejects with PullError. */
   async login(credentials: RegistryCredentials, signal?: AbortSignal): Promise<void> {
     const base = await this.#findBase(signal);

@@ -197,7 +197,7 @@ static void put_whiteout(const struct stat *status, const char *name) {
 }
 
 static void put_directory(const struct found *found, const struct stat *status, const char *name) {
-  char slashed[path_bytes_max + 16];
+  char slashed[2 * path_bytes_max + 16];
   snprintf(slashed, sizeof slashed, "%s/", *name == 0 ? "." : name);
   // The root of a layer is as roots are unless somebody changed it.
   bool usual = (status->st_mode & 07777) == 0755 && status->st_uid == 0 && status->st_gid == 0;

@@ -20,6 +20,7 @@ export type ImageCommand =
       readonly compression?: "gzip" | "zstd";
     }
   | { readonly command: "login"; readonly registry: string; readonly credentials: RegistryCredentials }
+  | { readonly command: "search"; readonly term: string; readonly registry: string; readonly logins?: Logins }
   | { readonly command: "tag"; readonly reference: string; readonly name: string }
   | { readonly command: "rm"; readonly reference: string; readonly force?: boolean }
   | { readonly command: "inspect" | "history"; readonly reference: string }
@@ -70,6 +71,12 @@ export async function runImageCommand({ images, builder, stream }: CommandParts)
     case "login":
       await images.login(asked.registry, asked.credentials, signal);
       return await say({ registry: registryHost(asked.registry) });
+    case "search": {
+      const credentials = asked.logins?.[registryHost(asked.registry)];
+      const options = { registry: asked.registry, signal, ...(credentials === undefined ? {} : { credentials }) };
+      for (const found of await images.search(asked.term, options)) await say(found);
+      return;
+    }
     case "tag":
       return await say({ tags: (await images.tag(asked.reference, asked.name)).tags });
     case "rm":
