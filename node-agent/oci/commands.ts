@@ -1,32 +1,25 @@
-// All commands of naru-oci: one file and one line each.
+// All commands of naru-oci: one file and one line each. Only the one that is asked for is loaded: naru-oci starts for every step of a
+// container's life, and its callers wait.
 import type { Command } from "./command.ts";
-import { createCommand } from "./commands/create.ts";
-import { deleteCommand } from "./commands/delete.ts";
-import { execCommand } from "./commands/exec.ts";
-import { featuresCommand } from "./commands/features.ts";
-import { killCommand } from "./commands/kill.ts";
-import { listCommand } from "./commands/list.ts";
-import { pauseCommand, resumeCommand } from "./commands/pause.ts";
-import { psCommand } from "./commands/ps.ts";
-import { runCommand } from "./commands/run.ts";
-import { specCommand } from "./commands/spec.ts";
-import { startCommand } from "./commands/start.ts";
-import { stateCommand } from "./commands/state.ts";
-import { updateCommand } from "./commands/update.ts";
 
-export const commands: readonly Command[] = [
-  createCommand,
-  startCommand,
-  stateCommand,
-  killCommand,
-  deleteCommand,
-  runCommand,
-  execCommand,
-  listCommand,
-  psCommand,
-  pauseCommand,
-  resumeCommand,
-  updateCommand,
-  featuresCommand,
-  specCommand,
+interface CommandLine {
+  readonly name: string;
+  readonly load: () => Promise<Command>;
+}
+
+export const commands: readonly CommandLine[] = [
+  { name: "create", load: async () => (await import("./commands/create.ts")).createCommand },
+  { name: "start", load: async () => (await import("./commands/start.ts")).startCommand },
+  { name: "state", load: async () => (await import("./commands/state.ts")).stateCommand },
+  { name: "kill", load: async () => (await import("./commands/kill.ts")).killCommand },
+  { name: "delete", load: async () => (await import("./commands/delete.ts")).deleteCommand },
+  { name: "run", load: async () => (await import("./commands/run.ts")).runCommand },
+  { name: "exec", load: async () => (await import("./commands/exec.ts")).execCommand },
+  { name: "list", load: async () => (await import("./commands/list.ts")).listCommand },
+  { name: "ps", load: async () => (await import("./commands/ps.ts")).psCommand },
+  { name: "pause", load: async () => (await import("./commands/pause.ts")).pauseCommand },
+  { name: "resume", load: async () => (await import("./commands/pause.ts")).resumeCommand },
+  { name: "update", load: async () => (await import("./commands/update.ts")).updateCommand },
+  { name: "features", load: async () => (await import("./commands/features.ts")).featuresCommand },
+  { name: "spec", load: async () => (await import("./commands/spec.ts")).specCommand },
 ];

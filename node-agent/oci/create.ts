@@ -2,15 +2,13 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { release } from "node:os";
 import { join, resolve } from "node:path";
-import { realClock } from "../../lib/clock.ts";
-import { readMountinfo, removeCgroup } from "../runtime/cgroup-files.ts";
-import { type CgroupLayout, detectCgroups } from "../runtime/cgroups.ts";
 import type { ProcessIdentity } from "../runtime/container-directory.ts";
 import { compileSeccomp } from "../runtime/seccomp.ts";
 import { type Arguments, type OptionSpec, optionValue } from "./arguments.ts";
-import { cgroupPath, controllersOf, type OciCgroup, planOciCgroup } from "./cgroup.ts";
+import { cgroupPath, planOciCgroup } from "./cgroup.ts";
 import type { Globals } from "./command.ts";
 import { type OciConfig, parseConfig } from "./config.ts";
+import { cgroupLayout, removeLeftovers } from "./container-cgroup.ts";
 import { prepareCpuset } from "./cpuset.ts";
 import { runHooks, tryHooks } from "./hooks.ts";
 import { type Launched, launch } from "./once.ts";
@@ -92,25 +90,6 @@ export async function create(id: string, args: Arguments, globals: Globals, end:
     for (const failure of tryHooks(config.hooks.poststop, stateOf(created, "stopped"))) globals.warn(failure.message);
     throw error;
   }
-}
-
-export function cgroupLayout({ resources }: Pick<OciConfig, "resources">): CgroupLayout | undefined {
-  return detectCgroups(readMountinfo(), controllersOf(resources));
-}
-
-export function cgroupOf(config: OciConfig, record: ContainerRecord): OciCgroup | undefined {
-  const layout = cgroupLayout(config);
-  return layout === undefined ? undefined : planOciCgroup(layout, record.cgroupPath, config.resources);
-}
-
-/** Its processes with it. */
-export async function removeLeftovers(layout: CgroupLayout | undefined, path: string): Promise<void> {
-  // Groups above it are the caller's, but for our own.
-  const ours = path.startsWith("/naru-oci/");
-  const [parent, name] = ours
-    ? ["", path.slice(1)]
-    : [path.slice(0, path.lastIndexOf("/")), path.slice(path.lastIndexOf("/") + 1)];
-  if (layout !== undefined) await removeCgroup(layout, parent, name, realClock);
 }
 
 export function seccompFilter(config: OciConfig, process: ProcessConfig): Buffer | undefined {

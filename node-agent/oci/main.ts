@@ -26,12 +26,13 @@ async function main(words: readonly string[]): Promise<number> {
     log = openLog(globals);
     if (globals.flags.has("version")) return print(`naru-oci ${packageJson.version}\nspec: ${ociVersion}\n`);
     const [name, ...rest] = globals.rest;
-    if (globals.flags.has("help") || name === undefined || name === "help") return print(help());
+    if (globals.flags.has("help") || name === undefined || name === "help") return print(await help());
     if (name === "--version") return print(`naru-oci ${packageJson.version}\n`);
     check(globals);
-    const command = commands.find((one) => one.name === name);
-    if (command === undefined)
+    const line = commands.find((one) => one.name === name);
+    if (line === undefined)
       throw new Error(`unknown command ${name}; there are ${commands.map((one) => one.name).join(", ")}`);
+    const command = await line.load();
     if (rest.includes("--help") && command.takesProgram !== true) return print(commandHelp(command));
     const args = parseArguments(rest, command.options, { interleaved: command.takesProgram !== true });
     const warn = (message: string) => log("warning", message);
@@ -82,11 +83,12 @@ function print(text: string): number {
   return 0;
 }
 
-function help(): string {
+async function help(): Promise<string> {
+  const all = await Promise.all(commands.map(({ load }) => load()));
   return [
     "naru-oci [options] <command>: runs containers from OCI bundles",
     "",
-    ...commands.map(({ usage, help: words }) => `  ${usage.padEnd(48)} ${words}`),
+    ...all.map(({ usage, help: words }) => `  ${usage.padEnd(48)} ${words}`),
     "",
     ...globalOptions.map(describe),
     "",

@@ -1,6 +1,6 @@
 // Takes a container that has ended away; what `delete` and `run` share.
 import type { Globals } from "./command.ts";
-import { cgroupLayout, removeLeftovers } from "./create.ts";
+import { cgroupLayout, removeLeftovers } from "./container-cgroup.ts";
 import { tryHooks } from "./hooks.ts";
 import { type ContainerRecord, directoryOf, readConfig, removeDirectory, stateOf } from "./state.ts";
 

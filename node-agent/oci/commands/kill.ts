@@ -2,7 +2,7 @@
 import { constants } from "node:os";
 import { killAll } from "../../runtime/cgroup-files.ts";
 import { type Command, requireId } from "../command.ts";
-import { cgroupLayout } from "../create.ts";
+import { cgroupLayout } from "../container-cgroup.ts";
 import { directoryOf, readConfig, readRecord, statusOf } from "../state.ts";
 
 export const killCommand: Command = {

@@ -2,7 +2,7 @@
 import { realClock } from "../../../lib/clock.ts";
 import { freeze } from "../../runtime/cgroup-files.ts";
 import { type Command, requireId } from "../command.ts";
-import { cgroupLayout } from "../create.ts";
+import { cgroupLayout } from "../container-cgroup.ts";
 import { directoryOf, readConfig, readRecord } from "../state.ts";
 import { wholeStatus } from "./state.ts";
 

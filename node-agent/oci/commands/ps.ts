@@ -2,7 +2,7 @@
 import { processesOf } from "../../runtime/cgroup-files.ts";
 import { readOptional } from "../../runtime/container-directory.ts";
 import { type Command, requireId } from "../command.ts";
-import { cgroupLayout } from "../create.ts";
+import { cgroupLayout } from "../container-cgroup.ts";
 import { directoryOf, readConfig, readRecord } from "../state.ts";
 import { formatOf, printTable } from "./list.ts";
 

@@ -3,7 +3,7 @@
 import { planFreeze } from "../../runtime/cgroups.ts";
 import { readOptional } from "../../runtime/container-directory.ts";
 import { type Command, requireId } from "../command.ts";
-import { cgroupLayout } from "../create.ts";
+import { cgroupLayout } from "../container-cgroup.ts";
 import { type ContainerRecord, directoryOf, readConfig, readRecord, type Status, stateOf, statusOf } from "../state.ts";
 
 export const stateCommand: Command = {

@@ -4,7 +4,7 @@ import { applyWrites } from "../../runtime/cgroup-files.ts";
 import { type OptionSpec, optionValue } from "../arguments.ts";
 import { planOciCgroup } from "../cgroup.ts";
 import { type Command, requireId } from "../command.ts";
-import { cgroupLayout } from "../create.ts";
+import { cgroupLayout } from "../container-cgroup.ts";
 import { Fields } from "../fields.ts";
 import { parseResources } from "../resource-config.ts";
 import { readRecord } from "../state.ts";
