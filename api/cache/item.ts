@@ -19,6 +19,13 @@ export class Item implements CachedItem {
     return this.#json;
   }
 
+  /** Its JSON between `before` and `after`; from then on `json` is a part of that, so that windows of events hold it once. */
+  framed(before: Buffer, after: Buffer): Buffer {
+    const frame = Buffer.concat([before, this.json, after]);
+    this.#json = frame.subarray(before.length, frame.length - after.length);
+    return frame;
+  }
+
   /** Its last state under the revision of its deletion. */
   deletedAt(revision: number): Item {
     return new Item(this.key, revision, withRevision(this.object, revision));
@@ -42,7 +49,7 @@ export class ItemEvent implements CacheEvent {
   }
 
   get frame(): Buffer {
-    this.#frame ??= Buffer.concat([frameStart[this.type], this.item.json, frameEnd]);
+    this.#frame ??= this.item.framed(frameStart[this.type], frameEnd);
     return this.#frame;
   }
 }
