@@ -1,7 +1,18 @@
 // What an agent is told at its start, and how its texts are read. Pure but for finding the node's own address.
 import { connect } from "node:net";
 import type { Taint } from "../api/kinds/generated/types.ts";
+import type { ImageCollectionLimits } from "./eviction/plan-image-collection.ts";
 import type { ShutdownTimes } from "./shutdown.ts";
+
+export interface EvictionOptions {
+  /** "memory.available<100Mi,nodefs.available<10%"; "" for none. Default: the kubelet's. */
+  readonly hard?: string;
+  readonly soft?: string;
+  /** "memory.available=1m30s" */
+  readonly softGrace?: string;
+  /** How long the node says to be under pressure after it was. Default 300,000. */
+  readonly transitionMs?: number;
+}
 
 export interface AgentOptions {
   /** The API: "https://10.0.0.1:6443". */
@@ -34,6 +45,10 @@ export interface AgentOptions {
   readonly cpus?: string;
   readonly memory?: string;
   readonly podsMax?: number;
+  /** "cpu=500m,memory=1Gi": kept from pods, for the node's own programs. */
+  readonly reserved?: string;
+  readonly eviction?: EvictionOptions;
+  readonly imageCollection?: Partial<ImageCollectionLimits>;
   /** Pods of all nodes. */
   readonly clusterCidrs?: readonly string[];
   readonly serviceCidr?: string;

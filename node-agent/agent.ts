@@ -47,6 +47,8 @@ export interface AgentParts {
   readonly cache: NodeCache;
   readonly reports: Reports;
   readonly node: PodParts["node"];
+  /** Why a pod that has just come is not to begin; undefined: it may. */
+  readonly refusal?: (pod: Pod) => string | undefined;
   /** Absent: volumes with tokens of service accounts cannot be had. */
   readonly requestToken?: RequestToken;
 }
@@ -296,6 +298,9 @@ export class Agent {
     });
     this.#workers.set(uid, worker);
     if (hostPortsOf(worker).length > 0) this.#applyCluster();
+    const isNew = found === undefined && pod.status?.startTime === undefined;
+    const refusal = isNew ? this.#parts.refusal?.(pod) : undefined;
+    if (refusal !== undefined) worker.evict(refusal);
     if (this.#shuttingDown) worker.shutDown(0);
     worker.wake();
   }

@@ -15,8 +15,9 @@ import { type AgentOptions, addressTowards, parseLabels, parseListen, parseTaint
 import { clearLeftBuilds } from "./build/left-builds.ts";
 import { lockDirectory } from "./directory-lock.ts";
 import type { Docker } from "./docker/open-docker.ts";
+import { openNodeCare } from "./eviction/open-node-care.ts";
+import { allocatable } from "./eviction/reserve.ts";
 import { openIdentity, renewIfDue } from "./identity.ts";
-import { collectImages } from "./image-collection.ts";
 import { openImageServer } from "./image-server.ts";
 import { openImages } from "./images/open-images.ts";
 import { isLogLevel, jsonLogger } from "./json-log.ts";
@@ -155,7 +156,14 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
   let agent: Agent | undefined;
   let metrics: MetricsServer | undefined;
   let docker: Docker | undefined;
-  let load = await readLoad(dataDir);
+  let report = () => {};
+  const { pressure, reserved, load } = await openNodeCare({
+    ...{ clock, log, options, machine, dataDir, runtime, images, storage },
+    agent: () => agent,
+    onChange: () => report(),
+  });
+  stack.use(pressure);
+  const offered = allocatable(machine, load(), reserved);
   let imageList = await images.list();
   const status = () =>
     nodeStatus(
@@ -163,7 +171,9 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
         name: options.nodeName,
         nodeIp,
         machine,
-        load,
+        load: load(),
+        pressures: pressure.conditions,
+        reserved,
         images: imageList,
         volumes: agent?.localVolumes.notes() ?? [],
         notReady: notReadyReason(agent),
@@ -196,7 +206,11 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
     identity,
     metrics: async () => {
       const { openMetrics } = await import("./metrics.ts");
-      return openMetrics({ agent: () => agent, runtime, machine, version, readLoad: () => readLoad(dataDir) });
+      return openMetrics({
+        ...{ agent: () => agent, runtime, machine, version },
+        readLoad: () => readLoad(dataDir),
+        pressure: () => pressure.counts,
+      });
     },
   }).catch((error) => {
     log.warn({ error: messageOf(error) }, "no metrics: their port cannot be opened");
@@ -221,13 +235,14 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
     node: {
       nodeName: options.nodeName,
       nodeIp,
-      allocatableCpuMilli: machine.cpuMilli,
-      allocatableMemoryBytes: machine.memoryBytes,
-      allocatableEphemeralStorageBytes: load.diskBytes,
+      allocatableCpuMilli: offered.cpuMilli,
+      allocatableMemoryBytes: offered.memoryBytes,
+      allocatableEphemeralStorageBytes: offered.ephemeralStorageBytes,
       memoryCapacityBytes: machine.memoryBytes,
       allowedUnsafeSysctls: options.allowedUnsafeSysctls ?? [],
       clusterDomain,
     },
+    refusal: (pod) => pressure.refusal(pod),
   });
 
   const opened = agent;
@@ -241,14 +256,13 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
     }),
   );
 
-  const report = reporter(session, status);
-  agent.onNodeChange(report);
+  report = reporter(session, status);
+  agent.onNodeChange(() => report());
   stack.use(
     every(
       clock,
       statusMs,
       async () => {
-        load = await readLoad(dataDir);
         imageList = await images.list();
         report();
       },
@@ -260,7 +274,6 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
       clock,
       collectMs,
       async () => {
-        if ((await collectImages(images, { directory: dataDir, log })) > 0) imageList = await images.list();
       },
       log,
     ),

@@ -3,6 +3,7 @@
 import { readdirSync } from "node:fs";
 import { Counter, Gauge, Registry } from "prom-client";
 import type { Agent } from "./agent.ts";
+import type { PressureCounts } from "./eviction/pressure.ts";
 import type { NodeLoad, NodeMachine } from "./node-status.ts";
 import type { ContainerStats, Runtime } from "./runtime/runtime.ts";
 
@@ -12,6 +13,7 @@ export interface MetricsParts {
   readonly machine: NodeMachine;
   readonly version: string;
   readonly readLoad: () => Promise<NodeLoad>;
+  readonly pressure: () => PressureCounts;
 }
 
 export interface AgentMetrics {
@@ -68,6 +70,20 @@ export function openMetrics(parts: MetricsParts): AgentMetrics {
     "naru_agent_memory_available_bytes",
     "Memory of the machine that is free or can be freed.",
   );
+  const inodesFree = gauge(
+    "naru_agent_disk_inodes_free",
+    "Files that the disk of images and containers can still take.",
+  );
+  const evictions = counter(
+    "kubelet_evictions",
+    "Pods that were ended because the node ran short, by what it ran short of.",
+    ["eviction_signal"],
+  );
+  const imagesCollected = counter(
+    "kubelet_image_garbage_collected_total",
+    "Images removed because nothing used them and the disk was full.",
+    ["reason"],
+  );
   const processCpu = counter("process_cpu_seconds_total", "CPU time that the agent used, in seconds.");
   const processMemory = gauge("process_resident_memory_bytes", "Memory of the agent that is in RAM.");
   const processFiles = gauge("process_open_fds", "Files that the agent has open.");
@@ -87,6 +103,11 @@ export function openMetrics(parts: MetricsParts): AgentMetrics {
     disk.set(load.diskBytes);
     diskAvailable.set(load.diskAvailableBytes);
     memoryAvailable.set(load.memoryAvailableBytes);
+    inodesFree.set(load.inodesFree);
+    const counts = parts.pressure();
+    for (const metric of [evictions, imagesCollected]) metric.reset();
+    for (const [signal, count] of counts.evictions) evictions.inc({ eviction_signal: signal }, count);
+    imagesCollected.inc({ reason: "space" }, counts.imagesCollected);
   };
   const countPods = () => {
     const workers = parts.agent()?.workers ?? [];

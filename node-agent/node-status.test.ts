@@ -1,21 +1,27 @@
 // What a node reports of itself.
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { Pressure } from "./eviction/plan-eviction.ts";
+import { parseReserved } from "./eviction/reserve.ts";
+import { hardDefault, parseThresholds } from "./eviction/thresholds.ts";
 import { type NodeLoad, nodeStatus, readLoad, readMachine } from "./node-status.ts";
 
-const calm: NodeLoad = {
+const load: NodeLoad = {
+  memoryBytes: 4 * 2 ** 30,
   memoryAvailableBytes: 2 ** 30,
   diskBytes: 100 * 2 ** 30,
   diskAvailableBytes: 50 * 2 ** 30,
+  inodes: 1000,
+  inodesFree: 500,
   tasks: 100,
   tasksMax: 1000,
 };
+const reserved = { ...parseReserved("cpu=250m,memory=256Mi"), thresholds: parseThresholds(hardDefault) };
 
-async function conditionsOf(load: Partial<NodeLoad>, notReady?: string): Promise<Record<string, string>> {
-  const machine = await readMachine({ version: "1.2.3" });
+async function statusOf(pressures: ReadonlyMap<Pressure, string> = new Map(), notReady?: string) {
+  const machine = { ...(await readMachine({ version: "1.2.3", cpus: "2", memory: "2Gi" })), hugePages: [] };
   const input = { name: "n", nodeIp: "10.0.0.1", machine, images: [], volumes: [], notReady, metricsPort: undefined };
-  const { conditions = [] } = nodeStatus({ ...input, load: { ...calm, ...load } }, 0);
-  return Object.fromEntries(conditions.map(({ type, status }) => [type, status]));
+  return nodeStatus({ ...input, load, reserved, pressures }, 0);
 }
 
 test("readMachine offers what it is told to, and a version that kubectl can read", async () => {
@@ -31,19 +37,39 @@ test("readLoad measures this machine", async () => {
   assert.deepEqual([load.memoryAvailableBytes > 0, load.diskBytes > 0, load.tasks > 0], [true, true, true]);
 });
 
-test("nodeStatus says under which pressure the node is", async () => {
+test("nodeStatus says under which pressure the node is, and by which threshold", async () => {
+  const conditionsOf = async (...args: Parameters<typeof statusOf>) =>
+    ((await statusOf(...args)).conditions ?? []).map(({ type, status, message }) => [type, status, message]);
+  const calm = [
+    ["MemoryPressure", "False", "kubelet has sufficient memory available"],
+    ["DiskPressure", "False", "kubelet has no disk pressure"],
+    ["PIDPressure", "False", "kubelet has sufficient PID available"],
+    ["Ready", "True", "kubelet is posting ready status"],
+  ];
   assert.deepEqual(
     [
-      await conditionsOf({}),
-      await conditionsOf({ memoryAvailableBytes: 2 ** 20 }),
-      await conditionsOf({ diskAvailableBytes: 2 ** 30 }),
-      await conditionsOf({ tasks: 950 }, "no network"),
+      await conditionsOf(),
+      await conditionsOf(new Map([["DiskPressure", "nodefs.available is below 10%"]]), "no network"),
     ],
     [
-      { MemoryPressure: "False", DiskPressure: "False", PIDPressure: "False", Ready: "True" },
-      { MemoryPressure: "True", DiskPressure: "False", PIDPressure: "False", Ready: "True" },
-      { MemoryPressure: "False", DiskPressure: "True", PIDPressure: "False", Ready: "True" },
-      { MemoryPressure: "False", DiskPressure: "False", PIDPressure: "True", Ready: "False" },
+      calm,
+      [
+        calm[0],
+        ["DiskPressure", "True", "kubelet has disk pressure: nodefs.available is below 10%"],
+        calm[2],
+        ["Ready", "False", "no network"],
+      ],
+    ],
+  );
+});
+
+test("nodeStatus offers what is neither reserved nor has to stay free", async () => {
+  const { capacity, allocatable } = await statusOf();
+  assert.deepEqual(
+    [capacity, allocatable],
+    [
+      { cpu: "2", memory: "2097152Ki", "ephemeral-storage": "104857600Ki", pods: "110" },
+      { cpu: "1750m", memory: "1732608Ki", "ephemeral-storage": "94371840Ki", pods: "110" },
     ],
   );
 });

@@ -1,5 +1,5 @@
 // What a node says of itself: what it has, what of it pods may use, and whether it is well.
-import { readFile, statfs } from "node:fs/promises";
+import { readFile, stat, statfs } from "node:fs/promises";
 import { arch, availableParallelism, freemem, release, totalmem } from "node:os";
 import type {
   ContainerImage,
@@ -11,6 +11,8 @@ import type {
 } from "../api/kinds/generated/types.ts";
 import { bytes, cpuMilli } from "../api/kinds/schema/quantity.ts";
 import { timestamp } from "../lib/clock.ts";
+import type { Pressure } from "./eviction/plan-eviction.ts";
+import { allocatable, type NodeReserve } from "./eviction/reserve.ts";
 import { type HugePages, readHugePages } from "./huge-pages.ts";
 import type { Image } from "./images/images.ts";
 
@@ -31,19 +33,22 @@ export interface NodeOffer {
   readonly version: string;
 }
 
-/** What is measured now and then. */
-export interface NodeLoad {
-  readonly memoryAvailableBytes: number;
+export interface Disk {
   readonly diskBytes: number;
   readonly diskAvailableBytes: number;
+  /** 0 where the file system makes them as they are needed. */
+  readonly inodes: number;
+  readonly inodesFree: number;
+}
+
+/** What is measured now and then. */
+export interface NodeLoad extends Disk {
+  readonly memoryBytes: number;
+  readonly memoryAvailableBytes: number;
   readonly tasks: number;
   readonly tasksMax: number;
 }
 
-/** Below these the node is under pressure; the kubelet's default eviction thresholds. */
-const memoryAvailableBytesMin = 100 * 1024 * 1024;
-const diskAvailableShareMin = 0.1;
-const tasksShareMax = 0.9;
 /** The version of the Kubernetes API that clients should expect. */
 const kubernetesVersion = "v1.36.0";
 const imagesMax = 50;
@@ -73,20 +78,32 @@ export async function readMachine({ cpus, memory, podsMax = 110, version }: Node
 }
 
 export async function readLoad(dataDir: string): Promise<NodeLoad> {
-  const [disk, meminfo, loadavg, threadsMax] = await Promise.all([
-    statfs(dataDir),
+  const [disk, meminfo, loadavg, ...maxima] = await Promise.all([
+    readDisk(dataDir),
     readFile("/proc/meminfo", "utf8").catch(() => ""),
     readFile("/proc/loadavg", "utf8").catch(() => ""),
     readFile("/proc/sys/kernel/threads-max", "utf8").catch(() => ""),
+    readFile("/proc/sys/kernel/pid_max", "utf8").catch(() => ""),
   ]);
   const available = /^MemAvailable:\s+(\d+) kB/m.exec(meminfo)?.[1];
   return {
     memoryAvailableBytes: available === undefined ? freemem() : Number(available) * 1024,
-    diskBytes: disk.blocks * disk.bsize,
-    diskAvailableBytes: disk.bavail * disk.bsize,
+    ...disk,
+    memoryBytes: totalmem(),
     tasks: Number(/\/(\d+) /.exec(loadavg)?.[1] ?? 0),
-    tasksMax: Number(threadsMax) || Number.POSITIVE_INFINITY,
+    tasksMax: Math.min(...maxima.map((text) => Number(text) || Number.POSITIVE_INFINITY)),
   };
+}
+
+/** Of a folder below another, when it has a disk of its own. */
+export async function readDiskOf(dir: string, above: string): Promise<Disk | undefined> {
+  const [own, outer] = await Promise.all([stat(dir), stat(above)]);
+  return own.dev === outer.dev ? undefined : await readDisk(dir);
+}
+
+async function readDisk(dir: string): Promise<Disk> {
+  const { blocks, bsize, bavail, files, ffree } = await statfs(dir);
+  return { diskBytes: blocks * bsize, diskAvailableBytes: bavail * bsize, inodes: files, inodesFree: ffree };
 }
 
 export interface NodeStatusInput {
@@ -94,6 +111,9 @@ export interface NodeStatusInput {
   readonly nodeIp: string;
   readonly machine: NodeMachine;
   readonly load: NodeLoad;
+  /** What the node is short of, and which threshold says so. */
+  readonly pressures: ReadonlyMap<Pressure, string>;
+  readonly reserved: NodeReserve;
   readonly images: readonly Image[];
   /** Volumes that outlive their pods, as `volumesInUse` tells of them. */
   readonly volumes: readonly string[];
@@ -106,19 +126,23 @@ export interface NodeStatusInput {
 export function nodeStatus(input: NodeStatusInput, nowMs: number): NodeStatus {
   const { machine, load } = input;
   const resources = {
-    cpu: machine.cpuMilli % 1000 === 0 ? String(machine.cpuMilli / 1000) : `${machine.cpuMilli}m`,
-    memory: `${Math.floor(machine.memoryBytes / 1024)}Ki`,
-    "ephemeral-storage": `${Math.floor(load.diskBytes / 1024)}Ki`,
+    cpu: cpuText(machine.cpuMilli),
+    memory: kibibytes(machine.memoryBytes),
+    "ephemeral-storage": kibibytes(load.diskBytes),
     pods: String(machine.podsMax),
     ...Object.fromEntries(
       machine.hugePages.map((pages) => [pages.resource, pages.bytes === 0 ? "0" : `${pages.bytes / 1024}Ki`]),
     ),
   };
-  const setAsideBytes = machine.hugePages.reduce((sum, pages) => sum + pages.bytes, 0);
+  const offered = allocatable(machine, load, input.reserved);
   return {
     capacity: resources,
-    // What is set aside for huge pages is nobody's memory.
-    allocatable: { ...resources, memory: `${Math.floor((machine.memoryBytes - setAsideBytes) / 1024)}Ki` },
+    allocatable: {
+      ...resources,
+      cpu: cpuText(offered.cpuMilli),
+      memory: kibibytes(offered.memoryBytes),
+      "ephemeral-storage": kibibytes(offered.ephemeralStorageBytes),
+    },
     addresses: [
       { type: "InternalIP", address: input.nodeIp },
       { type: "Hostname", address: input.name },
@@ -158,42 +182,42 @@ export function nodeObject(
   };
 }
 
-function conditions({ load, notReady }: NodeStatusInput, nowMs: number): readonly NodeCondition[] {
+function conditions({ pressures, notReady }: NodeStatusInput, nowMs: number): readonly NodeCondition[] {
   const time = timestamp(nowMs);
   const times = { lastHeartbeatTime: time, lastTransitionTime: time };
-  const pressure = (type: string, isHigh: boolean, high: readonly [string, string], low: readonly [string, string]) => {
-    const [reason, message] = isHigh ? high : low;
-    return { type, status: isHigh ? "True" : "False", reason, message, ...times };
+  const pressure = (type: Pressure, high: readonly [string, string], low: readonly [string, string]) => {
+    const why = pressures.get(type);
+    if (why === undefined) return { type, status: "False", reason: low[0], message: low[1], ...times };
+    return { type, status: "True", reason: high[0], message: `${high[1]}: ${why}`, ...times };
   };
   return [
     pressure(
       "MemoryPressure",
-      load.memoryAvailableBytes < memoryAvailableBytesMin,
-      [
-        "KubeletHasInsufficientMemory",
-        `less than ${memoryAvailableBytesMin / 1024 / 1024} MiB of memory are available`,
-      ],
+      ["KubeletHasInsufficientMemory", "kubelet has insufficient memory available"],
       ["KubeletHasSufficientMemory", "kubelet has sufficient memory available"],
     ),
     pressure(
       "DiskPressure",
-      load.diskAvailableBytes < load.diskBytes * diskAvailableShareMin,
-      ["KubeletHasDiskPressure", `less than ${diskAvailableShareMin * 100} % of the disk are free`],
+      ["KubeletHasDiskPressure", "kubelet has disk pressure"],
       ["KubeletHasNoDiskPressure", "kubelet has no disk pressure"],
     ),
     pressure(
       "PIDPressure",
-      load.tasks > load.tasksMax * tasksShareMax,
-      [
-        "KubeletHasInsufficientPID",
-        `more than ${tasksShareMax * 100} % of the kernel's ${load.tasksMax} tasks are used`,
-      ],
+      ["KubeletHasInsufficientPID", "kubelet has insufficient PID available"],
       ["KubeletHasSufficientPID", "kubelet has sufficient PID available"],
     ),
     notReady === undefined
       ? { type: "Ready", status: "True", reason: "KubeletReady", message: "kubelet is posting ready status", ...times }
       : { type: "Ready", status: "False", reason: "KubeletNotReady", message: notReady, ...times },
   ];
+}
+
+function cpuText(milli: number): string {
+  return milli % 1000 === 0 ? String(milli / 1000) : `${milli}m`;
+}
+
+function kibibytes(bytes: number): string {
+  return `${Math.floor(bytes / 1024)}Ki`;
 }
 
 function imageEntry({ tags, digests, sizeBytes }: Image): ContainerImage {

@@ -2,7 +2,7 @@
 import type { Pod } from "../api/kinds/generated/types.ts";
 import type { Clock } from "../lib/clock.ts";
 import { silentLogger } from "../lib/log.ts";
-import { type Agent, openAgent } from "./agent.ts";
+import { type Agent, type AgentParts, openAgent } from "./agent.ts";
 import type { ImageStore } from "./images/images.ts";
 import { openSimulatedImages, type SimulatedImagesOptions } from "./images/simulated.ts";
 import { openSimulatedNetwork, SimulatedLinks } from "./network/simulated.ts";
@@ -46,9 +46,13 @@ export class SimulatedNode {
   }
 
   /** Starts an agent, the first one or one after a crash; it adopts what the machine runs. */
-  startAgent(session: { readonly cache: NodeCache; readonly reports: Reports }): Promise<Agent> {
+  startAgent(
+    session: { readonly cache: NodeCache; readonly reports: Reports },
+    more: Pick<AgentParts, "refusal"> = {},
+  ): Promise<Agent> {
     const { clock, name, nodeIp, cpuMilli = 4000, memoryBytes = 8 * 2 ** 30, startMs, failRuntime } = this.options;
     return openAgent({
+      ...more,
       clock,
       log: silentLogger,
       runtime: openSimulatedRuntime(this.machine, {

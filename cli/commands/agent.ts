@@ -1,6 +1,6 @@
 // naru agent: this machine becomes a node.
 import { hostname } from "node:os";
-import type { AgentOptions } from "../../node-agent/agent-options.ts";
+import type { AgentOptions, EvictionOptions } from "../../node-agent/agent-options.ts";
 import { type Command, type Invocation, logLevels, numberOption, UsageError } from "../command.ts";
 import { requireMachine } from "../machine-checks.ts";
 
@@ -41,6 +41,33 @@ export const agent: Command = {
       value: "FILE",
       help: "YAML with mirrors, authorities, credentials and signature keys by registry",
     },
+    "system-reserved": {
+      type: "string",
+      value: "LIST",
+      help: "kept from pods for the node's own programs, such as cpu=500m,memory=1Gi (default: memory=128Mi,pid=1000)",
+    },
+    "eviction-hard": {
+      type: "string",
+      value: "LIST",
+      help: "below these pods are evicted, such as memory.available<100Mi,nodefs.available<10% (default: the kubelet's)",
+    },
+    "eviction-soft": {
+      type: "string",
+      value: "LIST",
+      help: "the same after a grace period, such as memory.available<1Gi",
+    },
+    "eviction-soft-grace-period": { type: "string", value: "LIST", help: "of each of them: memory.available=1m30s" },
+    "eviction-pressure-transition-period": {
+      type: "string",
+      value: "SECONDS",
+      help: "how long the node keeps off pods after it was under pressure (default: 300)",
+    },
+    "image-gc-high-threshold": {
+      type: "string",
+      value: "PERCENT",
+      help: "of the disk in use: from here on images that nothing uses are removed (default: 85)",
+    },
+    "image-gc-low-threshold": { type: "string", value: "PERCENT", help: "until so much is in use (default: 80)" },
     "insecure-registry": { type: "string", multiple: true, value: "HOST", help: "registry to speak plain HTTP with" },
     "allowed-unsafe-sysctl": {
       type: "string",
@@ -110,12 +137,37 @@ export const agent: Command = {
         ...optional("dockerListen", invocation.text("docker-listen")),
         ...optional("cpus", invocation.text("cpus")),
         ...optional("memory", invocation.text("memory")),
+        ...optional("reserved", invocation.text("system-reserved")),
+        eviction: evictionOf(invocation),
+        imageCollection: imageCollectionOf(invocation),
       },
       invocation.signal,
     );
     return 0;
   },
 };
+
+function evictionOf(invocation: Invocation): EvictionOptions {
+  const text = <K extends string>(key: K, name: string) => {
+    const value = invocation.text(name);
+    return value === undefined ? {} : ({ [key]: value } as Record<K, string>);
+  };
+  const seconds = numberOption(invocation, "eviction-pressure-transition-period");
+  return {
+    ...text("hard", "eviction-hard"),
+    ...text("soft", "eviction-soft"),
+    ...text("softGrace", "eviction-soft-grace-period"),
+    ...(seconds === undefined ? {} : { transitionMs: seconds * 1000 }),
+  };
+}
+
+function imageCollectionOf(invocation: Invocation): NonNullable<AgentOptions["imageCollection"]> {
+  const high = numberOption(invocation, "image-gc-high-threshold");
+  const low = numberOption(invocation, "image-gc-low-threshold");
+  if ((low ?? 80) >= (high ?? 85))
+    throw new UsageError("--image-gc-low-threshold must be below --image-gc-high-threshold (85 by default)");
+  return { ...(high === undefined ? {} : { highPercent: high }), ...(low === undefined ? {} : { lowPercent: low }) };
+}
 
 function shutdownOf(invocation: Invocation): Pick<AgentOptions, "shutdown"> {
   const seconds = numberOption(invocation, "shutdown-grace-period");

@@ -41,6 +41,9 @@ export function serverCommand(context: CommandContext, storeUrl: string | undefi
   ];
 }
 
+/** A laptop's disk is often nine tenths full: only when next to nothing is left, its owner wants pods to end. */
+const evictionHard = "memory.available<100Mi,nodefs.available<1Gi,nodefs.inodesFree<1%,pid.available<5%";
+
 export function agentCommand(context: CommandContext, host: Host, resources: NodeResources): readonly string[] {
   const { dataDir, runDir, cgroup, gateway, logLevel } = context;
   return [
@@ -53,6 +56,7 @@ export function agentCommand(context: CommandContext, host: Host, resources: Nod
     ...["--cgroup", `${cgroup}/${host.name}`],
     ...["--memory", resources.memory],
     "--stop-pods",
+    ...["--eviction-hard", evictionHard, "--image-gc-high-threshold", "97", "--image-gc-low-threshold", "95"],
     ...["--log-level", logLevel],
     ...(resources.cpus === undefined ? [] : ["--cpus", resources.cpus]),
     ...(resources.dockerListen === undefined ? [] : ["--docker-listen", resources.dockerListen]),

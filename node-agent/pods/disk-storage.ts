@@ -8,7 +8,7 @@ import { readMountinfo } from "../runtime/cgroup-files.ts";
 import type { Mount } from "../runtime/runtime.ts";
 import { volumeTypeOf, volumeTypes } from "../volumes/list.ts";
 import { isTmpfs, mountFileSystem, unmountBelow } from "../volumes/mounts.ts";
-import { bytesBelow } from "../volumes/usage.ts";
+import { bytesBelow, type DiskUse, usageBelow } from "../volumes/usage.ts";
 import { type MadeVolume, type VolumeContext, VolumeError } from "../volumes/volume-type.ts";
 import { ConfigError } from "./container-env.ts";
 import { fieldValue, resourceValue } from "./field-values.ts";
@@ -170,6 +170,27 @@ export async function openDiskStorage({ dataDir, runDir, images }: DiskStorageOp
       const logs = await bytesBelow(join(logDir(pod), checkName(name)), bytesMax);
       const layer = images.layerPath(id);
       return layer === undefined || logs > bytesMax ? logs : logs + (await bytesBelow(layer, bytesMax));
+    },
+
+    diskUse: async (pod, containers, inodesMax) => {
+      const max = { bytes: Number.POSITIVE_INFINITY, inodes: inodesMax };
+      const below = async (...paths: readonly (string | undefined)[]) => {
+        let sum = { bytes: 0, inodes: 0 };
+        for (const path of paths) {
+          if (path === undefined || sum.inodes > inodesMax) continue;
+          const { bytes, inodes } = await usageBelow(path, max);
+          sum = { bytes: sum.bytes + bytes, inodes: sum.inodes + inodes };
+        }
+        return sum;
+      };
+      const volumes = (pod.spec?.volumes ?? []).filter(({ emptyDir }) => emptyDir !== undefined);
+      const uses: DiskUse[] = [];
+      for (const { name, id } of containers)
+        uses.push(await below(images.layerPath(id), join(logDir(pod), checkName(name))));
+      return {
+        containers: uses,
+        volumes: await below(...volumes.map(({ name }) => join(podDir(uidOf(pod)), "volumes", checkName(name)))),
+      };
     },
 
     logPath: (pod, containerName, attempt) => join(logDir(pod), checkName(containerName), `${attempt}.log`),

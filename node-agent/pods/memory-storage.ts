@@ -16,6 +16,10 @@ export function openMemoryStorage(
     containerMounts: async () => [],
     volumeBytes: async () => 0,
     containerBytes: async () => 0,
+    diskUse: async (_pod, containers) => ({
+      containers: containers.map(() => ({ bytes: 0, inodes: 0 })),
+      volumes: { bytes: 0, inodes: 0 },
+    }),
     terminationMessage: async () => "",
     logPath: (pod, name, attempt) => `/simulated/${pod.metadata?.uid ?? ""}/${name}/${attempt}.log`,
     removeRunsBefore: async () => {},

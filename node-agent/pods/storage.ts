@@ -12,6 +12,7 @@ import type {
 } from "../../api/kinds/generated/types.ts";
 import type { Image } from "../images/images.ts";
 import type { IdMapping, Mount } from "../runtime/runtime.ts";
+import type { DiskUse } from "../volumes/usage.ts";
 import type { ConfigLookup } from "./container-env.ts";
 import type { FieldContext } from "./field-values.ts";
 import type { HostNames } from "./hostname.ts";
@@ -58,6 +59,12 @@ export interface PodStorage {
     container: { readonly name: string; readonly id: string },
     bytesMax: number,
   ): Promise<number>;
+  /** What a pod's containers (layers and logs) and its volumes on the disk take; no more than `inodesMax` files of each are counted. */
+  diskUse(
+    pod: Pod,
+    containers: readonly { readonly name: string; readonly id: string }[],
+    inodesMax: number,
+  ): Promise<{ readonly containers: readonly DiskUse[]; readonly volumes: DiskUse }>;
   logPath(pod: Pod, containerName: string, attempt: number): string;
   /** Removes logs and files of runs before `attempt`. */
   removeRunsBefore(pod: Pod, containerName: string, attempt: number): Promise<void>;

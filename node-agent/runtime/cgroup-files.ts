@@ -2,7 +2,14 @@
 import { mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Clock, sleep } from "../../lib/clock.ts";
-import { type CgroupLayout, type CgroupWrite, cgroupDirectories, planFreeze, type SharedDevices } from "./cgroups.ts";
+import {
+  type CgroupLayout,
+  type CgroupWrite,
+  cgroupDirectories,
+  type ParentPlan,
+  planFreeze,
+  type SharedDevices,
+} from "./cgroups.ts";
 import { readOptional } from "./container-directory.ts";
 import type { ContainerStats } from "./runtime.ts";
 
@@ -95,6 +102,19 @@ export function makeSharedDevices({ directory, writes }: SharedDevices): void {
   mkdirSync(directory, { recursive: true });
   const fresh = readOptional(join(directory, "devices.list"))?.trim() === "a *:* rwm";
   applyWrites(fresh ? writes : writes.filter(({ path }) => !path.endsWith("/devices.deny")));
+}
+
+/** Limits what all containers of a node may use together; what runs goes on. */
+export function limitParent({ directories, passOn, writes }: ParentPlan): void {
+  for (const directory of directories) mkdirSync(directory, { recursive: true });
+  for (const { path, value } of passOn) {
+    try {
+      writeFileSync(path, value);
+    } catch {
+      // A controller that the kernel lacks: its limit says so when it is needed.
+    }
+  }
+  applyWrites(writes);
 }
 
 /** Removes a container's cgroup with all processes in it, and what became empty above it, up to and without the parent. */

@@ -104,6 +104,24 @@ export function planUpdate(
   };
 }
 
+export interface ParentPlan {
+  readonly directories: readonly string[];
+  /** v2: what the cgroups above need first. */
+  readonly passOn: readonly CgroupWrite[];
+  readonly writes: readonly CgroupWrite[];
+}
+
+/** Limits of the cgroup above all containers of a node. */
+export function planParent(layout: CgroupLayout, parent: string, resources: Resources): ParentPlan {
+  const directories = cgroupDirectories(layout, parent);
+  if (layout.version === 1) return { directories, passOn: [], writes: limitsV1(layout.mounts, parent, resources) };
+  return {
+    directories,
+    passOn: passOn(layout.mount, parent),
+    writes: limitsV2(join(layout.mount, parent), resources),
+  };
+}
+
 /** v1: most containers may use the same devices, so they share one cgroup of that tree, made once. */
 export function planSharedDevices(layout: CgroupLayout, parent: string): SharedDevices | undefined {
   if (layout.version !== 1) return undefined;
@@ -172,18 +190,10 @@ function seenV1(mounts: Readonly<Record<string, string>>, path: string): CgroupP
 function planV2(mount: string, request: CgroupRequest): CgroupPlan {
   const path = join(request.parent, request.path);
   const directory = join(mount, path);
-  const names = path.split("/").filter((name) => name !== "");
   return {
     directories: [directory],
     writes: [
-      // Every cgroup above must pass the controllers on.
-      ...[...names.keys()].flatMap((i) =>
-        controllersV2.map((controller) => ({
-          path: join(mount, ...names.slice(0, i), "cgroup.subtree_control"),
-          value: `+${controller}`,
-          optional: true,
-        })),
-      ),
+      ...passOn(mount, path),
       ...(request.above === undefined ? [] : limitsV2(dirname(directory), request.above)),
       ...limitsV2(directory, request.resources),
       { path: join(directory, "memory.oom.group"), value: "1", optional: true },
@@ -193,6 +203,18 @@ function planV2(mount: string, request: CgroupRequest): CgroupPlan {
     deviceFilter: !request.allDevices,
     seen: [{ name: "", links: [], directory }],
   };
+}
+
+/** Every cgroup above `path` must pass the controllers on. */
+function passOn(mount: string, path: string): readonly CgroupWrite[] {
+  const names = path.split("/").filter((name) => name !== "");
+  return [...names.keys()].flatMap((i) =>
+    controllersV2.map((controller) => ({
+      path: join(mount, ...names.slice(0, i), "cgroup.subtree_control"),
+      value: `+${controller}`,
+      optional: true,
+    })),
+  );
 }
 
 /** What freezes or thaws everything in a container, and how it says that it has happened. Undefined where the kernel cannot. */

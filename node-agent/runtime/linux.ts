@@ -10,6 +10,7 @@ import {
   freeze,
   killAll,
   killCgroup,
+  limitParent,
   makeSharedDevices,
   processesOf,
   readMountinfo,
@@ -23,6 +24,7 @@ import {
   cgroupDirectories,
   detectCgroups,
   planCgroup,
+  planParent,
   planSharedDevices,
   planUpdate,
 } from "./cgroups.ts";
@@ -292,6 +294,16 @@ export class LinuxRuntime implements Runtime {
       },
       signal,
     );
+  }
+
+  /** What all containers of the node may use together, those that run already among them. */
+  limitAll(resources: Resources): void {
+    if (this.#cgroups !== undefined) limitParent(planParent(this.#cgroups, this.#options.cgroupParent, resources));
+  }
+
+  /** What they use together; undefined where nobody counts. */
+  statsOfAll(): ContainerStats | undefined {
+    return this.#cgroups === undefined ? undefined : readStats(this.#cgroups, this.#options.cgroupParent);
   }
 
   async stats(id: string): Promise<ContainerStats> {

@@ -8,13 +8,24 @@ const blockBytes = 512;
 /** Files without content take room too: an inode each. */
 const inodeBytes = 256;
 
+export interface DiskUse {
+  readonly bytes: number;
+  readonly inodes: number;
+}
+
 /** Bytes below `path`, or some number above `bytesMax` once it is passed. 0 when there is nothing. */
 export async function bytesBelow(path: string, bytesMax: number): Promise<number> {
+  return (await usageBelow(path, { bytes: bytesMax, inodes: Number.POSITIVE_INFINITY })).bytes;
+}
+
+/** What is below `path`; once one of `max` is passed, what was seen so far. */
+export async function usageBelow(path: string, max: DiskUse): Promise<DiskUse> {
   const root = await realpath(path).catch(() => undefined);
-  if (root === undefined) return 0;
+  if (root === undefined) return { bytes: 0, inodes: 0 };
   const seen = new Set<bigint>();
   const folders = [root];
   let bytes = 0;
+  let inodes = 0;
   for (let folder = folders.pop(); folder !== undefined; folder = folders.pop()) {
     await using opened = await openBelow(root, folder);
     if (opened === undefined) continue;
@@ -29,10 +40,11 @@ export async function bytesBelow(path: string, bytesMax: number): Promise<number
         seen.add(stats.ino);
       }
       bytes += Number(stats.blocks) * blockBytes + inodeBytes;
-      if (bytes > bytesMax) return bytes;
+      inodes++;
+      if (bytes > max.bytes || inodes > max.inodes) return { bytes, inodes };
     }
   }
-  return bytes;
+  return { bytes, inodes };
 }
 
 /** A folder by what was opened: one that a container has meanwhile made a link out of its volume is not there. */
