@@ -43,6 +43,38 @@ test("planTaints adds and takes away its own taints only, and gives back the sam
   );
 });
 
+test("planTaints keeps further pods off a node that runs short, and lets them in again", () => {
+  const short: Node = {
+    metadata: { name: "a" },
+    spec: { taints: [own] },
+    status: {
+      conditions: [
+        { type: "Ready", status: "True" },
+        { type: "MemoryPressure", status: "True" },
+        { type: "DiskPressure", status: "False" },
+        { type: "PIDPressure", status: "True" },
+      ],
+    },
+  };
+  const tainted = planTaints(short, nowMs);
+  deepEqual(
+    [
+      tainted,
+      planTaints({ ...short, spec: { taints: tainted } }, nowMs) === tainted,
+      planTaints(nodeOf("True", tainted), nowMs),
+    ],
+    [
+      [
+        own,
+        { key: "node.kubernetes.io/memory-pressure", effect: "NoSchedule" },
+        { key: "node.kubernetes.io/pid-pressure", effect: "NoSchedule" },
+      ],
+      true,
+      [own],
+    ],
+  );
+});
+
 test("evictionTimeMs lets a pod's own toleration decide before the cluster's default", () => {
   const key = "node.kubernetes.io/unreachable";
   const podOf = (...tolerations: readonly Toleration[]): Pod => ({ spec: { containers: [], tolerations } });

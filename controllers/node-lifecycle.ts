@@ -1,4 +1,5 @@
 // What follows when a node goes silent: taints, its pods not Ready at once, their deletion (and so replacement elsewhere) a little later.
+// A node that runs short of something gets a taint for that, which keeps off further pods.
 import { conditionOf } from "../api/kinds/conditions.ts";
 import { nodes, pods } from "../api/kinds/generated/resources.ts";
 import type { Node, Pod, Taint } from "../api/kinds/generated/types.ts";
@@ -13,6 +14,15 @@ const nodeNotReadyReason = "NodeNotReady";
 const agentFirstMs = 2000;
 const notReady = "node.kubernetes.io/not-ready";
 const unreachable = "node.kubernetes.io/unreachable";
+
+/** Source: Kubernetes documentation, "Taint nodes by condition". */
+const taintsByCondition: readonly (readonly [condition: string, taint: string])[] = [
+  ["MemoryPressure", "node.kubernetes.io/memory-pressure"],
+  ["DiskPressure", "node.kubernetes.io/disk-pressure"],
+  ["PIDPressure", "node.kubernetes.io/pid-pressure"],
+];
+
+const noTaints: readonly Taint[] = [];
 
 /** "ready", or the taint's key for a node that says it is not well (False) or says nothing (Unknown). */
 export function healthOf(node: Node): "ready" | typeof notReady | typeof unreachable {
@@ -29,16 +39,27 @@ export function healthOf(node: Node): "ready" | typeof notReady | typeof unreach
 /** The node's taints as its health asks for them; the same list when nothing changes. */
 export function planTaints(node: Node, nowMs: number): readonly Taint[] {
   const health = healthOf(node);
-  const present = node.spec?.taints ?? [];
-  const others = present.filter(({ key }) => key !== notReady && key !== unreachable);
-  if (health === "ready") return others.length === present.length ? present : others;
-  const has = (effect: string) => present.some((taint) => taint.key === health && taint.effect === effect);
-  if (has("NoSchedule") && has("NoExecute") && others.length === present.length - 2) return present;
-  return [
-    ...others,
-    { key: health, effect: "NoSchedule" },
-    { key: health, effect: "NoExecute", timeAdded: timestamp(nowMs) },
+  const present = node.spec?.taints ?? noTaints;
+  const wanted: readonly Taint[] = [
+    ...(health === "ready"
+      ? []
+      : [
+          { key: health, effect: "NoSchedule" },
+          { key: health, effect: "NoExecute", timeAdded: timestamp(nowMs) },
+        ]),
+    ...taintsByCondition
+      .filter(([condition]) => conditionOf(node.status?.conditions, condition)?.status === "True")
+      .map(([, key]) => ({ key, effect: "NoSchedule" })),
   ];
+  const isOurs = ({ key }: Taint) =>
+    key === notReady || key === unreachable || taintsByCondition.some(([, taint]) => taint === key);
+  const names = (taints: readonly Taint[]) =>
+    taints
+      .map(({ key, effect }) => `${key}:${effect}`)
+      .sort()
+      .join();
+  const ours = present.filter(isOurs);
+  return names(ours) === names(wanted) ? present : [...present.filter((taint) => !isOurs(taint)), ...wanted];
 }
 
 /** When this pod has to go, ms since the epoch; undefined: it stays. A pod's own toleration decides before the cluster's default. */
@@ -71,7 +92,7 @@ export const startNodeLifecycleController: StartController = ({
       return undefined;
     }
     const taints = planTaints(node, clock.now());
-    if (taints !== node.spec?.taints && (taints.length > 0 || (node.spec?.taints ?? []).length > 0)) {
+    if (taints !== (node.spec?.taints ?? noTaints)) {
       await client.patch(
         nodes,
         { name },
@@ -170,6 +191,7 @@ export const startNodeLifecycleController: StartController = ({
   informers.nodes.onChange((key, node, previous) => {
     if (node === undefined || previous === undefined || healthOf(node) !== "ready" || healthOf(previous) !== "ready")
       loop.add(key);
+    else if (planTaints(node, clock.now()) !== (node.spec?.taints ?? noTaints)) loop.add(key);
   });
   // A pod that is bound after its node went silent.
   informers.pods.onChange((_, pod, previous) => {

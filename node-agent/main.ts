@@ -46,7 +46,6 @@ const { version } = packageJson;
 const initPath = new URL("./docker/init/build/naru-init", import.meta.url).pathname;
 const launcherPathDefault = new URL("./launcher/build/naru-launcher", import.meta.url).pathname;
 const statusMs = 10_000;
-const collectMs = 60_000;
 const renewCheckMs = 3_600_000;
 const backWithinMsDefault = 15_000;
 const stopBackWithinMs = 30_000;
@@ -265,15 +264,6 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
       async () => {
         imageList = await images.list();
         report();
-      },
-      log,
-    ),
-  );
-  stack.use(
-    every(
-      clock,
-      collectMs,
-      async () => {
       },
       log,
     ),

@@ -102,6 +102,7 @@ test("podKind.defaults fills a pod, and its requests from its limits", () => {
       restartPolicy: "Always",
       dnsPolicy: "ClusterFirst",
       terminationGracePeriodSeconds: 30,
+      tolerations: [{ key: "node.kubernetes.io/memory-pressure", operator: "Exists", effect: "NoSchedule" }],
       schedulerName: "default-scheduler",
       securityContext: {},
       enableServiceLinks: true,

@@ -13,6 +13,7 @@ import type {
   ResourceRequirements,
   Volume,
 } from "./generated/types.ts";
+import { qosClassOf } from "./qos.ts";
 import { fill } from "./schema/fill.ts";
 
 /** Of a pod template. */
@@ -20,9 +21,12 @@ export function templateDefaults(template: PodTemplateSpec): PodTemplateSpec {
   return template.spec === undefined ? template : { ...template, spec: podSpecDefaults(template.spec) };
 }
 
+const memoryPressure = "node.kubernetes.io/memory-pressure";
+
 /** Of a pod: a template's, and what admission adds. Requests follow limits. */
 export function podDefaults(spec: PodSpec): PodSpec {
   const filled = podSpecDefaults(spec);
+  const tolerations = filled.tolerations ?? [];
   const account = filled.serviceAccountName ?? "default";
   return {
     enableServiceLinks: true,
@@ -31,6 +35,10 @@ export function podDefaults(spec: PodSpec): PodSpec {
     ...filled,
     serviceAccountName: account,
     serviceAccount: account,
+    // Who said what it needs may run where memory is short: "Taint nodes by condition".
+    ...(qosClassOf(filled) === "BestEffort" || tolerations.some(({ key }) => key === memoryPressure)
+      ? {}
+      : { tolerations: [...tolerations, { key: memoryPressure, operator: "Exists", effect: "NoSchedule" }] }),
     containers: filled.containers.map((c) => podContainer(c, spec)),
     ...(filled.initContainers === undefined
       ? {}
