@@ -15,6 +15,8 @@ export type LayerProgress = { readonly state: "downloading" | "unpacked"; readon
 export interface WantedLayer {
   readonly diffId: string;
   readonly digest?: string;
+  /** Another node of the cluster gives it, which may have to fetch it first. */
+  readonly fromPeer?: boolean;
   /** The layer's bytes as they come from the registry or an archive. */
   open(signal: AbortSignal): AsyncIterable<Uint8Array>;
 }
@@ -43,6 +45,8 @@ export class Layers {
   readonly #held = new Map<string, number>();
   readonly #works = new SharedWork<number, LayerProgress>(() => "");
   readonly #limit = new Limit(unpacksMax);
+  // Two nodes that wait for each other's layers must still fetch their own: what comes from a node takes no other's place.
+  readonly #peerLimit = new Limit(unpacksMax);
   #nextLink = 0;
 
   constructor(options: {
@@ -195,7 +199,8 @@ export class Layers {
   }
 
   async #unpack(layer: WantedLayer, report: (progress: LayerProgress) => void, signal: AbortSignal): Promise<number> {
-    return await this.#limit.run(async () => {
+    const limit = layer.fromPeer === true ? this.#peerLimit : this.#limit;
+    return await limit.run(async () => {
       signal.throwIfAborted();
       const aside = join(this.#directory, "tmp", nameSuffix(this.#random, 16));
       try {

@@ -76,7 +76,8 @@ export async function pullImage(context: PullContext, reference: Reference, opti
   using _blobs = context.folder.content.hold();
   const repository = repositoryName(reference);
   const sources = [{ registry, access }, ...sourcesAfter(context, reference, options)];
-  const blobs = await pullLayers(context.folder, { sources, manifest, config, repository, report }, signal);
+  const fromPeer = registry === options.first || registry === options.only;
+  const blobs = await pullLayers(context.folder, { sources, fromPeer, manifest, config, repository, report }, signal);
   const index = top.bytes === manifestBytes ? {} : { indexBytes: top.bytes };
   return await commitImage(context.folder, { configBytes, manifestBytes, ...index, tags, digests, blobs });
 }
@@ -208,6 +209,8 @@ async function pullLayers(
   pull: {
     /** In the order in which they are asked. */
     readonly sources: readonly Source[];
+    /** The first of them is a node of the cluster. */
+    readonly fromPeer: boolean;
     readonly manifest: Extract<Manifest, { type: "image" }>;
     readonly config: ParsedConfig;
     /** Where the image says that it comes from, mirror or not. */
@@ -251,18 +254,19 @@ async function pullLayer(
   folder: Folder,
   pull: {
     readonly sources: readonly Source[];
+    readonly fromPeer: boolean;
     readonly descriptor: Descriptor;
     readonly diffId: string;
     tell(state: "downloading" | "unpacked", doneBytes: number): void;
   },
   signal: AbortSignal,
 ): Promise<void> {
-  const { sources, descriptor, diffId, tell } = pull;
+  const { sources, fromPeer, descriptor, diffId, tell } = pull;
   const open = (own: AbortSignal) =>
     folder.downloads.read(descriptor, (fromByte) => readBlob(sources, descriptor, { fromByte, signal: own }));
   try {
     await folder.layers.ensure(
-      { diffId, digest: descriptor.digest, open },
+      { diffId, digest: descriptor.digest, fromPeer, open },
       {
         onProgress: ({ state, doneBytes }) => tell(state, state === "unpacked" ? descriptor.sizeBytes : doneBytes),
         signal,
