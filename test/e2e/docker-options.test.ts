@@ -33,7 +33,7 @@ test("variables, users, folders, names", async () => {
         "hostname; cat /proc/sys/kernel/domainname; grep -c box.example.org /etc/hosts",
       ),
       run(["--entrypoint", "echo"], "words").then((text) => text),
-      run(["--add-host", "db:10.1.2.3", "--add-host", "gate:host-gateway"], "grep -E 'db|gate' /etc/hosts"),
+      run(["--add-host", "db:10.1.2.3", "--add-host", "gate:host-gateway"], "grep -wE 'db|gate' /etc/hosts"),
       run(
         ["--network", "none", "--dns", "10.9.9.9", "--dns-search", "corp", "--dns-option", "ndots:3"],
         "cat /etc/resolv.conf",

@@ -4,7 +4,7 @@ import { conflict, DockerProblem, messageOf } from "../http/problem.ts";
 import type { Filters } from "../http/query.ts";
 import { labelsAbsent, labelsFit, parseTime } from "../http/query.ts";
 import { folderBytes } from "../volumes/volumes.ts";
-import { type Created, createContainer, eventAttributes, parseEndpoint } from "./create-container.ts";
+import { type Created, createContainer, eventAttributes, nameTaken, parseEndpoint } from "./create-container.ts";
 import { Execs } from "./execs.ts";
 import { Life } from "./life.ts";
 import { checkName, findByName } from "./names.ts";
@@ -91,11 +91,7 @@ export class Containers {
     const name = checkName(text);
     if (name === record.name)
       throw new DockerProblem(400, "renaming a container with the same name as its current name");
-    const other = this.list().find((one) => one.name === name);
-    if (other !== undefined)
-      throw conflict(
-        `Conflict. The container name "/${name}" is already in use by container "${other.id}". You have to remove (or rename) that container to be able to reuse that name.`,
-      );
+    if (this.parts.store.isTaken(name)) throw nameTaken(this.list(), name);
     this.life.change(id, { name });
     this.parts.events.emit(
       "container",

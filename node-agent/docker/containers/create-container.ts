@@ -2,7 +2,7 @@
 import { existsSync, mkdirSync, statSync } from "node:fs";
 import type { Image, ImageConfig } from "../../images/images.ts";
 import type { JsonObject } from "../http/json.ts";
-import { badRequest, conflict, messageOf, notFound } from "../http/problem.ts";
+import { badRequest, conflict, type DockerProblem, messageOf, notFound } from "../http/problem.ts";
 import { planPorts } from "../networks/ports.ts";
 import { hasNames } from "../networks/record.ts";
 import { copyUp } from "./copy-up.ts";
@@ -26,13 +26,7 @@ export async function createContainer(parts: DockerParts, body: JsonObject, want
   const image = await images.find(reference);
   if (image === undefined) throw notFound(`No such image: ${withTag(reference)}`);
   const { config: parsed, hostConfig, warnings } = parseCreate(body, imageDefaults(image.config));
-  const isTaken = (name: string) => store.list().some((other) => other.name === name);
-  const name = wantedName === "" ? makeName(random, isTaken) : checkName(wantedName);
-  const other = store.list().find((one) => one.name === name);
-  if (other !== undefined)
-    throw conflict(
-      `Conflict. The container name "/${name}" is already in use by container "${other.id}". You have to remove (or rename) that container to be able to reuse that name.`,
-    );
+  const name = wantedName === "" ? makeName(random, (made) => store.isTaken(made)) : checkName(wantedName);
   const id = makeId(random);
   const config: ContainerConfig = {
     ...parsed,
@@ -45,7 +39,6 @@ export async function createContainer(parts: DockerParts, body: JsonObject, want
   planPorts({ config, hostConfig }, "0.0.0.0");
   const wanted = planMounts(config, hostConfig, inheritedMounts(parts, hostConfig));
   for (const mount of wanted) checkBind(mount);
-  // Taken before the first wait, so that the name cannot be given twice.
   const record: ContainerRecord = {
     version: 1,
     id,
@@ -67,17 +60,32 @@ export async function createContainer(parts: DockerParts, body: JsonObject, want
     startedAtMs: 0,
     finishedAtMs: 0,
   };
-  store.put(record, "quick");
+  // Before the first wait, so that it cannot be given twice.
+  if (!store.holdName(name)) throw nameTaken(store.list(), name);
   try {
     const made = await prepare(parts, record, image, wanted);
     store.put(made, "durable");
     events.emit("container", "create", id, eventAttributes(made));
-    return { record: made, warnings };
+    return { record: made, warnings: [...warnings, ...portWarnings(hostConfig)] };
   } catch (error) {
     await images.removeLayer(id);
-    store.remove(id);
     throw error;
+  } finally {
+    store.releaseName(name);
   }
+}
+
+export function nameTaken(all: readonly ContainerRecord[], name: string): DockerProblem {
+  const other = all.find((one) => one.name === name);
+  const owner = other === undefined ? "one that is being made" : `container "${other.id}"`;
+  return conflict(
+    `Conflict. The container name "/${name}" is already in use by ${owner}. You have to remove (or rename) that container to be able to reuse that name.`,
+  );
+}
+
+function portWarnings({ NetworkMode, PortBindings }: HostConfig): readonly string[] {
+  const discarded = (NetworkMode === "host" || NetworkMode === "none") && Object.keys(PortBindings).length > 0;
+  return discarded ? [`Published ports are discarded when using ${NetworkMode} network mode`] : [];
 }
 
 /** What events tell of a container. */

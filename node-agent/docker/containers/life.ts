@@ -140,6 +140,7 @@ export class Life {
         { ...live, phase: "running", startedAtMs: clock.now(), error: "", exitCode: 0, oomKilled: false },
         "quick",
       );
+      this.#tellNetworks(live, "connect");
       if (live.ports.length > 0) await networks.applyRules();
       const { pid } = await runtime.start(id, { holdOutput });
       if (holdOutput) this.attachments.give(id, await this.#attach(id));
@@ -148,6 +149,13 @@ export class Life {
       events.emit("container", "start", id, eventAttributes(record));
     } catch (error) {
       await this.#failed(live ?? record, error);
+    }
+  }
+
+  #tellNetworks({ id, endpoints }: ContainerRecord, action: "connect" | "disconnect"): void {
+    for (const [name, { networkId, live }] of Object.entries(endpoints)) {
+      if (live !== undefined)
+        this.#parts.events.emit("network", action, networkId, { container: id, name, type: "bridge" });
     }
   }
 
@@ -228,6 +236,7 @@ export class Life {
     memory.run?.health.abort(new Error("the container has ended"));
     const record = this.record(id);
     const released = await releaseStart(this.#parts, record);
+    this.#tellNetworks(record, "disconnect");
     const { exitCode, oomKilled, startedAtMs, finishedAtMs } = stopped;
     const decision = decideRestart(record.hostConfig.RestartPolicy, {
       exitCode,

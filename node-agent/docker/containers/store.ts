@@ -20,6 +20,8 @@ const fileName = "container.json";
 export class ContainerStore {
   readonly #directory: string;
   readonly #records = new Map<string, ContainerRecord>();
+  /** Names of containers that are being made: of one that a kill leaves half-made nothing is known afterwards. */
+  readonly #heldNames = new Set<string>();
 
   private constructor(directory: string) {
     this.#directory = directory;
@@ -44,6 +46,21 @@ export class ContainerStore {
   /** For the files that belong to the container; exists as long as its record. */
   folder(id: string): string {
     return join(this.#directory, id);
+  }
+
+  /** Keeps a name for a container to come; false when another one has it. */
+  holdName(name: string): boolean {
+    if (this.isTaken(name)) return false;
+    this.#heldNames.add(name);
+    return true;
+  }
+
+  releaseName(name: string): void {
+    this.#heldNames.delete(name);
+  }
+
+  isTaken(name: string): boolean {
+    return this.#heldNames.has(name) || this.list().some((record) => record.name === name);
   }
 
   list(): readonly ContainerRecord[] {
