@@ -191,6 +191,8 @@ export function runProgram(
         else resolve({ code: typeof error?.code === "number" ? error.code : 0, stdout, stderr });
       },
     );
+    // It may end without reading.
+    child.stdin?.on("error", () => {});
     child.stdin?.end(input ?? "");
   });
 }

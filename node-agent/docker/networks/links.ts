@@ -9,6 +9,7 @@ import {
   createVeth,
   deleteLinks,
   deleteRoute,
+  type LinkState,
   listLinks,
   readLink,
   setHairpin,
@@ -129,8 +130,13 @@ function defaultRoute(number: number, gateway: string): Buffer {
 }
 
 async function findLink(launcher: Launcher, name: string): Promise<number | undefined> {
+  return (await nodeLinks(launcher)).find((link) => link.name === name)?.index;
+}
+
+/** All of the node. */
+export async function nodeLinks(launcher: Launcher): Promise<readonly LinkState[]> {
   const [listed] = await perform(launcher, [listLinks()]);
-  return listed?.answers.map(readLink).find((link) => link.name === name)?.index;
+  return listed?.answers.map(readLink) ?? [];
 }
 
 function mustParse(text: string): Address {

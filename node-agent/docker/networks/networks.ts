@@ -25,7 +25,16 @@ import { findByName, makeId } from "../containers/names.ts";
 import type { ContainerRecord, Endpoint, LiveEndpoint, PublishedPort } from "../containers/record.ts";
 import type { JsonObject } from "../http/json.ts";
 import { badRequest, conflict, DockerProblem, messageOf } from "../http/problem.ts";
-import { ensureBridge, hostLinkName, linksOut, makePair, removeBridge, removePair, setDefaultRoute } from "./links.ts";
+import {
+  ensureBridge,
+  hostLinkName,
+  linksOut,
+  makePair,
+  nodeLinks,
+  removeBridge,
+  removePair,
+  setDefaultRoute,
+} from "./links.ts";
 import { NamesServer } from "./names-server.ts";
 import { mtuDefault, parseNetwork } from "./parse-network.ts";
 import { choosePorts, planPorts } from "./ports.ts";
@@ -97,7 +106,9 @@ export class Networks {
       if (used.has(network.id) && network.driver === "bridge") await this.#ensure(network);
     }
     for (const { id, ports } of running) if (ports.length > 0) this.#claims.set(id, ports);
-    if (running.length > 0) await this.applyRules();
+    // An agent that was killed may have left rules of what has ended since.
+    const names = new Set((await nodeLinks(this.#options.launcher)).map(({ name }) => name));
+    if (this.#records.some(({ link }) => names.has(link))) await this.applyRules();
   }
 
   list(): readonly NetworkRecord[] {
