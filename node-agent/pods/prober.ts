@@ -1,6 +1,7 @@
 // Startup, liveness and readiness probes of one running container, each on its own timer.
 // Source: Kubernetes, "Configure Liveness, Readiness and Startup Probes". Unlike there, a container that has just started is asked
-// at once and again every few ms for its first second, uncounted, so that it is Ready when it is ready and not a period later.
+// at once and again every few ms for its first second, then every second, uncounted, so that it is Ready when it is ready and not a
+// period later.
 import type { Container, Probe } from "../../api/kinds/generated/types.ts";
 import type { Clock, Timer } from "../../lib/clock.ts";
 import type { Runtime } from "../runtime/runtime.ts";
@@ -36,6 +37,8 @@ export interface ProbeEvents {
 const eagerForMs = 1000;
 const eagerFirstMs = 5;
 const eagerMaxMs = 100;
+/** Between counted failures of one that never passed: a machine that is busy starts programs slowly. */
+const waitingMaxMs = 1000;
 const grpcServing = 1;
 
 /** Begins; the returned function ends it. Readiness and liveness wait for the startup probe. */
@@ -86,7 +89,8 @@ function loopProbe(
   let successes = 0;
   let failures = 0;
   let eagerMs = kind === "liveness" || !target.fresh ? Number.POSITIVE_INFINITY : eagerFirstMs;
-  let eagerUntilMs = Number.NEGATIVE_INFINITY;
+  let countsAtMs = Number.NEGATIVE_INFINITY;
+  let everPassed = false;
 
   const schedule = (delayMs: number) => {
     timer = clock.after(delayMs, () => {
@@ -101,7 +105,7 @@ function loopProbe(
     if (result.ok) {
       failures = 0;
       if (++successes >= successThreshold && passed !== true) {
-        passed = true;
+        passed = everPassed = true;
         events.onResult(true, "");
         if (events.endsWithPass) return;
       }
@@ -109,9 +113,9 @@ function loopProbe(
       schedule(periodMs);
       return;
     }
-    if (passed === undefined && clock.monotonicMs() + eagerMs < eagerUntilMs) {
+    if (!everPassed && clock.monotonicMs() + eagerMs < countsAtMs) {
       schedule(eagerMs);
-      eagerMs = Math.min(eagerMaxMs, eagerMs * 1.5);
+      eagerMs = Math.min(failures === 0 ? eagerMaxMs : waitingMaxMs, eagerMs * 1.5);
       return;
     }
     successes = 0;
@@ -121,14 +125,15 @@ function loopProbe(
       passed = false;
       events.onResult(false, result.message);
     }
-    schedule(periodMs);
+    countsAtMs = clock.monotonicMs() + periodMs;
+    schedule(everPassed ? periodMs : Math.min(eagerMs, periodMs));
   };
   signal.addEventListener("abort", () => timer?.cancel(), { once: true });
   if (initialDelayMs > 0) {
     schedule(initialDelayMs);
     return;
   }
-  eagerUntilMs = clock.monotonicMs() + Math.min(eagerForMs, periodMs);
+  countsAtMs = clock.monotonicMs() + Math.min(eagerForMs, periodMs);
   // A liveness probe right after the start would only find what is still starting.
   if (kind === "liveness") schedule(periodMs);
   else run().catch(() => {});
