@@ -80,6 +80,13 @@ export class Downloads {
     return true;
   }
 
+  /** Gives up all parts that nobody is fetching: their room is needed. */
+  async clear(): Promise<void> {
+    for (const name of await readdir(this.#directory)) {
+      if (!this.#busy.has(`sha256:${name}`)) await rm(join(this.#directory, name), { force: true });
+    }
+  }
+
   drop(digest: string): void {
     rmSync(this.path(digest), { force: true });
   }

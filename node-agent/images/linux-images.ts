@@ -222,6 +222,7 @@ export class LinuxImages implements ImageStore {
 
   async collect(options: CollectOptions): Promise<{ readonly freedBytes: number; readonly images: readonly Image[] }> {
     const { folder, writable, trash } = this.parts;
+    await folder.downloads.clear();
     const beforeMs = folder.clock.now() - (options.minAgeMs ?? minAgeMsDefault);
     let result: { freedBytes: number; images: readonly Image[] } = { freedBytes: 0, images: [] };
     await folder.records.change((current) => {
