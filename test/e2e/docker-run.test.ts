@@ -200,6 +200,18 @@ test("exec runs beside, as another user, elsewhere, with its own variables, stdi
   await engine.ok(["rm", "-f", "host"]);
 });
 
+test("exec knows users whom the container made itself, and tells of those whom nobody knows", async () => {
+  const script = "echo bob:x:55:66::/home/bob:/bin/sh >> /etc/passwd; echo crew:x:77:bob >> /etc/group; sleep 100";
+  await engine.ok(["run", "-d", "--name", "peopled", "busybox", "sh", "-c", script]);
+  const bob = await engine.ok(["exec", "-u", "bob", "peopled", "sh", "-c", "id; echo $HOME"]);
+  const nobody = await engine.docker(["exec", "-u", "eve", "peopled", "true"]);
+  await engine.ok(["rm", "-f", "peopled"]);
+  deepEqual(
+    [bob, nobody.code, /unable to find user eve/.test(nobody.stderr)],
+    ["uid=55(bob) gid=66 groups=77(crew)\n/home/bob", 126, true],
+  );
+});
+
 test("unknown options and modes are refused by name", async () => {
   const refusals = await Promise.all(
     [

@@ -3,6 +3,7 @@ import type { Duplex } from "node:stream";
 import { LaunchError, type ProcessStreams } from "../../runtime/runtime.ts";
 import type { JsonObject } from "../http/json.ts";
 import { badRequest, conflict, DockerProblem, notFound } from "../http/problem.ts";
+import { containersOwnUser } from "./container-users.ts";
 import { eventAttributes } from "./create-container.ts";
 import { parseDetachKeys } from "./detach-keys.ts";
 import { joinStreams } from "./join-streams.ts";
@@ -193,9 +194,12 @@ export class Execs {
     const image = await images.find(record.imageId);
     if (image === undefined) throw conflict(`image ${record.imageId} of the container is not here any more`);
     const layer = await images.prepareLayer(record.id, image, { durable: true });
-    return resolveUser(layer, text).catch((error: Error) => {
-      throw badRequest(`unable to find user ${text}: ${error.message}`);
-    });
+    const root = { containerId: record.id, pid: this.#life.live(record.id).pid };
+    return resolveUser(layer, text)
+      .catch(() => containersOwnUser(images, root, text))
+      .catch((error: Error) => {
+        throw badRequest(`unable to find user ${text}: ${error.message}`);
+      });
   }
 
   #ended(exec: Exec, exitCode: number): void {

@@ -1,6 +1,5 @@
 // Further processes in containers.
 import type { Duplex } from "node:stream";
-import { LaunchError } from "../../runtime/runtime.ts";
 import { drain, type Exec } from "../containers/execs.ts";
 import type { Door } from "../door.ts";
 import { conflict, DockerProblem } from "../http/problem.ts";
@@ -31,7 +30,8 @@ export function execRoutes({ containers }: Door): readonly Route[] {
           return empty(200);
         }
         const process = await execs.start(exec, { size, stdin: exec.stdin }).catch((error: unknown) => {
-          if (!(error instanceof DockerProblem) || !(error.cause instanceof LaunchError)) throw error;
+          // A client that asked for a stream shows no other refusal's words.
+          if (!(error instanceof DockerProblem) || error.status !== 400) throw error;
           return error;
         });
         const contentType = streamType(exec.terminal, call.apiMinor);
