@@ -21,8 +21,11 @@ const systemPrograms = [
   ["gcc", "gcc", "building the container launcher"],
   ["/usr/include/linux/seccomp.h", "linux-libc-dev", "building the container launcher"],
 ];
-// Tests look at links with another program than the one that made them.
-const testPrograms = [["ip", "iproute2", "tests of node networks"]];
+// Tests look at links with another program than the one that made them, and type what the guides say.
+const testPrograms = [
+  ["ip", "iproute2", "tests of node networks"],
+  ["curl", "curl", "tests of what the guides say"],
+];
 const builds = [
   "node-agent/launcher/build.sh",
   "node-agent/images/build.sh",

@@ -195,6 +195,8 @@ int send_with_file(int socket, const char *word, int fd);
 uint64_t namespace_flags(struct field words);
 /* Opens a directory or file inside the root for mounting on it, made when absent. An O_PATH fd or -1. */
 int make_in_root(int root, const char *path, bool directory, mode_t mode);
+/* The root of the mount namespace becomes this process's; -1 with errno. */
+int enter_namespace_root(void);
 
 /* --- plan-binds.c ----------------------------------------------------------------------------------------------------------- */
 

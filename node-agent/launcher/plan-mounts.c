@@ -122,7 +122,7 @@ int make_in_root(int root, const char *wanted, bool directory, mode_t mode) {
 
 /* The mount namespace's root becomes this process's. It is another one when the agent runs in a chroot, and a container's root has
    to take the namespace's place: else entering the namespace (exec) would lead outside, and so would enough of "..". */
-static int enter_namespace_root(void) {
+int enter_namespace_root(void) {
   int self = sys_pidfd_open(getpid());
   if (self < 0) return -1;
   int result = setns(self, CLONE_NEWNS);

@@ -56,7 +56,8 @@ static _Noreturn void be_sandbox(int socket, struct op_call *call) {
   bool mapped = call->args[3].size > 0;
   int result = 0;
   if (mapped) {
-    if (unshare(CLONE_NEWUSER) != 0) result = op_fail(call, errno, "make user namespace");
+    /* The kernel makes no user namespace below a chroot. */
+    if (enter_namespace_root() != 0 || unshare(CLONE_NEWUSER) != 0) result = op_fail(call, errno, "make user namespace");
     tell(socket, result, call);
     if (result < 0 || read(socket, &go, 1) != 1) _exit(1);
     if (syscall(SYS_setresgid, 0, 0, 0) != 0 || syscall(SYS_setresuid, 0, 0, 0) != 0) result = op_fail(call, errno, "become root");

@@ -52,7 +52,7 @@ async function busyboxArchive(): Promise<Buffer> {
 }
 
 /** Puts Debian's docker command on the path of a machine that has none. */
-async function provideDocker(): Promise<void> {
+export async function provideDocker(): Promise<void> {
   const path = process.env["PATH"] ?? "";
   if (path.split(":").some((folder) => existsSync(join(folder, "docker")))) return;
   process.env["PATH"] = `${path}:${dirname(await debianProgram("docker.io", "usr/bin/docker"))}`;

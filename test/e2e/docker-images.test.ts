@@ -74,7 +74,12 @@ test("names: tag, several of them, images, rmi, and images in use", async () => 
   const absent = await engine.docker(["rmi", "never:seen"]);
   await engine.ok(["rm", "user"]);
   deepEqual(
-    [listed, removed, /conflict: .*in use|is used by container/.test(inUse.stderr), absent.stderr.trim()],
+    [
+      listed,
+      removed,
+      /conflict: .*in use|is used by container/.test(inUse.stderr),
+      absent.stderr.trim().replace(/^Error: /, "Error response from daemon: "),
+    ],
     [
       "example.org/team/made:x",
       "Untagged: example.org/team/made:x",

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { newKubectl } from "../kubectl.ts";
 import { runProgram, startCluster, type TestCluster } from "./cluster.ts";
+import { provideDocker } from "./docker-engine.ts";
 
 const root = new URL("../../", import.meta.url).pathname;
 /** Pages whose ```sh blocks need nothing but `npm start`; README's other blocks start or test Naru itself. */
@@ -23,6 +24,7 @@ const pages: readonly (readonly [page: string, skip: (block: string) => boolean]
 ];
 
 test("the commands of README and guides work as they stand", async (t) => {
+  await provideDocker();
   await using cluster = await startCluster({ args: ["--demo"] });
   const folder = join(cluster.place.dataDir, "user");
   mkdirSync(join(folder, "path"), { recursive: true });

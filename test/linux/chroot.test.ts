@@ -9,7 +9,7 @@ import { test } from "node:test";
 
 const project = new URL("../..", import.meta.url).pathname;
 
-test("exec stays in the container below a chroot", () => {
+test("exec stays in the container, and users are mapped, below a chroot", () => {
   const root = mkdtempSync(join(tmpdir(), `naru-chroot-${process.pid}-`));
   // A mount namespace of its own, so that the mounts below the new root end with the command.
   const enter =
@@ -19,15 +19,16 @@ test("exec stays in the container below a chroot", () => {
     process.execPath,
     "--test",
     "--test-reporter=tap",
-    "--test-name-pattern=^exec has",
+    "--test-name-pattern=^(exec has|root inside is another user)",
     "test/linux/runtime.test.ts",
+    "test/linux/users.test.ts",
   ];
   try {
     const output = execFileSync("unshare", ["--mount", "sh", "-c", enter, root, "-", project, ...tests], {
       env,
       encoding: "utf8",
     });
-    assert.match(output, /^# pass 1\n# fail 0$/m);
+    assert.match(output, /^# pass 2\n# fail 0$/m);
   } finally {
     rmdirSync(root);
   }
