@@ -3,17 +3,12 @@ import { createSocket, type Socket as UdpSocket } from "node:dgram";
 import { createServer, type Server, type Socket } from "node:net";
 import { type Answer, decode, encode, type Packet } from "dns-packet";
 import type { Logger } from "../../../lib/log.ts";
-import type { Forward, Transport } from "../../network/dns-answer.ts";
+import type { Transport } from "../../network/dns-answer.ts";
 import { messageOf } from "../http/problem.ts";
+import type { Neighbours } from "./neighbours.ts";
 
 export interface NamesServerOptions {
-  /** Addresses of a name for the one who asks from this address; undefined: no such name here. */
-  readonly lookUp: (name: string, askerIp: string) => readonly string[] | undefined;
-  /** The name of who has this address. */
-  readonly reverse: (ip: string, askerIp: string) => string | undefined;
-  /** False: only names of containers, as in a network without a way out. */
-  readonly mayForward: (askerIp: string) => boolean;
-  readonly forward: (askerIp: string) => Forward;
+  readonly neighbours: Pick<Neighbours, "lookUp" | "reverse" | "mayForward" | "forwardFor">;
   readonly log: Logger;
 }
 
@@ -109,7 +104,7 @@ export class NamesServer {
     if (bytes.length < 12 || (bytes.readUInt8(2) & 0x80) !== 0 || this.#queries >= queriesAtOnceMax) return undefined;
     this.#queries++;
     try {
-      return await answerFor(this.#options, bytes, { askerIp, transport });
+      return await answerFor(this.#options.neighbours, bytes, { askerIp, transport });
     } catch {
       return undefined;
     } finally {
@@ -119,7 +114,7 @@ export class NamesServer {
 }
 
 async function answerFor(
-  options: NamesServerOptions,
+  neighbours: NamesServerOptions["neighbours"],
   bytes: Buffer,
   { askerIp, transport }: { readonly askerIp: string; readonly transport: Transport },
 ): Promise<Buffer | undefined> {
@@ -128,10 +123,10 @@ async function answerFor(
   if (question === undefined) return undefined;
   const name = question.name.replace(/\.$/, "").toLowerCase();
   const pointer = /^(\d+)\.(\d+)\.(\d+)\.(\d+)\.in-addr\.arpa$/.exec(name);
-  const owner = pointer === null ? undefined : options.reverse(pointer.slice(1).toReversed().join("."), askerIp);
+  const owner = pointer === null ? undefined : neighbours.reverse(pointer.slice(1).toReversed().join("."), askerIp);
   if (owner !== undefined)
     return respond(query, 0, [{ type: "PTR", name: question.name, ttl: ttlSeconds, data: owner }]);
-  const addresses = options.lookUp(name, askerIp);
+  const addresses = neighbours.lookUp(name, askerIp);
   if (addresses !== undefined) {
     const wanted = question.type === "A" || question.type === "ANY" ? addresses : [];
     return respond(
@@ -140,8 +135,8 @@ async function answerFor(
       wanted.map((data) => ({ type: "A", name: question.name, ttl: ttlSeconds, data })),
     );
   }
-  if (!options.mayForward(askerIp)) return respond(query, flags.nxdomain, []);
-  return (await options.forward(askerIp)(bytes, question, transport)) ?? respond(query, flags.servfail, []);
+  if (!neighbours.mayForward(askerIp)) return respond(query, flags.nxdomain, []);
+  return (await neighbours.forwardFor(askerIp)(bytes, question, transport)) ?? respond(query, flags.servfail, []);
 }
 
 function respond(query: Packet, code: number, answers: readonly Answer[]): Buffer {

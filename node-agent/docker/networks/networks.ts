@@ -16,8 +16,6 @@ import {
   parseRange,
   type Range,
 } from "../../network/addresses.ts";
-import type { Forward } from "../../network/dns-answer.ts";
-import { createForward, nameservers } from "../../network/dns-forward.ts";
 import type { Launcher } from "../../network/netlink.ts";
 import { runNft } from "../../network/nft.ts";
 import { Sysctls } from "../../network/sysctls.ts";
@@ -36,6 +34,7 @@ import {
   setDefaultRoute,
 } from "./links.ts";
 import { NamesServer } from "./names-server.ts";
+import { Neighbours } from "./neighbours.ts";
 import { mtuDefault, parseNetwork } from "./parse-network.ts";
 import { choosePorts, planPorts } from "./ports.ts";
 import { hasNames, type NetworkRecord, predefined } from "./record.ts";
@@ -58,8 +57,6 @@ export interface NetworksOptions {
   readonly containers: () => readonly ContainerRecord[];
 }
 
-const forwardsMax = 100;
-
 interface Up {
   readonly bridgeIndex: number;
 }
@@ -70,7 +67,6 @@ export class Networks {
   readonly #sysctls: Sysctls;
   #records: readonly NetworkRecord[];
   readonly #up = new Map<string, Promise<Up>>();
-  readonly #forwards = new Map<string, Forward>();
   readonly #pools = new Map<string, AddressPool>();
   /** Published ports by container, from before it runs. */
   readonly #claims = new Map<string, readonly PublishedPort[]>();
@@ -81,13 +77,9 @@ export class Networks {
     this.#options = options;
     this.#records = records;
     this.#sysctls = new Sysctls(join(options.runDir, "sysctls.json"));
-    this.#names = new NamesServer({
-      lookUp: (name, askerIp) => this.#lookUp(name, askerIp),
-      reverse: (ip, askerIp) => this.#reverse(ip, askerIp),
-      mayForward: (askerIp) => this.#neighbours(askerIp).some(({ network }) => !network.internal),
-      forward: (askerIp) => this.#forwardFor(askerIp),
-      log: options.log,
-    });
+    const { clock, random, containers, log } = options;
+    const neighbours = new Neighbours({ clock, random, containers, networks: () => this.#records });
+    this.#names = new NamesServer({ neighbours, log });
   }
 
   static async open(options: NetworksOptions): Promise<Networks> {
@@ -406,63 +398,6 @@ export class Networks {
     renameSync(`${path}.new`, path);
     this.#records = records;
   }
-
-  /** Those who share a network with this address, itself among them. */
-  #neighbours(
-    askerIp: string,
-  ): readonly { readonly network: NetworkRecord; readonly record: ContainerRecord; readonly endpoint: Endpoint }[] {
-    const running = this.#running();
-    const asker = running.find((record) => hasIp(record, askerIp));
-    const ids = new Set(Object.values(asker?.endpoints ?? {}).map(({ networkId }) => networkId));
-    const networks = this.#records.filter((network) => ids.has(network.id));
-    return networks.flatMap((network) =>
-      running.flatMap((record) =>
-        Object.values(record.endpoints)
-          .filter(({ networkId, live }) => networkId === network.id && live !== undefined)
-          .map((endpoint) => ({ network, record, endpoint })),
-      ),
-    );
-  }
-
-  #lookUp(name: string, askerIp: string): readonly string[] | undefined {
-    const found = this.#neighbours(askerIp).filter(({ network, record, endpoint }) => {
-      if (!hasNames(network)) return false;
-      const names = [record.name, record.config.Hostname, record.id.slice(0, 12), ...endpoint.aliases];
-      return names.some(
-        (own) => own.toLowerCase() === name || `${own.toLowerCase()}.${network.name.toLowerCase()}` === name,
-      );
-    });
-    return found.length === 0 ? undefined : [...new Set(found.flatMap(({ endpoint }) => endpoint.live?.ip ?? []))];
-  }
-
-  /** To the servers that the asker was made with (--dns), else to the node's. */
-  #forwardFor(askerIp: string): Forward {
-    const asker = this.#running().find((record) => hasIp(record, askerIp));
-    const own = asker?.hostConfig.Dns ?? [];
-    const key = own.join(" ");
-    const known = this.#forwards.get(key);
-    if (known !== undefined) return known;
-    const upstreams = () => (own.length > 0 ? own : nameservers(readFileSync("/etc/resolv.conf", "utf8")));
-    const forward = createForward({ clock: this.#options.clock, random: this.#options.random, upstreams });
-    if (this.#forwards.size >= forwardsMax) this.#forwards.clear();
-    this.#forwards.set(key, forward);
-    return forward;
-  }
-
-  #running(): readonly ContainerRecord[] {
-    return this.#options.containers().filter(({ phase }) => phase === "running");
-  }
-
-  #reverse(ip: string, askerIp: string): string | undefined {
-    const found = this.#neighbours(askerIp).find(
-      ({ endpoint, network }) => endpoint.live?.ip === ip && hasNames(network),
-    );
-    return found === undefined ? undefined : `${found.record.name}.${found.network.name}`;
-  }
-}
-
-function hasIp({ endpoints }: ContainerRecord, ip: string): boolean {
-  return Object.values(endpoints).some(({ live }) => live?.ip === ip);
 }
 
 function readRecords(dir: string): readonly NetworkRecord[] {
