@@ -47,6 +47,8 @@ export interface ControllerOptions {
   readonly startGraceMs: number;
   /** Pods' addresses; every node gets a /24 of it. */
   readonly clusterCidr: string;
+  /** Signs the API's certificate. */
+  readonly authorityPem: string;
   readonly onPass?: (controller: string, pass: { readonly durationMs: number; readonly failed: boolean }) => void;
 }
 

@@ -9,12 +9,14 @@ import { startNodeLifecycleController } from "./node-lifecycle.ts";
 import { startNodeRangeController } from "./node-range.ts";
 import { startPersistentVolumeController } from "./persistent-volume.ts";
 import { startReplicaSetController } from "./replicaset.ts";
+import { startRootCaController } from "./root-ca.ts";
 import { startServiceAccountController } from "./serviceaccount.ts";
 import { startStartOrderController } from "./start-order.ts";
 
 const controllers: readonly StartController[] = [
   startNamespaceController,
   startServiceAccountController,
+  startRootCaController,
   startNodeRangeController,
   startNodeLifecycleController,
   startDeploymentController,

@@ -225,10 +225,7 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
     network,
     storage,
     transport: realProbeTransport,
-    requestToken: async (wanted) => {
-      const { requestServiceAccountToken } = await import("../client/service-account-token.ts");
-      return await requestServiceAccountToken({ server: options.server, identity }, wanted, signal);
-    },
+    requestToken: session.requestToken,
     cache: session.cache,
     reports: session.reports,
     node: {

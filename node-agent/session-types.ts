@@ -13,6 +13,7 @@ import type {
   Service,
 } from "../api/kinds/generated/types.ts";
 import type { StreamOpen } from "../proto/generated/node_pb.ts";
+import type { RequestToken } from "./pods/service-tokens.ts";
 
 /** What the server sends to a node: just what concerns it. */
 export interface NodeObjects {
@@ -110,6 +111,8 @@ export interface ConnectionState {
 export interface AgentSession {
   readonly cache: NodeCache;
   readonly reports: Reports;
+  /** Rejects when the server refuses, or does not answer in time. */
+  readonly requestToken: RequestToken;
   readonly connection: ConnectionState;
   /** Calls back when `connection.connected` changes. Returns how to stop. */
   onConnectionChange(listener: (state: ConnectionState) => void): () => void;

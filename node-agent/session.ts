@@ -16,6 +16,7 @@ import { openAssignmentCache } from "./session-cache.ts";
 import { openConnectionWatch } from "./session-connection.ts";
 import { openOutbox } from "./session-outbox.ts";
 import { openSessionStreams } from "./session-streams.ts";
+import { openSessionTokens } from "./session-tokens.ts";
 import type { AgentSession, SessionOptions } from "./session-types.ts";
 
 export interface SessionParts {
@@ -38,6 +39,8 @@ export interface SessionLimits {
   readonly backoff: BackoffLimits;
   /** How long `goodbye` waits for the server. */
   readonly goodbyeMs: number;
+  /** How long a token may take. */
+  readonly tokenMs: number;
 }
 
 const defaultLimits: SessionLimits = {
@@ -47,6 +50,7 @@ const defaultLimits: SessionLimits = {
   resendMs: 2000,
   backoff: { firstMs: 100, maxMs: 2000 },
   goodbyeMs: 500,
+  tokenMs: 5000,
 };
 
 export function openSession(options: SessionOptions, parts: SessionParts): AgentSession {
@@ -56,6 +60,7 @@ export function openSession(options: SessionOptions, parts: SessionParts): Agent
   const streams = openSessionStreams(options.onStream, log);
   const connection = openConnectionWatch(clock, limits.silentMs);
   const outbox = openOutbox(() => current?.flush());
+  const tokens = openSessionTokens(clock, limits.tokenMs, (message) => current?.say(message));
   let current: Talk | undefined;
   let epoch = "";
   let goodbye: { readonly backWithinMs: number; readonly sequence: bigint; readonly done: () => void } | undefined;
@@ -150,6 +155,7 @@ export function openSession(options: SessionOptions, parts: SessionParts): Agent
             heartbeatMs = Math.max(10, message.value.heartbeatIntervalMs || limits.heartbeatMs);
             connection.confirmed(helloMs);
             if (goodbye !== undefined) sendGoodbye();
+            for (const request of tokens.unanswered()) send(request);
             outbox.resendAll();
             flush();
             beatTimer?.cancel();
@@ -175,6 +181,9 @@ export function openSession(options: SessionOptions, parts: SessionParts): Agent
           case "streamOpen":
             streams.open(message.value, () => link.openStream());
             return;
+          case "tokenReply":
+            tokens.answered(message.value);
+            return;
           case "streamClose":
             streams.close(message.value.streamId);
             return;
@@ -191,7 +200,10 @@ export function openSession(options: SessionOptions, parts: SessionParts): Agent
 
       const link: AgentLink = transport.connect({ onMessage, onDrain: flush, onClose: finish });
       const helloMs = clock.monotonicMs();
-      current = { flush, sendGoodbye };
+      const say = (message: AgentMessage["message"]) => {
+        if (welcomed && !over) send(message);
+      };
+      current = { flush, sendGoodbye, say };
       signal.addEventListener("abort", onAbort, { once: true });
       send({
         case: "hello",
@@ -209,6 +221,7 @@ export function openSession(options: SessionOptions, parts: SessionParts): Agent
   return {
     cache,
     reports: outbox,
+    requestToken: tokens.request,
     get connection() {
       return connection.state;
     },
@@ -241,4 +254,5 @@ export function openSession(options: SessionOptions, parts: SessionParts): Agent
 interface Talk {
   readonly flush: () => void;
   readonly sendGoodbye: () => void;
+  readonly say: (message: AgentMessage["message"]) => void;
 }

@@ -1,6 +1,8 @@
 // What one server of a cluster does: hears the nodes, runs the controllers and the scheduler, and answers for the Service `kubernetes`.
 import type { Registry } from "prom-client";
-import { componentUser } from "../api/authentication/user.ts";
+import { issueBoundToken, type WantedToken } from "../api/authentication/bound-token.ts";
+import { serviceAccountTokens } from "../api/authentication/service-account-token.ts";
+import { componentUser, nodeUser } from "../api/authentication/user.ts";
 import { advertise } from "../api/bootstrap.ts";
 import type { NodeStreams } from "../api/http/stream-broker.ts";
 import { ApiError } from "../api/kinds/status.ts";
@@ -26,6 +28,8 @@ export interface LeadOptions {
   readonly registry: Registry;
   /** Where agents dial. */
   readonly nodes: Omit<Parameters<typeof openNodeServer>[0], "host" | "log">;
+  /** Signs the tokens of service accounts. */
+  readonly tokenKeyPem: string;
   /** Where clients find the API. */
   readonly advertise: { readonly addresses: readonly string[]; readonly port: number };
   readonly heartbeatMs: number;
@@ -57,7 +61,12 @@ export async function startLeading(options: LeadOptions): Promise<Leading> {
   const { heartbeatMs, notReadyAfterMs } = options;
   const startGraceMs = options.shared ? Math.max(options.startGraceMs, sharedStartGraceMs) : options.startGraceMs;
   const flags = { heartbeatMs, notReadyAfterMs, startGraceMs };
-  const sessions = running.use(await openSessions({ ...base, client: as("node-sessions"), registry, flags }));
+  const tokens = serviceAccountTokens(options.tokenKeyPem, api.context);
+  const issueToken = (node: string, wanted: WantedToken) =>
+    issueBoundToken({ cache: api.context.cache, tokens }, nodeUser(node), wanted);
+  const sessions = running.use(
+    await openSessions({ ...base, client: as("node-sessions"), registry, flags, issueToken }),
+  );
   running.use(await openNodeServer({ ...options.nodes, host: sessions, log }));
   await advertise(api, options.advertise);
   const controllers = as("controllers");
@@ -69,6 +78,7 @@ export async function startLeading(options: LeadOptions): Promise<Leading> {
       evictAfterMs: options.evictAfterMs,
       startGraceMs,
       clusterCidr: options.clusterCidr,
+      authorityPem: options.nodes.authorityPem,
       onPass: controllerMetrics(registry),
     }),
   );

@@ -104,6 +104,7 @@ export async function runServer(options: ServerOptions, signal: AbortSignal): Pr
           api,
           registry,
           shared,
+          tokenKeyPem: pki.tokenKeyPem,
           nodes: {
             address: options.address,
             port: options.nodePort,

@@ -18,7 +18,6 @@ if (process.argv[2] === "server") {
   await import("../node-agent/main.ts");
   await import("../node-agent/docker/open-docker.ts");
   await import("../client/join.ts");
-  await import("../client/service-account-token.ts");
 }
 flushCompileCache();
 

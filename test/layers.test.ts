@@ -26,7 +26,7 @@ const mayImport: readonly (readonly [room: string, rooms: readonly string[]])[] 
       ...["node-agent/streams/read-log.ts", "node-agent/streams/log-records.ts"],
     ],
   ],
-  ["node-agent", ["package.json", "lib", "api/kinds", "proto", "client/join.ts", "client/service-account-token.ts"]],
+  ["node-agent", ["package.json", "lib", "api/kinds", "proto", "client/join.ts"]],
   ["api", ["lib", "proto", "client"]],
   ["client", ["lib", "api/kinds", "api"]],
   ["scheduler", ["lib", "api/kinds", "client"]],

@@ -5,13 +5,14 @@ import type { Context } from "../verbs/context.ts";
 import { namespaceBasics } from "./namespace-basics.ts";
 import { namespaceLives } from "./namespace-lives.ts";
 import { runtimeClass } from "./runtime-class.ts";
+import { serviceAccount } from "./service-account.ts";
 
 export interface AdmissionRequest {
-  readonly context: Pick<Context, "cache">;
+  readonly context: Pick<Context, "cache" | "random">;
   readonly kind: Kind;
   readonly namespace: string | undefined;
 }
 
 export type Admission = (request: AdmissionRequest, object: KubeObject) => KubeObject;
 
-export const admissions: readonly Admission[] = [namespaceLives, namespaceBasics, runtimeClass];
+export const admissions: readonly Admission[] = [namespaceLives, namespaceBasics, runtimeClass, serviceAccount];

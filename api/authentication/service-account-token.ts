@@ -29,8 +29,14 @@ export interface TokenClaims {
   readonly expirationSeconds: number;
 }
 
+export interface IssuedToken {
+  readonly token: string;
+  readonly expirationSeconds: number;
+  readonly expiresAtMs: number;
+}
+
 export interface ServiceAccountTokens {
-  issue(claims: TokenClaims): Promise<{ readonly token: string; readonly expiresAtMs: number }>;
+  issue(claims: TokenClaims): Promise<IssuedToken>;
   /** Rejects with Unauthorized for what is not a token of the cluster's API, or not any more. */
   identify(token: string): Promise<User>;
 }
@@ -60,7 +66,7 @@ export function serviceAccountTokens(
         .setExpirationTime(expires)
         .setJti(randomUUID())
         .sign(privateKey);
-      return { token, expiresAtMs: expires * 1000 };
+      return { token, expirationSeconds, expiresAtMs: expires * 1000 };
     },
 
     identify: async (token) => {

@@ -18,3 +18,8 @@ export const anonymous: User = { name: "system:anonymous", groups: [unauthentica
 export function componentUser(name: string): User {
   return { name: `system:${name}`, groups: [authenticatedGroup] };
 }
+
+/** The agent of a node. */
+export function nodeUser(node: string): User {
+  return { name: `${nodeUserPrefix}${node}`, groups: [nodesGroup, authenticatedGroup] };
+}

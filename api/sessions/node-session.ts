@@ -7,8 +7,12 @@ import {
   type Hello,
   type ServerMessage,
   ServerMessageSchema,
+  type TokenReplySchema,
+  type TokenRequest,
 } from "../../proto/generated/node_pb.ts";
 import type { Link, LinkEvents } from "../../proto/transport.ts";
+import type { WantedToken } from "../authentication/bound-token.ts";
+import type { IssuedToken } from "../authentication/service-account-token.ts";
 import type { Event, Node, NodeStatus, Pod, PodStatus } from "../kinds/generated/types.ts";
 import type { Desired } from "./desired.ts";
 import type { EventReports } from "./event-reports.ts";
@@ -46,6 +50,7 @@ export interface SessionContext {
   readonly eventReports: EventReports;
   readonly mirrorPods: MirrorPods;
   readonly metrics: SessionMetrics | undefined;
+  readonly issueToken: (node: string, wanted: WantedToken) => Promise<Pick<IssuedToken, "token" | "expiresAtMs">>;
   readonly stateOf: (node: string) => NodeState;
   readonly schedule: (state: NodeState) => void;
   readonly disconnected: (state: NodeState) => void;
@@ -184,6 +189,11 @@ export function acceptSession(
         context.mirrorPods.report(node, mirrors, () => acknowledge(sequence));
         return;
       }
+      case "tokenRequest":
+        void answerTokenRequest(context, node, message.value).then((value) => {
+          if (isCurrent()) send(link, { case: "tokenReply", value });
+        });
+        return;
       case "goodbye": {
         const backMs = Math.min(message.value.backWithinMs, context.flags.goodbyeMsMax);
         liveness.extend(node, clock.monotonicMs() + backMs + context.flags.notReadyAfterMs);
@@ -208,6 +218,24 @@ export function acceptSession(
       context.disconnected(state);
     },
   };
+}
+
+async function answerTokenRequest(
+  { issueToken }: SessionContext,
+  node: string,
+  { id, namespace, account, podName, podUid, audience, expirationSeconds }: TokenRequest,
+): Promise<MessageInitShape<typeof TokenReplySchema>> {
+  const spec = {
+    audiences: audience === "" ? [] : [audience],
+    expirationSeconds: Number(expirationSeconds),
+    boundObjectRef: { kind: "Pod", apiVersion: "v1", name: podName, uid: podUid },
+  };
+  try {
+    const { token, expiresAtMs } = await issueToken(node, { namespace, account, spec });
+    return { id, token, expiresEpochMs: BigInt(expiresAtMs) };
+  } catch (error) {
+    return { id, error: error instanceof Error ? error.message : String(error) };
+  }
 }
 
 /** Sends what the node lacks, as far as its connection takes it. */

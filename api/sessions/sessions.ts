@@ -18,6 +18,7 @@ import {
 } from "../kinds/generated/resources.ts";
 import type { Node, Pod } from "../kinds/generated/types.ts";
 import { type KubeObject, keyOf, type Resource } from "../kinds/resource.ts";
+import { ApiError } from "../kinds/status.ts";
 import { openBroker } from "./broker.ts";
 import { Desired } from "./desired.ts";
 import { openEventReports } from "./event-reports.ts";
@@ -68,6 +69,8 @@ export interface SessionsOptions {
   readonly log: Logger;
   readonly flags?: Partial<SessionFlags>;
   readonly registry?: Registry;
+  /** For pods of the node; rejects with ApiError. Absent: there are none. */
+  readonly issueToken?: SessionContext["issueToken"];
 }
 
 export interface Sessions extends SessionHost, NodeStreams, AsyncDisposable {
@@ -220,6 +223,8 @@ export async function openSessions(options: SessionsOptions): Promise<Sessions> 
     eventReports,
     mirrorPods,
     metrics,
+    issueToken:
+      options.issueToken ?? (() => Promise.reject(new ApiError("ServiceUnavailable", "this server signs no tokens"))),
     stateOf: (name) => {
       let state = states.get(name);
       if (state === undefined) {

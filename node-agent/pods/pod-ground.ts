@@ -29,6 +29,7 @@ export class SetUpError extends Error {
 
 /** Rejects with SetUpError. What was made before a failure is found again the next time, or removed by `removeGround`. */
 export async function makeGround(pod: Pod, parts: PodParts): Promise<Ground> {
+  parts.tokens.prepare(pod);
   const { sandbox, ips } = await madeOr("FailedCreatePodSandBox", () => makeSandbox(pod, parts));
   const fields: FieldContext = { pod, podIps: ips, node: parts.node };
   await madeOr("FailedMount", async () => parts.storage.setUp(pod, storageContext(pod, ips, parts)));

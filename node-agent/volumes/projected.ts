@@ -11,24 +11,34 @@ import { type VolumeContext, VolumeError, type VolumeType } from "./volume-type.
 export const projectedVolume: VolumeType = {
   field: "projected",
   setUp: async (context) => {
-    await writeFiles(context.memoryDir, await files(context), { fsGroup: context.fsGroup });
+    // What an earlier agent wrote is good until it is looked at again: a server that is away must hold nothing up.
+    const token = async (projection: ServiceAccountTokenProjection) =>
+      (await writtenToken(context, projection)) ?? Buffer.from(await context.serviceAccountToken(projection));
+    await writeFiles(context.memoryDir, await files(context, token), { fsGroup: context.fsGroup });
     return { path: context.memoryDir, readOnly: true };
   },
   refresh: async (context) => {
-    await writeFiles(context.memoryDir, await files(context), { fsGroup: context.fsGroup });
+    const token = (projection: ServiceAccountTokenProjection) => newToken(context, projection);
+    await writeFiles(context.memoryDir, await files(context, token), { fsGroup: context.fsGroup });
   },
 };
 
-async function files(context: VolumeContext): Promise<Files> {
+type TokenOf = (projection: ServiceAccountTokenProjection) => Promise<Buffer>;
+
+async function files(context: VolumeContext, tokenOf: TokenOf): Promise<Files> {
   const { sources = [], defaultMode = 0o644 } = context.volume.projected ?? {};
   const all = new Map<string, FileToWrite>();
   for (const source of sources) {
-    for (const [path, file] of await sourceFiles(context, source, defaultMode)) all.set(path, file);
+    for (const [path, file] of await sourceFiles(context, source, { defaultMode, tokenOf })) all.set(path, file);
   }
   return all;
 }
 
-async function sourceFiles(context: VolumeContext, source: VolumeProjection, defaultMode: number): Promise<Files> {
+async function sourceFiles(
+  context: VolumeContext,
+  source: VolumeProjection,
+  { defaultMode, tokenOf }: { readonly defaultMode: number; readonly tokenOf: TokenOf },
+): Promise<Files> {
   if (source.configMap !== undefined) {
     const { name = "", items, optional = false } = source.configMap;
     const found = context.configMap(name);
@@ -43,7 +53,7 @@ async function sourceFiles(context: VolumeContext, source: VolumeProjection, def
   }
   if (source.downwardAPI !== undefined) return downwardFiles(context, source.downwardAPI.items ?? [], defaultMode);
   if (source.serviceAccountToken !== undefined) {
-    const content = await tokenFile(context, source.serviceAccountToken);
+    const content = await tokenOf(source.serviceAccountToken);
     return new Map([[source.serviceAccountToken.path, { content, mode: defaultMode }]]);
   }
   const field = Object.keys(source)[0] ?? "nothing";
@@ -52,13 +62,20 @@ async function sourceFiles(context: VolumeContext, source: VolumeProjection, def
   );
 }
 
-// A new agent that finds no server keeps what the one before it had written.
-async function tokenFile(context: VolumeContext, projection: ServiceAccountTokenProjection): Promise<Buffer> {
+// Who finds no server keeps what is written.
+async function newToken(context: VolumeContext, projection: ServiceAccountTokenProjection): Promise<Buffer> {
   try {
     return Buffer.from(await context.serviceAccountToken(projection));
   } catch (error) {
-    const written = await readFile(join(context.memoryDir, projection.path)).catch(() => undefined);
+    const written = await writtenToken(context, projection);
     if (written === undefined) throw error;
     return written;
   }
+}
+
+function writtenToken(
+  { memoryDir }: VolumeContext,
+  { path }: ServiceAccountTokenProjection,
+): Promise<Buffer | undefined> {
+  return readFile(join(memoryDir, path)).catch(() => undefined);
 }

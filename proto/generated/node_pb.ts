@@ -12,7 +12,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file node.proto.
  */
 export const file_node: GenFile = /*@__PURE__*/
-  fileDesc("Cgpub2RlLnByb3RvEgxuYXJ1Lm5vZGUudjEixwMKDEFnZW50TWVzc2FnZRIkCgVoZWxsbxgBIAEoCzITLm5hcnUubm9kZS52MS5IZWxsb0gAEiwKCWhlYXJ0YmVhdBgCIAEoCzIXLm5hcnUubm9kZS52MS5IZWFydGJlYXRIABIzCgpwb2Rfc3RhdHVzGAMgASgLMh0ubmFydS5ub2RlLnYxLlBvZFN0YXR1c1JlcG9ydEgAEikKCHBvZF9nb25lGAQgASgLMhUubmFydS5ub2RlLnYxLlBvZEdvbmVIABI1Cgtub2RlX3N0YXR1cxgFIAEoCzIeLm5hcnUubm9kZS52MS5Ob2RlU3RhdHVzUmVwb3J0SAASKgoFZXZlbnQYBiABKAsyGS5uYXJ1Lm5vZGUudjEuRXZlbnRSZXBvcnRIABIoCgdhcHBsaWVkGAcgASgLMhUubmFydS5ub2RlLnYxLkFwcGxpZWRIABIoCgdnb29kYnllGAggASgLMhUubmFydS5ub2RlLnYxLkdvb2RieWVIABIvCgttaXJyb3JfcG9kcxgJIAEoCzIYLm5hcnUubm9kZS52MS5NaXJyb3JQb2RzSAASEAoIc2VxdWVuY2UYDyABKARCCQoHbWVzc2FnZSLDAgoNU2VydmVyTWVzc2FnZRIoCgd3ZWxjb21lGAEgASgLMhUubmFydS5ub2RlLnYxLldlbGNvbWVIABIuCgphc3NpZ25tZW50GAIgASgLMhgubmFydS5ub2RlLnYxLkFzc2lnbm1lbnRIABIvCgtzdHJlYW1fb3BlbhgDIAEoCzIYLm5hcnUubm9kZS52MS5TdHJlYW1PcGVuSAASNwoPaGVhcnRiZWF0X3JlcGx5GAQgASgLMhwubmFydS5ub2RlLnYxLkhlYXJ0YmVhdFJlcGx5SAASMAoLYWNrbm93bGVkZ2UYBSABKAsyGS5uYXJ1Lm5vZGUudjEuQWNrbm93bGVkZ2VIABIxCgxzdHJlYW1fY2xvc2UYBiABKAsyGS5uYXJ1Lm5vZGUudjEuU3RyZWFtQ2xvc2VIAEIJCgdtZXNzYWdlImkKBUhlbGxvEgwKBG5vZGUYASABKAwSFQoNYWdlbnRfdmVyc2lvbhgCIAEoCRINCgVlcG9jaBgDIAEoCRISCgpnZW5lcmF0aW9uGAQgASgEEhgKEHJ1bm5pbmdfcG9kX3VpZHMYBSADKAkiSgoHV2VsY29tZRINCgVlcG9jaBgBIAEoCRIdChVoZWFydGJlYXRfaW50ZXJ2YWxfbXMYAiABKA0SEQoJcG9kX2NpZHJzGAMgAygJIh0KCUhlYXJ0YmVhdBIQCghzZXF1ZW5jZRgBIAEoBCI2Cg5IZWFydGJlYXRSZXBseRIQCghzZXF1ZW5jZRgBIAEoBBISCgpnZW5lcmF0aW9uGAIgASgEIiAKC0Fja25vd2xlZGdlEhEKCXNlcXVlbmNlcxgBIAMoBCKvAQoKQXNzaWdubWVudBISCgpnZW5lcmF0aW9uGAEgASgEEgwKBGZ1bGwYAiABKAgSIQoDcHV0GAMgAygLMhQubmFydS5ub2RlLnYxLk9iamVjdBInCgZyZW1vdmUYBCADKAsyFy5uYXJ1Lm5vZGUudjEuT2JqZWN0S2V5EhcKD2Jhc2VfZ2VuZXJhdGlvbhgFIAEoBBIMCgRtb3JlGAYgASgIEgwKBHBhcnQYByABKA0iNQoGT2JqZWN0EhAKCHJlc291cmNlGAEgASgJEgsKA2tleRgCIAEoCRIMCgRqc29uGAMgASgMIioKCU9iamVjdEtleRIQCghyZXNvdXJjZRgBIAEoCRILCgNrZXkYAiABKAkiHQoHQXBwbGllZBISCgpnZW5lcmF0aW9uGAEgASgEIk8KD1BvZFN0YXR1c1JlcG9ydBIRCgluYW1lc3BhY2UYASABKAkSDAoEbmFtZRgCIAEoCRILCgN1aWQYAyABKAkSDgoGc3RhdHVzGAQgASgMIjcKB1BvZEdvbmUSEQoJbmFtZXNwYWNlGAEgASgJEgwKBG5hbWUYAiABKAkSCwoDdWlkGAMgASgJIiIKEE5vZGVTdGF0dXNSZXBvcnQSDgoGc3RhdHVzGAEgASgMIhwKC0V2ZW50UmVwb3J0Eg0KBWV2ZW50GAEgASgMIhoKCk1pcnJvclBvZHMSDAoEcG9kcxgBIAMoDCIhCgdHb29kYnllEhYKDmJhY2tfd2l0aGluX21zGAEgASgNIsECCgpTdHJlYW1PcGVuEhEKCXN0cmVhbV9pZBgBIAEoCRInCgNsb2cYAiABKAsyGC5uYXJ1Lm5vZGUudjEuTG9nUmVxdWVzdEgAEikKBGV4ZWMYAyABKAsyGS5uYXJ1Lm5vZGUudjEuRXhlY1JlcXVlc3RIABItCgZhdHRhY2gYBCABKAsyGy5uYXJ1Lm5vZGUudjEuQXR0YWNoUmVxdWVzdEgAEjgKDHBvcnRfZm9yd2FyZBgFIAEoCzIgLm5hcnUubm9kZS52MS5Qb3J0Rm9yd2FyZFJlcXVlc3RIABIrCgVpbWFnZRgGIAEoCzIaLm5hcnUubm9kZS52MS5JbWFnZVJlcXVlc3RIABIrCgVzdGF0cxgHIAEoCzIaLm5hcnUubm9kZS52MS5TdGF0c1JlcXVlc3RIAEIJCgdyZXF1ZXN0IiAKC1N0cmVhbUNsb3NlEhEKCXN0cmVhbV9pZBgBIAEoCSLoAQoKTG9nUmVxdWVzdBIPCgdwb2RfdWlkGAEgASgJEhEKCWNvbnRhaW5lchgCIAEoCRIOCgZmb2xsb3cYAyABKAgSEAoIcHJldmlvdXMYBCABKAgSEgoKdGltZXN0YW1wcxgFIAEoCBIXCgp0YWlsX2xpbmVzGAYgASgDSACIAQESGwoOc2luY2VfZXBvY2hfbXMYByABKANIAYgBARIYCgtsaW1pdF9ieXRlcxgIIAEoA0gCiAEBQg0KC190YWlsX2xpbmVzQhEKD19zaW5jZV9lcG9jaF9tc0IOCgxfbGltaXRfYnl0ZXMifgoLRXhlY1JlcXVlc3QSDwoHcG9kX3VpZBgBIAEoCRIRCgljb250YWluZXIYAiABKAkSDwoHY29tbWFuZBgDIAMoCRINCgVzdGRpbhgEIAEoCBIOCgZzdGRvdXQYBSABKAgSDgoGc3RkZXJyGAYgASgIEgsKA3R0eRgHIAEoCCJvCg1BdHRhY2hSZXF1ZXN0Eg8KB3BvZF91aWQYASABKAkSEQoJY29udGFpbmVyGAIgASgJEg0KBXN0ZGluGAMgASgIEg4KBnN0ZG91dBgEIAEoCBIOCgZzdGRlcnIYBSABKAgSCwoDdHR5GAYgASgIIjMKElBvcnRGb3J3YXJkUmVxdWVzdBIPCgdwb2RfdWlkGAEgASgJEgwKBHBvcnQYAiABKA0i0gEKDEltYWdlUmVxdWVzdBIxCgZhY3Rpb24YASABKA4yIS5uYXJ1Lm5vZGUudjEuSW1hZ2VSZXF1ZXN0LkFjdGlvbhIRCglyZWZlcmVuY2UYAiABKAkifAoGQWN0aW9uEhYKEkFDVElPTl9VTlNQRUNJRklFRBAAEg8KC0FDVElPTl9MSVNUEAESDwoLQUNUSU9OX1BVTEwQAhIRCg1BQ1RJT05fUkVNT1ZFEAMSEQoNQUNUSU9OX0lNUE9SVBAEEhIKDkFDVElPTl9DT01NQU5EEAUiDgoMU3RhdHNSZXF1ZXN0IrsBCgVGcmFtZRIRCglzdHJlYW1faWQYASABKAkSDwoFc3RkaW4YAiABKAxIABIQCgZzdGRvdXQYAyABKAxIABIQCgZzdGRlcnIYBCABKAxIABITCglzdGRpbl9lbmQYBSABKAhIABImCgZyZXNpemUYBiABKAsyFC5uYXJ1Lm5vZGUudjEuUmVzaXplSAASIgoEZXhpdBgHIAEoCzISLm5hcnUubm9kZS52MS5FeGl0SABCCQoHY29udGVudCInCgZSZXNpemUSDwoHY29sdW1ucxgBIAEoDRIMCgRyb3dzGAIgASgNIigKBEV4aXQSEQoJZXhpdF9jb2RlGAEgASgFEg0KBWVycm9yGAIgASgJMo0BCgtOb2RlU2VydmljZRJGCgdTZXNzaW9uEhoubmFydS5ub2RlLnYxLkFnZW50TWVzc2FnZRobLm5hcnUubm9kZS52MS5TZXJ2ZXJNZXNzYWdlKAEwARI2CgZTdHJlYW0SEy5uYXJ1Lm5vZGUudjEuRnJhbWUaEy5uYXJ1Lm5vZGUudjEuRnJhbWUoATABYgZwcm90bzM");
+  fileDesc("Cgpub2RlLnByb3RvEgxuYXJ1Lm5vZGUudjEi/AMKDEFnZW50TWVzc2FnZRIkCgVoZWxsbxgBIAEoCzITLm5hcnUubm9kZS52MS5IZWxsb0gAEiwKCWhlYXJ0YmVhdBgCIAEoCzIXLm5hcnUubm9kZS52MS5IZWFydGJlYXRIABIzCgpwb2Rfc3RhdHVzGAMgASgLMh0ubmFydS5ub2RlLnYxLlBvZFN0YXR1c1JlcG9ydEgAEikKCHBvZF9nb25lGAQgASgLMhUubmFydS5ub2RlLnYxLlBvZEdvbmVIABI1Cgtub2RlX3N0YXR1cxgFIAEoCzIeLm5hcnUubm9kZS52MS5Ob2RlU3RhdHVzUmVwb3J0SAASKgoFZXZlbnQYBiABKAsyGS5uYXJ1Lm5vZGUudjEuRXZlbnRSZXBvcnRIABIoCgdhcHBsaWVkGAcgASgLMhUubmFydS5ub2RlLnYxLkFwcGxpZWRIABIoCgdnb29kYnllGAggASgLMhUubmFydS5ub2RlLnYxLkdvb2RieWVIABIvCgttaXJyb3JfcG9kcxgJIAEoCzIYLm5hcnUubm9kZS52MS5NaXJyb3JQb2RzSAASMwoNdG9rZW5fcmVxdWVzdBgKIAEoCzIaLm5hcnUubm9kZS52MS5Ub2tlblJlcXVlc3RIABIQCghzZXF1ZW5jZRgPIAEoBEIJCgdtZXNzYWdlIvQCCg1TZXJ2ZXJNZXNzYWdlEigKB3dlbGNvbWUYASABKAsyFS5uYXJ1Lm5vZGUudjEuV2VsY29tZUgAEi4KCmFzc2lnbm1lbnQYAiABKAsyGC5uYXJ1Lm5vZGUudjEuQXNzaWdubWVudEgAEi8KC3N0cmVhbV9vcGVuGAMgASgLMhgubmFydS5ub2RlLnYxLlN0cmVhbU9wZW5IABI3Cg9oZWFydGJlYXRfcmVwbHkYBCABKAsyHC5uYXJ1Lm5vZGUudjEuSGVhcnRiZWF0UmVwbHlIABIwCgthY2tub3dsZWRnZRgFIAEoCzIZLm5hcnUubm9kZS52MS5BY2tub3dsZWRnZUgAEjEKDHN0cmVhbV9jbG9zZRgGIAEoCzIZLm5hcnUubm9kZS52MS5TdHJlYW1DbG9zZUgAEi8KC3Rva2VuX3JlcGx5GAcgASgLMhgubmFydS5ub2RlLnYxLlRva2VuUmVwbHlIAEIJCgdtZXNzYWdlImkKBUhlbGxvEgwKBG5vZGUYASABKAwSFQoNYWdlbnRfdmVyc2lvbhgCIAEoCRINCgVlcG9jaBgDIAEoCRISCgpnZW5lcmF0aW9uGAQgASgEEhgKEHJ1bm5pbmdfcG9kX3VpZHMYBSADKAkiSgoHV2VsY29tZRINCgVlcG9jaBgBIAEoCRIdChVoZWFydGJlYXRfaW50ZXJ2YWxfbXMYAiABKA0SEQoJcG9kX2NpZHJzGAMgAygJIh0KCUhlYXJ0YmVhdBIQCghzZXF1ZW5jZRgBIAEoBCI2Cg5IZWFydGJlYXRSZXBseRIQCghzZXF1ZW5jZRgBIAEoBBISCgpnZW5lcmF0aW9uGAIgASgEIiAKC0Fja25vd2xlZGdlEhEKCXNlcXVlbmNlcxgBIAMoBCKvAQoKQXNzaWdubWVudBISCgpnZW5lcmF0aW9uGAEgASgEEgwKBGZ1bGwYAiABKAgSIQoDcHV0GAMgAygLMhQubmFydS5ub2RlLnYxLk9iamVjdBInCgZyZW1vdmUYBCADKAsyFy5uYXJ1Lm5vZGUudjEuT2JqZWN0S2V5EhcKD2Jhc2VfZ2VuZXJhdGlvbhgFIAEoBBIMCgRtb3JlGAYgASgIEgwKBHBhcnQYByABKA0iNQoGT2JqZWN0EhAKCHJlc291cmNlGAEgASgJEgsKA2tleRgCIAEoCRIMCgRqc29uGAMgASgMIioKCU9iamVjdEtleRIQCghyZXNvdXJjZRgBIAEoCRILCgNrZXkYAiABKAkiHQoHQXBwbGllZBISCgpnZW5lcmF0aW9uGAEgASgEIk8KD1BvZFN0YXR1c1JlcG9ydBIRCgluYW1lc3BhY2UYASABKAkSDAoEbmFtZRgCIAEoCRILCgN1aWQYAyABKAkSDgoGc3RhdHVzGAQgASgMIjcKB1BvZEdvbmUSEQoJbmFtZXNwYWNlGAEgASgJEgwKBG5hbWUYAiABKAkSCwoDdWlkGAMgASgJIiIKEE5vZGVTdGF0dXNSZXBvcnQSDgoGc3RhdHVzGAEgASgMIhwKC0V2ZW50UmVwb3J0Eg0KBWV2ZW50GAEgASgMIhoKCk1pcnJvclBvZHMSDAoEcG9kcxgBIAMoDCKPAQoMVG9rZW5SZXF1ZXN0EgoKAmlkGAEgASgEEhEKCW5hbWVzcGFjZRgCIAEoCRIPCgdhY2NvdW50GAMgASgJEhAKCHBvZF9uYW1lGAQgASgJEg8KB3BvZF91aWQYBSABKAkSEAoIYXVkaWVuY2UYBiABKAkSGgoSZXhwaXJhdGlvbl9zZWNvbmRzGAcgASgEIlAKClRva2VuUmVwbHkSCgoCaWQYASABKAQSDQoFdG9rZW4YAiABKAkSGAoQZXhwaXJlc19lcG9jaF9tcxgDIAEoBBINCgVlcnJvchgEIAEoCSIhCgdHb29kYnllEhYKDmJhY2tfd2l0aGluX21zGAEgASgNIsECCgpTdHJlYW1PcGVuEhEKCXN0cmVhbV9pZBgBIAEoCRInCgNsb2cYAiABKAsyGC5uYXJ1Lm5vZGUudjEuTG9nUmVxdWVzdEgAEikKBGV4ZWMYAyABKAsyGS5uYXJ1Lm5vZGUudjEuRXhlY1JlcXVlc3RIABItCgZhdHRhY2gYBCABKAsyGy5uYXJ1Lm5vZGUudjEuQXR0YWNoUmVxdWVzdEgAEjgKDHBvcnRfZm9yd2FyZBgFIAEoCzIgLm5hcnUubm9kZS52MS5Qb3J0Rm9yd2FyZFJlcXVlc3RIABIrCgVpbWFnZRgGIAEoCzIaLm5hcnUubm9kZS52MS5JbWFnZVJlcXVlc3RIABIrCgVzdGF0cxgHIAEoCzIaLm5hcnUubm9kZS52MS5TdGF0c1JlcXVlc3RIAEIJCgdyZXF1ZXN0IiAKC1N0cmVhbUNsb3NlEhEKCXN0cmVhbV9pZBgBIAEoCSLoAQoKTG9nUmVxdWVzdBIPCgdwb2RfdWlkGAEgASgJEhEKCWNvbnRhaW5lchgCIAEoCRIOCgZmb2xsb3cYAyABKAgSEAoIcHJldmlvdXMYBCABKAgSEgoKdGltZXN0YW1wcxgFIAEoCBIXCgp0YWlsX2xpbmVzGAYgASgDSACIAQESGwoOc2luY2VfZXBvY2hfbXMYByABKANIAYgBARIYCgtsaW1pdF9ieXRlcxgIIAEoA0gCiAEBQg0KC190YWlsX2xpbmVzQhEKD19zaW5jZV9lcG9jaF9tc0IOCgxfbGltaXRfYnl0ZXMifgoLRXhlY1JlcXVlc3QSDwoHcG9kX3VpZBgBIAEoCRIRCgljb250YWluZXIYAiABKAkSDwoHY29tbWFuZBgDIAMoCRINCgVzdGRpbhgEIAEoCBIOCgZzdGRvdXQYBSABKAgSDgoGc3RkZXJyGAYgASgIEgsKA3R0eRgHIAEoCCJvCg1BdHRhY2hSZXF1ZXN0Eg8KB3BvZF91aWQYASABKAkSEQoJY29udGFpbmVyGAIgASgJEg0KBXN0ZGluGAMgASgIEg4KBnN0ZG91dBgEIAEoCBIOCgZzdGRlcnIYBSABKAgSCwoDdHR5GAYgASgIIjMKElBvcnRGb3J3YXJkUmVxdWVzdBIPCgdwb2RfdWlkGAEgASgJEgwKBHBvcnQYAiABKA0i0gEKDEltYWdlUmVxdWVzdBIxCgZhY3Rpb24YASABKA4yIS5uYXJ1Lm5vZGUudjEuSW1hZ2VSZXF1ZXN0LkFjdGlvbhIRCglyZWZlcmVuY2UYAiABKAkifAoGQWN0aW9uEhYKEkFDVElPTl9VTlNQRUNJRklFRBAAEg8KC0FDVElPTl9MSVNUEAESDwoLQUNUSU9OX1BVTEwQAhIRCg1BQ1RJT05fUkVNT1ZFEAMSEQoNQUNUSU9OX0lNUE9SVBAEEhIKDkFDVElPTl9DT01NQU5EEAUiDgoMU3RhdHNSZXF1ZXN0IrsBCgVGcmFtZRIRCglzdHJlYW1faWQYASABKAkSDwoFc3RkaW4YAiABKAxIABIQCgZzdGRvdXQYAyABKAxIABIQCgZzdGRlcnIYBCABKAxIABITCglzdGRpbl9lbmQYBSABKAhIABImCgZyZXNpemUYBiABKAsyFC5uYXJ1Lm5vZGUudjEuUmVzaXplSAASIgoEZXhpdBgHIAEoCzISLm5hcnUubm9kZS52MS5FeGl0SABCCQoHY29udGVudCInCgZSZXNpemUSDwoHY29sdW1ucxgBIAEoDRIMCgRyb3dzGAIgASgNIigKBEV4aXQSEQoJZXhpdF9jb2RlGAEgASgFEg0KBWVycm9yGAIgASgJMo0BCgtOb2RlU2VydmljZRJGCgdTZXNzaW9uEhoubmFydS5ub2RlLnYxLkFnZW50TWVzc2FnZRobLm5hcnUubm9kZS52MS5TZXJ2ZXJNZXNzYWdlKAEwARI2CgZTdHJlYW0SEy5uYXJ1Lm5vZGUudjEuRnJhbWUaEy5uYXJ1Lm5vZGUudjEuRnJhbWUoATABYgZwcm90bzM");
 
 /**
  * @generated from message naru.node.v1.AgentMessage
@@ -75,6 +75,12 @@ export type AgentMessage = Message<"naru.node.v1.AgentMessage"> & {
      */
     value: MirrorPods;
     case: "mirrorPods";
+  } | {
+    /**
+     * @generated from field: naru.node.v1.TokenRequest token_request = 10;
+     */
+    value: TokenRequest;
+    case: "tokenRequest";
   } | { case: undefined; value?: undefined };
 
   /**
@@ -135,6 +141,12 @@ export type ServerMessage = Message<"naru.node.v1.ServerMessage"> & {
      */
     value: StreamClose;
     case: "streamClose";
+  } | {
+    /**
+     * @generated from field: naru.node.v1.TokenReply token_reply = 7;
+     */
+    value: TokenReply;
+    case: "tokenReply";
   } | { case: undefined; value?: undefined };
 };
 
@@ -527,6 +539,91 @@ export const MirrorPodsSchema: GenMessage<MirrorPods> = /*@__PURE__*/
   messageDesc(file_node, 15);
 
 /**
+ * A token of the service account of a pod that runs here, for the pod's volumes. Answered once, or never when the session breaks.
+ *
+ * @generated from message naru.node.v1.TokenRequest
+ */
+export type TokenRequest = Message<"naru.node.v1.TokenRequest"> & {
+  /**
+   * @generated from field: uint64 id = 1;
+   */
+  id: bigint;
+
+  /**
+   * @generated from field: string namespace = 2;
+   */
+  namespace: string;
+
+  /**
+   * @generated from field: string account = 3;
+   */
+  account: string;
+
+  /**
+   * @generated from field: string pod_name = 4;
+   */
+  podName: string;
+
+  /**
+   * @generated from field: string pod_uid = 5;
+   */
+  podUid: string;
+
+  /**
+   * "": the cluster's API.
+   *
+   * @generated from field: string audience = 6;
+   */
+  audience: string;
+
+  /**
+   * @generated from field: uint64 expiration_seconds = 7;
+   */
+  expirationSeconds: bigint;
+};
+
+/**
+ * Describes the message naru.node.v1.TokenRequest.
+ * Use `create(TokenRequestSchema)` to create a new message.
+ */
+export const TokenRequestSchema: GenMessage<TokenRequest> = /*@__PURE__*/
+  messageDesc(file_node, 16);
+
+/**
+ * @generated from message naru.node.v1.TokenReply
+ */
+export type TokenReply = Message<"naru.node.v1.TokenReply"> & {
+  /**
+   * @generated from field: uint64 id = 1;
+   */
+  id: bigint;
+
+  /**
+   * @generated from field: string token = 2;
+   */
+  token: string;
+
+  /**
+   * @generated from field: uint64 expires_epoch_ms = 3;
+   */
+  expiresEpochMs: bigint;
+
+  /**
+   * Why there is none, as a user should read it; "" when there is one.
+   *
+   * @generated from field: string error = 4;
+   */
+  error: string;
+};
+
+/**
+ * Describes the message naru.node.v1.TokenReply.
+ * Use `create(TokenReplySchema)` to create a new message.
+ */
+export const TokenReplySchema: GenMessage<TokenReply> = /*@__PURE__*/
+  messageDesc(file_node, 17);
+
+/**
  * A planned stop of the agent: its containers go on, evict nothing until this many ms have passed.
  *
  * @generated from message naru.node.v1.Goodbye
@@ -543,7 +640,7 @@ export type Goodbye = Message<"naru.node.v1.Goodbye"> & {
  * Use `create(GoodbyeSchema)` to create a new message.
  */
 export const GoodbyeSchema: GenMessage<Goodbye> = /*@__PURE__*/
-  messageDesc(file_node, 16);
+  messageDesc(file_node, 18);
 
 /**
  * @generated from message naru.node.v1.StreamOpen
@@ -601,7 +698,7 @@ export type StreamOpen = Message<"naru.node.v1.StreamOpen"> & {
  * Use `create(StreamOpenSchema)` to create a new message.
  */
 export const StreamOpenSchema: GenMessage<StreamOpen> = /*@__PURE__*/
-  messageDesc(file_node, 17);
+  messageDesc(file_node, 19);
 
 /**
  * The user went away: end the stream, also when its own connection is too full to tell.
@@ -620,7 +717,7 @@ export type StreamClose = Message<"naru.node.v1.StreamClose"> & {
  * Use `create(StreamCloseSchema)` to create a new message.
  */
 export const StreamCloseSchema: GenMessage<StreamClose> = /*@__PURE__*/
-  messageDesc(file_node, 18);
+  messageDesc(file_node, 20);
 
 /**
  * @generated from message naru.node.v1.LogRequest
@@ -674,7 +771,7 @@ export type LogRequest = Message<"naru.node.v1.LogRequest"> & {
  * Use `create(LogRequestSchema)` to create a new message.
  */
 export const LogRequestSchema: GenMessage<LogRequest> = /*@__PURE__*/
-  messageDesc(file_node, 19);
+  messageDesc(file_node, 21);
 
 /**
  * @generated from message naru.node.v1.ExecRequest
@@ -721,7 +818,7 @@ export type ExecRequest = Message<"naru.node.v1.ExecRequest"> & {
  * Use `create(ExecRequestSchema)` to create a new message.
  */
 export const ExecRequestSchema: GenMessage<ExecRequest> = /*@__PURE__*/
-  messageDesc(file_node, 20);
+  messageDesc(file_node, 22);
 
 /**
  * @generated from message naru.node.v1.AttachRequest
@@ -763,7 +860,7 @@ export type AttachRequest = Message<"naru.node.v1.AttachRequest"> & {
  * Use `create(AttachRequestSchema)` to create a new message.
  */
 export const AttachRequestSchema: GenMessage<AttachRequest> = /*@__PURE__*/
-  messageDesc(file_node, 21);
+  messageDesc(file_node, 23);
 
 /**
  * @generated from message naru.node.v1.PortForwardRequest
@@ -785,7 +882,7 @@ export type PortForwardRequest = Message<"naru.node.v1.PortForwardRequest"> & {
  * Use `create(PortForwardRequestSchema)` to create a new message.
  */
 export const PortForwardRequestSchema: GenMessage<PortForwardRequest> = /*@__PURE__*/
-  messageDesc(file_node, 22);
+  messageDesc(file_node, 24);
 
 /**
  * Image work on the node: answers come as frames, one JSON line each on stdout; an import's archive goes in on stdin.
@@ -809,7 +906,7 @@ export type ImageRequest = Message<"naru.node.v1.ImageRequest"> & {
  * Use `create(ImageRequestSchema)` to create a new message.
  */
 export const ImageRequestSchema: GenMessage<ImageRequest> = /*@__PURE__*/
-  messageDesc(file_node, 23);
+  messageDesc(file_node, 25);
 
 /**
  * @generated from enum naru.node.v1.ImageRequest.Action
@@ -857,7 +954,7 @@ export type ImageRequest_Action = (typeof ImageRequest_Action)[keyof typeof Imag
  * Describes the enum naru.node.v1.ImageRequest.Action.
  */
 export const ImageRequest_ActionSchema: GenEnum<ImageRequest_Action> = /*@__PURE__*/
-  enumDesc(file_node, 23, 0);
+  enumDesc(file_node, 25, 0);
 
 /**
  * What the node and its containers use right now: answered as one JSON document on stdout.
@@ -872,7 +969,7 @@ export type StatsRequest = Message<"naru.node.v1.StatsRequest"> & {
  * Use `create(StatsRequestSchema)` to create a new message.
  */
 export const StatsRequestSchema: GenMessage<StatsRequest> = /*@__PURE__*/
-  messageDesc(file_node, 24);
+  messageDesc(file_node, 26);
 
 /**
  * @generated from message naru.node.v1.Frame
@@ -934,7 +1031,7 @@ export type Frame = Message<"naru.node.v1.Frame"> & {
  * Use `create(FrameSchema)` to create a new message.
  */
 export const FrameSchema: GenMessage<Frame> = /*@__PURE__*/
-  messageDesc(file_node, 25);
+  messageDesc(file_node, 27);
 
 /**
  * @generated from message naru.node.v1.Resize
@@ -956,7 +1053,7 @@ export type Resize = Message<"naru.node.v1.Resize"> & {
  * Use `create(ResizeSchema)` to create a new message.
  */
 export const ResizeSchema: GenMessage<Resize> = /*@__PURE__*/
-  messageDesc(file_node, 26);
+  messageDesc(file_node, 28);
 
 /**
  * The last frame: how it ended. For logs and images exit_code 0 says that all was sent.
@@ -982,7 +1079,7 @@ export type Exit = Message<"naru.node.v1.Exit"> & {
  * Use `create(ExitSchema)` to create a new message.
  */
 export const ExitSchema: GenMessage<Exit> = /*@__PURE__*/
-  messageDesc(file_node, 27);
+  messageDesc(file_node, 29);
 
 /**
  * @generated from service naru.node.v1.NodeService

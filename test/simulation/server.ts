@@ -102,7 +102,14 @@ export function startServer(parts: ServerParts): SimulatedServer {
         return hostIn(process, await openSessions(own));
       case "controllers": {
         const recorder = createRecorder({ ...own, component: names.controllers });
-        return startControllers({ ...own, recorder, evictAfterMs, startGraceMs, clusterCidr: "10.244.0.0/16" });
+        return startControllers({
+          ...own,
+          recorder,
+          evictAfterMs,
+          startGraceMs,
+          clusterCidr: "10.244.0.0/16",
+          authorityPem: "simulated",
+        });
       }
       case "scheduler": {
         const recorder = createRecorder({ ...own, component: names.scheduler });
