@@ -31,11 +31,18 @@ export async function bootstrap(context: Context, verbs: Verbs): Promise<void> {
     clusterNamespaces.map((namespace) => ensure(serviceaccounts, { metadata: { name: "default", namespace } })),
   );
   await ensure(services, apiService(context));
+  await ensure(services, registryService);
   await ensure(storageclasses, localClass);
   await ensure(runtimeclasses, ownRuntime);
 }
 
 const ownRuntime: RuntimeClass = { metadata: { name: "naru" }, handler: "naru" };
+
+// Every node is behind it: a controller says which are ready.
+const registryService: Service = {
+  metadata: { name: "registry", namespace: "naru-system" },
+  spec: { type: "ClusterIP", ports: [{ name: "https", port: 5000, protocol: "TCP", targetPort: 5000 }] },
+};
 
 // A folder of the node where the first pod of a claim comes.
 const localClass: StorageClass = {

@@ -8,6 +8,7 @@ import { startNamespaceController } from "./namespace.ts";
 import { startNodeLifecycleController } from "./node-lifecycle.ts";
 import { startNodeRangeController } from "./node-range.ts";
 import { startPersistentVolumeController } from "./persistent-volume.ts";
+import { startRegistryController } from "./registry.ts";
 import { startReplicaSetController } from "./replicaset.ts";
 import { startRootCaController } from "./root-ca.ts";
 import { startServiceAccountController } from "./serviceaccount.ts";
@@ -23,6 +24,7 @@ const controllers: readonly StartController[] = [
   startReplicaSetController,
   startEndpointSliceController,
   startLoadBalancerController,
+  startRegistryController,
   startPersistentVolumeController,
   startStartOrderController,
   startGarbageCollector,

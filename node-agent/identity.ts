@@ -87,9 +87,9 @@ function isFor({ certificatePem }: NodeIdentity, nodeName: string): boolean {
   return new X509Certificate(certificatePem).subject.split("\n").includes(`CN=system:node:${nodeName}`);
 }
 
-// Certificates of earlier versions are for dialling the server only.
+// Certificates of earlier versions are for dialling the server only, or not for the registry.
 function isForServing({ certificatePem }: NodeIdentity): boolean {
-  return new X509Certificate(certificatePem).subjectAltName !== undefined;
+  return new X509Certificate(certificatePem).checkHost("registry.naru-system.svc") !== undefined;
 }
 
 // Share of its life, from 1 to 0.

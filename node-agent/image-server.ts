@@ -1,13 +1,13 @@
 // Images for the cluster's other nodes, over the agent's own door: the pulling part of the OCI distribution spec below /images/REGISTRY/
 // (fetched from outside when need be) and /images-here/REGISTRY/ (only what is on this node).
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { pipeline } from "node:stream/promises";
 import type { TLSSocket } from "node:tls";
 import type { ImageDoor } from "./images/image-door.ts";
 import { PullError, type PullFailure, type RegistryCredentials } from "./images/images.ts";
 import { credentialsHeader } from "./images/peer-registries.ts";
 import { isDigest, parseReference } from "./images/reference.ts";
 import { messageOf } from "./pods/start-problem.ts";
+import { sendBlob } from "./registry/send-blob.ts";
 
 /** Blobs that are sent at a time; who comes later is asked to come again. */
 const blobsMax = 64;
@@ -49,19 +49,9 @@ export function openImageServer(door: ImageDoor): ImageServer {
       response.setHeader("retry-after", retryAfterSeconds);
       return refuse(response, 503, "TOOMANYREQUESTS", "this node sends to many others now");
     }
-    const from = Math.min(Number(/^bytes=(\d+)-$/.exec(request.headers.range ?? "")?.[1] ?? 0), blob.sizeBytes);
-    response.writeHead(from === 0 ? 200 : 206, {
-      "content-type": "application/octet-stream",
-      "content-length": blob.sizeBytes - from,
-      ...(from === 0 ? {} : { "content-range": `bytes ${from}-${blob.sizeBytes - 1}/${blob.sizeBytes}` }),
-    });
-    if (request.method === "HEAD") {
-      response.end();
-      return;
-    }
     sending++;
     try {
-      await pipeline(blob.read(from), response);
+      await sendBlob(request, response, blob);
     } finally {
       sending--;
     }

@@ -31,6 +31,8 @@ import { openDiskStorage } from "./pods/disk-storage.ts";
 import { realProbeTransport } from "./pods/probe-transport.ts";
 import { messageOf } from "./pods/start-problem.ts";
 import { readRegistriesFile } from "./registries-file.ts";
+import { openRegistryListener, registryPort } from "./registry/listener.ts";
+import { openRegistry } from "./registry/registry.ts";
 import { readMountinfo } from "./runtime/cgroup-files.ts";
 import { detectCgroups } from "./runtime/cgroups.ts";
 import { openLinuxRuntime } from "./runtime/linux.ts";
@@ -100,6 +102,11 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
   stack.use(runtime);
   // The session, which comes later, knows the others.
   let peersOf: () => readonly Node[] = () => [];
+  const peers = {
+    nodeName: options.nodeName,
+    nodes: () => peerNodes(peersOf()),
+    tls: () => tlsOf(identity),
+  };
   const configured =
     options.registriesFile === undefined ? {} : (await readRegistriesFile(options.registriesFile)).registries;
   const insecure = options.insecureRegistries.map((host) => [host, { ...configured[host], insecure: true }] as const);
@@ -112,11 +119,7 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
       random,
       log,
       registries,
-      peers: {
-        nodeName: options.nodeName,
-        nodes: () => peerNodes(peersOf()),
-        tls: () => tlsOf(identity),
-      },
+      peers,
     }),
   );
   const clusterDomain = options.clusterDomain ?? "cluster.local";
@@ -198,8 +201,25 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
     },
   );
   peersOf = () => session.cache.list("nodes");
+  const registry = stack.use(
+    openRegistry({
+      ...{ images, peers, clock },
+      review: async (token, { verb, repository }) => {
+        const { reviewToken } = await import("../client/token-review.ts");
+        const namespace = repository.includes("/") ? repository.split("/", 1)[0] : undefined;
+        const wanted = {
+          ...{ verb, group: "naru.dev", resource: "images", name: repository },
+          ...(namespace === undefined ? {} : { namespace }),
+        };
+        const api = { server: options.server, authorityPem: identity.authorityPem };
+        const bearer = await reviewToken(api, token, { wanted, signal });
+        return bearer && { caller: { name: bearer.name, groups: bearer.groups }, allowed: bearer.allowed };
+      },
+    }),
+  );
+  const imageServer = openImageServer(images.door);
   metrics = await openMetricsServer({
-    images: openImageServer(images.door),
+    images: (request, response) => imageServer(request, response) || registry.handle(request, response),
     host: nodeIp,
     port: options.metricsPort ?? 10250,
     identity,
@@ -216,6 +236,13 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
     return undefined;
   });
   if (metrics !== undefined) stack.use(metrics);
+  const registryListener = await openRegistryListener({
+    ...{ host: nodeIp, port: registryPort, identity, handle: registry.handle },
+  }).catch((error) => {
+    log.warn({ error: messageOf(error) }, "the cluster's registry is not to be had here: its port cannot be opened");
+    return undefined;
+  });
+  if (registryListener !== undefined) stack.use(registryListener);
 
   agent = await openAgent({
     clock,
@@ -275,6 +302,7 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
         identity = renewed;
         docker?.setTls(tlsOf(renewed));
         metrics?.setIdentity(renewed);
+        registryListener?.setIdentity(renewed);
       },
       log,
     ),

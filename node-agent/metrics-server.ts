@@ -1,4 +1,5 @@
-// The node's own door over TLS, for clients with a certificate of the cluster: /metrics, /healthz, and /images for other nodes.
+// The node's own door over TLS, for clients with a certificate of the cluster: /metrics, /healthz, the registry,
+// and /images for other nodes.
 import { createServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import type { ImageServer } from "./image-server.ts";
@@ -12,7 +13,7 @@ export interface MetricsServerOptions {
   readonly identity: { readonly certificatePem: string; readonly keyPem: string; readonly authorityPem: string };
   /** Made at the first scrape: a node that nobody scrapes does not pay for it. */
   readonly metrics: () => Promise<AgentMetrics>;
-  /** Images for other nodes. */
+  /** Images for other nodes, and the registry. */
   readonly images: ImageServer;
 }
 
@@ -51,7 +52,8 @@ export async function openMetricsServer(options: MetricsServerOptions): Promise<
     },
   );
   server.headersTimeout = 10_000;
-  server.requestTimeout = 10_000;
+  // Nodes pass on what is pushed: who sends too slowly is sent away there (registry/body.ts).
+  server.requestTimeout = 0;
   server.maxConnections = 512;
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);

@@ -17,6 +17,7 @@ const mayImport: readonly (readonly [room: string, rooms: readonly string[]])[] 
   ["node-agent/oci", ["package.json", "lib", "node-agent/runtime"]],
   ["node-agent/images", ["lib", "node-agent/runtime/runtime.ts"]],
   ["node-agent/build", ["lib", "node-agent/images", "node-agent/runtime"]],
+  ["node-agent/registry", ["lib", "node-agent/images"]],
   ["node-agent/network", ["lib", "api/kinds", "node-agent/launcher", "node-agent/runtime"]],
   ["node-agent/volumes", ["lib", "api/kinds", "node-agent/runtime/runtime.ts"]],
   [
@@ -26,7 +27,7 @@ const mayImport: readonly (readonly [room: string, rooms: readonly string[]])[] 
       ...["node-agent/streams/read-log.ts", "node-agent/streams/log-records.ts"],
     ],
   ],
-  ["node-agent", ["package.json", "lib", "api/kinds", "proto", "client/join.ts"]],
+  ["node-agent", ["package.json", "lib", "api/kinds", "proto", "client/join.ts", "client/token-review.ts"]],
   ["api", ["lib", "proto", "client"]],
   ["client", ["lib", "api/kinds", "api"]],
   ["scheduler", ["lib", "api/kinds", "client"]],

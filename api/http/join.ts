@@ -83,6 +83,13 @@ async function sign(door: Door, exchange: Exchange, join: JoinDoor, own: string 
 /** A name that every node's certificate carries: whoever scrapes agents can verify them by it, wherever they are. */
 export const agentHost = "naru-agent";
 
+/** Names of the Service behind which every node is the cluster's registry. */
+export const registryHosts = [
+  "registry.naru-system",
+  "registry.naru-system.svc",
+  "registry.naru-system.svc.cluster.local",
+];
+
 /**
  * What an agent's own door is verified by: the common name, the node's name, and the address that the request came from, which is proven
  * where one that the node claims would not be. Nothing under which the server itself is reached: a node must not pass for the server.
@@ -93,7 +100,7 @@ export function nodeHosts(
   serverHosts: readonly string[],
 ): readonly string[] {
   const address = remoteAddress?.replace(/^::ffff:(?=\d+\.)/, "").replace(/%.*$/, "");
-  const wanted = [agentHost, node, ...(address === undefined ? [] : [address])];
+  const wanted = [agentHost, node, ...registryHosts, ...(address === undefined ? [] : [address])];
   return [...new Set(wanted)].filter((host) => !serverHosts.includes(host));
 }
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Pod, Service } from "../kinds/generated/types.ts";
-import { nodeHosts } from "./join.ts";
+import { nodeHosts, registryHosts } from "./join.ts";
 import { planTargets, type Scrapable } from "./prometheus-targets.ts";
 
 const nothing: Scrapable = { nodes: [], pods: [], services: [], slices: [] };
@@ -141,6 +141,8 @@ test("nodeHosts names the node and where it is, but never the server", () => {
       nodeHosts("kubernetes", "10.0.0.1", server),
       nodeHosts("naru-agent", undefined, server),
     ],
-    [["naru-agent", "n1", "10.0.0.11"], ["naru-agent", "n1", "fe80::1"], ["naru-agent"], ["naru-agent"]],
+    [["n1", "10.0.0.11"], ["n1", "fe80::1"], [], []].map(([name, ...address]) => [
+      ...["naru-agent", ...(name === undefined ? [] : [name]), ...registryHosts, ...address],
+    ]),
   );
 });

@@ -1,5 +1,6 @@
 // How what a node knows of its images changes. Pure.
 import type { Image } from "./images.ts";
+import { keepPushed, pushedBlobs } from "./pushed.ts";
 import type { CacheEntry, ImageRecord, LayerBlob, Records } from "./records.ts";
 import { parseReference, repositoryName } from "./reference.ts";
 
@@ -114,7 +115,7 @@ function withoutUnused(records: Records): Records {
   const used = layersInUse(records);
   const ofUsed = <Value>(values: Readonly<Record<string, Value>>) =>
     Object.fromEntries(Object.entries(values).filter(([diffId]) => used.has(diffId)));
-  return { ...records, layerBytes: ofUsed(records.layerBytes), blobs: ofUsed(records.blobs ?? {}) };
+  return keepPushed({ ...records, layerBytes: ofUsed(records.layerBytes), blobs: ofUsed(records.blobs ?? {}) });
 }
 
 /** Notes compressed forms of layers; repositories that are known already stay known. */
@@ -136,7 +137,7 @@ export function blobsInUse(records: Records): ReadonlySet<string> {
   const compressed = Object.entries(records.blobs ?? {}).flatMap(([diffId, { digest }]) =>
     used.has(diffId) ? [digest] : [],
   );
-  return new Set([...records.images.flatMap(({ blobs }) => blobs), ...compressed]);
+  return new Set([...records.images.flatMap(({ blobs }) => blobs), ...compressed, ...pushedBlobs(records)]);
 }
 
 export function namesWithout(image: ImageRecord, name: string): Pick<ImageRecord, "tags" | "digests"> {
@@ -178,11 +179,13 @@ export function planCollection(
   const users = new Map<string, number>();
   for (const layer of records.images.flatMap((image) => [...new Set(image.layers)]))
     users.set(layer, (users.get(layer) ?? 0) + 1);
+  // What was pushed here may be nowhere else.
+  const pushed = new Set((records.pushed ?? []).map(({ imageId }) => imageId));
   const ids = new Set<string>();
   let freedBytes = 0;
   for (const image of records.images.toSorted((a, b) => a.usedAtMs - b.usedAtMs)) {
     if (freedBytes >= options.bytes) break;
-    if (options.keep.has(image.id) || image.usedAtMs > options.beforeMs) continue;
+    if (options.keep.has(image.id) || pushed.has(image.id) || image.usedAtMs > options.beforeMs) continue;
     ids.add(image.id);
     for (const layer of new Set(image.layers)) {
       const left = (users.get(layer) ?? 1) - 1;

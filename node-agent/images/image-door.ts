@@ -6,6 +6,7 @@ import type { Folder } from "./commit.ts";
 import type { Image, PullOptions, RegistryCredentials } from "./images.ts";
 import { type Descriptor, manifestMediaTypeOf } from "./manifest.ts";
 import { outgoingImage } from "./outgoing.ts";
+import { findPushed } from "./pushed.ts";
 import { formatReference, type Reference, repositoryName } from "./reference.ts";
 
 /** What a pull knows once it has read the manifest. */
@@ -57,6 +58,10 @@ export class ImageDoor {
   /** Of an image that is here; undefined for others. */
   async manifest(reference: Reference): Promise<GivenManifest | undefined> {
     const { records, content } = this.#folder;
+    const pushed = findPushed(records.current, reference);
+    const bytes = pushed && (await content.read(pushed.digest));
+    if (pushed !== undefined && bytes !== undefined)
+      return { bytes, digest: pushed.digest, mediaType: pushed.mediaType, sinceMs: pushed.pushedMs };
     const name = formatReference(reference);
     const record = records.current.images.find(({ tags, digests }) => tags.includes(name) || digests.includes(name));
     if (record === undefined) return await this.#small(reference.digest);

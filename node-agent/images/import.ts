@@ -26,7 +26,7 @@ import type { Trash } from "./trash.ts";
 import { recognize, unpackLayer } from "./unpack.ts";
 
 /** One image of an archive, its documents read and its layers still files. */
-interface ArchivedImage {
+export interface ArchivedImage {
   readonly names: readonly string[];
   readonly configBytes: Buffer;
   readonly manifest: { readonly digest: string; readonly bytes: Buffer } | undefined;
@@ -62,7 +62,8 @@ export async function importArchive(
   }
 }
 
-async function importImage(
+/** An image whose documents are read and whose layers are files: unpacked, and known when it returns. Rejects with PullError. */
+export async function importImage(
   folder: Folder,
   image: ArchivedImage,
   options: { readonly tag: string | undefined; readonly signal: AbortSignal | undefined },

@@ -31,15 +31,17 @@ import {
 import { importArchive } from "./import.ts";
 import type { WritableLayers } from "./overlay.ts";
 import { ownCredentials } from "./own-credentials.ts";
-import { clusterRegistry, PeerRegistries } from "./peer-registries.ts";
+import { PeerRegistries } from "./peer-registries.ts";
 import { pullImage } from "./pull.ts";
+import { PushedImages } from "./pushed-images.ts";
 import type { ImageRecord } from "./records.ts";
-import { formatReference, parseReference, type Reference } from "./reference.ts";
+import { clusterRegistry, formatReference, parseReference, type Reference } from "./reference.ts";
 import { Registry, type RegistrySettings } from "./registry.ts";
 import { planRemoval } from "./removal.ts";
 import { SharedWork } from "./share.ts";
 import type { Trash } from "./trash.ts";
 import type { LayerLimits } from "./unpack.ts";
+import type { Uploads } from "./uploads.ts";
 import { homeOf, resolveUser } from "./users.ts";
 
 export interface ImagesOptions {
@@ -68,6 +70,7 @@ export interface Parts {
   readonly trash: Trash;
   readonly writable: WritableLayers;
   readonly runDirectory: string;
+  readonly uploads: Uploads;
 }
 
 export class LinuxImages implements ImageStore {
@@ -83,13 +86,17 @@ export class LinuxImages implements ImageStore {
 
   /** What other nodes of the cluster may have of this one. */
   readonly door: ImageDoor;
-  readonly #peers: PeerRegistries | undefined;
+  /** This node as a registry. */
+  readonly pushed: PushedImages;
+  protected readonly peers: PeerRegistries | undefined;
 
   constructor(parts: Parts) {
     this.parts = parts;
     const { clock, random, peers } = parts.options;
     this.#http = new HttpClient(clock);
-    this.#peers = peers && new PeerRegistries(peers, { http: this.#http, clock, random });
+    this.peers = peers && new PeerRegistries(peers, { http: this.#http, clock, random });
+    const { folder, uploads, writable } = parts;
+    this.pushed = new PushedImages({ folder, uploads, writable, sweep: () => this.sweep() });
     this.door = new ImageDoor({ folder: parts.folder, pull: (reference, options) => this.pull(reference, options) });
   }
 
@@ -122,7 +129,7 @@ export class LinuxImages implements ImageStore {
   }
 
   async #pullAs(text: string, reference: Reference, options: PullOptions): Promise<Image> {
-    const peers = this.#peers;
+    const { peers } = this;
     if (peers === undefined || options.direct === true) return await this.#pullFrom({}, reference, options);
     try {
       if (reference.registry === clusterRegistry)
@@ -244,6 +251,7 @@ export class LinuxImages implements ImageStore {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.stopped.abort(new Error("images are closed"));
+    this.pushed[Symbol.dispose]();
     this.#http[Symbol.dispose]();
     await this.parts.folder.records.change((current) => current);
     await this.parts.folder.disk.settle();
@@ -253,7 +261,7 @@ export class LinuxImages implements ImageStore {
   protected sweep(): void {
     const { records, layers, content } = this.parts.folder;
     layers.sweep(layersInUse(records.current));
-    content.sweep(blobsInUse(records.current));
+    content.sweep(new Set([...blobsInUse(records.current), ...this.pushed.waiting()]));
   }
 
   async #resolveUser(record: ImageRecord, user: string) {

@@ -31,7 +31,7 @@ import {
 import { LinuxImages } from "./linux-images.ts";
 import { parsePushed, pushImage } from "./push.ts";
 import type { ImageRecord } from "./records.ts";
-import { formatReference, parseReference, registryHost } from "./reference.ts";
+import { clusterRegistry, formatReference, parseReference, registryHost } from "./reference.ts";
 import { deletions, planRemoval } from "./removal.ts";
 import { mergeSaved, planSave, saveImages } from "./save.ts";
 import { searchRegistry } from "./search.ts";
@@ -150,8 +150,10 @@ export class LinuxLibrary extends LinuxImages implements ImageLibrary {
     const reference = parsePushed(text);
     const record = this.#record(formatReference(reference));
     // Never a mirror: it only repeats what the registry has.
-    const registry = this.registriesFor(reference.registry).at(-1);
-    if (registry === undefined) throw new Error(`bug: no registry for ${text}`);
+    const isOurs = reference.registry === clusterRegistry && this.peers !== undefined;
+    const registry = isOurs ? this.peers?.home(reference) : this.registriesFor(reference.registry).at(-1);
+    if (registry === undefined)
+      throw new PushError("RegistryUnavailable", `no node of the cluster is ready to take ${text}`);
     const signal =
       options.signal === undefined ? this.stopped.signal : AbortSignal.any([options.signal, this.stopped.signal]);
     const credentials = await this.credentialsFor(reference.registry, options.credentials);

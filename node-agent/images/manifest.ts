@@ -40,6 +40,8 @@ export const manifestMediaTypes = [
 export const imageManifestType = "application/vnd.oci.image.manifest.v1+json";
 export const imageIndexType = "application/vnd.oci.image.index.v1+json";
 export const imageConfigType = "application/vnd.oci.image.config.v1+json";
+/** Of what is a container image, and no other artifact. */
+export const imageConfigTypes = [imageConfigType, "application/vnd.docker.container.image.v1+json"];
 const layerType = "application/vnd.oci.image.layer.v1.tar";
 
 /** What an OCI manifest calls a layer, whatever it was called where it came from. */
@@ -67,7 +69,7 @@ export function parseManifest(bytes: Uint8Array, what: string): Manifest {
   const layers = list(body, "layers").map((layer) => parseDescriptor(layer, what));
   if (layers.length > layersMax) throw bad(what, `has ${layers.length} layers; overlayfs takes ${layersMax} at most`);
   const config = parseDescriptor(body["config"], what);
-  if (!/^application\/vnd\.(oci\.image\.config|docker\.container\.image)\.v1\+json$/.test(config.mediaType)) {
+  if (!imageConfigTypes.includes(config.mediaType)) {
     throw bad(what, `is not a container image but ${JSON.stringify(config.mediaType)}`);
   }
   return { type: "image", config, layers };
@@ -180,7 +182,7 @@ function parsePlatform(body: Json): Platform {
   return { os: text(body["os"]), architecture: text(body["architecture"]), ...(variant === "" ? {} : { variant }) };
 }
 
-function parseDescriptor(value: unknown, what: string): Descriptor {
+export function parseDescriptor(value: unknown, what: string): Descriptor {
   if (!isObject(value)) throw bad(what, "has a descriptor that is no object");
   const { mediaType, digest, size } = value;
   if (typeof digest !== "string" || !isDigest(digest)) {
@@ -192,7 +194,7 @@ function parseDescriptor(value: unknown, what: string): Descriptor {
   return { mediaType: text(mediaType), digest, sizeBytes: size };
 }
 
-function parseObject(bytes: Uint8Array, what: string): Json {
+export function parseObject(bytes: Uint8Array, what: string): Json {
   let body: unknown;
   try {
     body = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
@@ -218,7 +220,7 @@ function strings(value: unknown, what: string, path: string): readonly string[] 
   throw bad(what, `has ${path} that is no list of strings`);
 }
 
-function stringMap(value: unknown): Readonly<Record<string, string>> {
+export function stringMap(value: unknown): Readonly<Record<string, string>> {
   if (!isObject(value)) return {};
   return Object.fromEntries(
     Object.entries(value).filter((pair): pair is [string, string] => typeof pair[1] === "string"),

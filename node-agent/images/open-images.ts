@@ -13,12 +13,17 @@ import type { ImageLibrary } from "./library.ts";
 import type { ImagesOptions, Parts } from "./linux-images.ts";
 import { LinuxLibrary } from "./linux-library.ts";
 import { WritableLayers } from "./overlay.ts";
+import type { PushedImages } from "./pushed-images.ts";
 import { RecordFile } from "./records.ts";
 import { Trash } from "./trash.ts";
 import { layerLimits } from "./unpack.ts";
+import { Uploads } from "./uploads.ts";
+
+/** A node's images, with what it gives and takes from others. */
+export type OpenedImages = ImageLibrary & { readonly door: ImageDoor; readonly pushed: PushedImages };
 
 /** Opens a node's images. Root and a kernel with overlayfs are needed, and naru-unpack built. */
-export async function openImages(options: ImagesOptions): Promise<ImageLibrary & { readonly door: ImageDoor }> {
+export async function openImages(options: ImagesOptions): Promise<OpenedImages> {
   const directory = absolute(options.dir);
   const runDirectory = absolute(options.runDir ?? directory);
   for (const path of [directory, runDirectory]) {
@@ -45,7 +50,9 @@ export async function openImages(options: ImagesOptions): Promise<ImageLibrary &
   const disk = new DiskSync({ directory, records, clock, log });
   disk.schedule();
   const folder = { directory, clock, content, disk, downloads, layers, records };
-  const parts: Parts = { options, folder, trash, writable, runDirectory };
+  const uploads = new Uploads({ directory, clock, random });
+  await uploads.open();
+  const parts: Parts = { options, folder, trash, writable, runDirectory, uploads };
   await writable.open({ sameBoot });
   return new LinuxLibrary(parts);
 }

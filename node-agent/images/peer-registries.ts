@@ -3,14 +3,17 @@ import { type ClusterPeers, othersFor, ownerOf, type PeerNode } from "./cluster-
 import { drop } from "./http.ts";
 import type { RegistryCredentials } from "./images.ts";
 import { manifestMediaTypes } from "./manifest.ts";
-import { formatReference, type Reference } from "./reference.ts";
+import { clusterRegistry, formatReference, type Reference } from "./reference.ts";
 import { Registry, type RegistryOptions } from "./registry.ts";
 
-/** Images that no registry outside has: they are made, loaded or pushed in the cluster. */
-export const clusterRegistry = "naru.local";
 /** Whom the fetching node is to be outside: base64 of JSON [{username, password}]. Goes to nodes of the cluster alone. */
 export const credentialsHeader = "naru-registry-credentials";
 const searchMsMax = 5_000;
+
+/** What the home of a repository follows from (ownerOf). */
+export function homeName(repository: string): string {
+  return `${clusterRegistry}/${repository}`;
+}
 
 export class PeerRegistries {
   readonly #peers: ClusterPeers;
@@ -31,6 +34,13 @@ export class PeerRegistries {
       `images/${encodeURIComponent(reference.registry)}/`,
       credentials.length === 0 ? {} : { [credentialsHeader]: header },
     );
+  }
+
+  /** Where the cluster keeps what is pushed to it, this node perhaps; undefined while none is ready. */
+  home(reference: Reference): Registry | undefined {
+    const { nodeName, nodes } = this.#peers;
+    const node = ownerOf(homeName(reference.repository), this.#peers) ?? nodes().find(({ name }) => name === nodeName);
+    return node && this.#open(node, "", {});
   }
 
   /** The node that has had the image since last, of those that have it. */

@@ -32,6 +32,28 @@ export interface LayerBlob {
   readonly repositories: readonly string[];
 }
 
+/** A manifest that was pushed to this node: it stays, with all it names, until it is deleted, or its image is. */
+export interface PushedManifest {
+  /** "team/app" */
+  readonly repository: string;
+  readonly digest: string;
+  readonly mediaType: string;
+  readonly sizeBytes: number;
+  readonly tags: readonly string[];
+  /** Wall time of the last push. */
+  readonly pushedMs: number;
+  /** Config and layers. */
+  readonly blobs: readonly string[];
+  /** Of an index. */
+  readonly manifests: readonly string[];
+  /** What this says something of, such as a signature of an image. */
+  readonly subject?: string;
+  readonly artifactType?: string;
+  readonly annotations?: Readonly<Record<string, string>>;
+  /** The image that this machine can run of it. */
+  readonly imageId?: string;
+}
+
 /** What a build's step made, by the digest of all that went into it. */
 export interface CacheEntry {
   /** Absent: it changed no file. */
@@ -47,6 +69,7 @@ export interface Records {
   readonly layerBytes: Readonly<Record<string, number>>;
   /** By diff id. A layer that was made here has none until it leaves. */
   readonly blobs?: Readonly<Record<string, LayerBlob>>;
+  readonly pushed?: readonly PushedManifest[];
   readonly buildCache?: Readonly<Record<string, CacheEntry>>;
   /** Images and layers that only the kernel's memory is sure to have: a crash of the machine takes them. */
   readonly unsynced?: readonly string[];

@@ -13,6 +13,15 @@ export interface Reference {
   readonly digest: string | undefined;
 }
 
+/** Images that no registry outside has: they are made, loaded or pushed in the cluster. */
+export const clusterRegistry = "naru.local";
+/** Names under which the cluster's own registry is reached from pods. */
+const clusterRegistryHosts = [
+  "registry.naru-system",
+  "registry.naru-system.svc",
+  "registry.naru-system.svc.cluster.local",
+];
+
 const nameBytesMax = 255;
 const label = "(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])";
 const registryPattern = new RegExp(`^(?:${label}(?:\\.${label})*|\\[[a-fA-F0-9:]+\\])(?::[0-9]{1,5})?$`);
@@ -79,6 +88,8 @@ function splitName(name: string): { registry: string; repository: string } {
   const isRegistry = first.includes(".") || first.includes(":") || first === "localhost" || /[A-Z]/.test(first);
   const registry = isRegistry ? first : "docker.io";
   const repository = isRegistry ? name.slice(slash + 1) : name;
+  if (clusterRegistryHosts.some((host) => registry === `${host}:5000`))
+    return { registry: clusterRegistry, repository };
   if (registry !== "docker.io" && registry !== "index.docker.io") return { registry, repository };
   return { registry: "docker.io", repository: repository.includes("/") ? repository : `library/${repository}` };
 }
