@@ -6,10 +6,13 @@ import type { Pod, PodStatus } from "../../api/kinds/generated/types.ts";
 import { realClock } from "../../lib/clock.ts";
 import { silentLogger } from "../../lib/log.ts";
 import { realRandom } from "../../lib/random.ts";
-import { openAgent } from "../../node-agent/agent.ts";
+import { type Agent, openAgent } from "../../node-agent/agent.ts";
+import type { AgentOptions } from "../../node-agent/agent-options.ts";
 import { openBuilder } from "../../node-agent/build/builder.ts";
+import { openNodeCare } from "../../node-agent/eviction/open-node-care.ts";
 import { openImages } from "../../node-agent/images/open-images.ts";
 import { openSimulatedNetwork, SimulatedLinks } from "../../node-agent/network/simulated.ts";
+import { readMachine } from "../../node-agent/node-status.ts";
 import { openDiskStorage } from "../../node-agent/pods/disk-storage.ts";
 import { realProbeTransport } from "../../node-agent/pods/probe-transport.ts";
 import { openLinuxRuntime } from "../../node-agent/runtime/linux.ts";
@@ -21,8 +24,10 @@ export interface AgentProcessOptions {
   readonly directory: string;
   readonly launcherPath: string;
   readonly cgroupParent: string;
-  /** An archive to import first. */
-  readonly image: string;
+  /** Archives to import first. */
+  readonly images: readonly string[];
+  /** Absent: the node lets pods take what they want. */
+  readonly care?: Pick<AgentOptions, "reserved" | "memory" | "eviction" | "imageCollection">;
 }
 
 export type ToAgent =
@@ -30,6 +35,8 @@ export type ToAgent =
   | { readonly do: "delete"; readonly pod: Pod }
   | { readonly do: "log"; readonly uid: string; readonly container: string; readonly previous: boolean }
   | { readonly do: "exec"; readonly uid: string; readonly container: string; readonly command: readonly string[] }
+  /** Asks what the node is short of, and which images it has. */
+  | { readonly do: "look" }
   | { readonly do: "tearDown" };
 
 export type FromAgent =
@@ -37,13 +44,21 @@ export type FromAgent =
   | { readonly is: "status"; readonly name: string; readonly status: PodStatus }
   | { readonly is: "gone"; readonly name: string }
   | { readonly is: "streamed"; readonly text: string; readonly exitCode: number; readonly error: string }
+  | { readonly is: "seen"; readonly pressures: readonly string[]; readonly images: readonly string[] }
+  | { readonly is: "event"; readonly reason: string; readonly message: string }
   | { readonly is: "tornDown" };
 
 const tell = (message: FromAgent) => process.send?.(message);
 
 if (process.argv[2] !== undefined) await main(JSON.parse(process.argv[2]));
 
-async function main({ directory, launcherPath, cgroupParent, image }: AgentProcessOptions): Promise<void> {
+async function main({
+  directory,
+  launcherPath,
+  cgroupParent,
+  images: archives,
+  care,
+}: AgentProcessOptions): Promise<void> {
   const parts = { clock: realClock, log: silentLogger, random: realRandom() };
   const dataDir = join(directory, "data");
   const runDir = join(directory, "run");
@@ -55,10 +70,23 @@ async function main({ directory, launcherPath, cgroupParent, image }: AgentProce
     cgroupParent,
   });
   const images = await openImages({ ...parts, dir: join(dataDir, "images"), runDir: join(runDir, "images") });
-  if ((await images.list()).length === 0) await images.import(createReadStream(image));
+  if ((await images.list()).length === 0) {
+    for (const archive of archives) await images.import(createReadStream(archive));
+  }
   const storage = await openDiskStorage({ dataDir, runDir, images });
   const session = new TestSession();
   session.put("nodes", { metadata: { name: "n1" }, spec: { podCIDRs: ["10.244.1.0/24"] } });
+  let opened: Agent | undefined;
+  const cared =
+    care === undefined
+      ? undefined
+      : await openNodeCare({
+          ...{ ...parts, dataDir, runtime, images, storage },
+          options: care,
+          machine: await readMachine({ ...care, version: "test" }),
+          agent: () => opened,
+          onChange: () => {},
+        });
   const agent = await openAgent({
     ...parts,
     runtime,
@@ -71,6 +99,7 @@ async function main({ directory, launcherPath, cgroupParent, image }: AgentProce
       ...session.reports,
       podStatus: ({ name }, status) => tell({ is: "status", name, status }),
       podGone: ({ name }) => tell({ is: "gone", name }),
+      event: ({ reason = "", message = "" }) => tell({ is: "event", reason, message }),
     },
     node: {
       nodeName: "n1",
@@ -81,7 +110,9 @@ async function main({ directory, launcherPath, cgroupParent, image }: AgentProce
       memoryCapacityBytes: 2 ** 30,
       clusterDomain: "cluster.local",
     },
+    refusal: (pod) => cared?.pressure.refusal(pod),
   });
+  opened = agent;
   const builder = () => openBuilder({ images, runtime, clock: realClock });
   const serve = streamHandler({
     agent: () => agent,
@@ -129,7 +160,14 @@ async function main({ directory, launcherPath, cgroupParent, image }: AgentProce
           };
           return stream({ case: "exec", value: { $typeName: "naru.node.v1.ExecRequest", ...value } });
         }
+        case "look":
+          return tell({
+            is: "seen",
+            pressures: [...(cared?.pressure.conditions.keys() ?? [])],
+            images: (await images.list()).flatMap(({ tags }) => tags),
+          });
         case "tearDown":
+          cared?.pressure[Symbol.dispose]();
           await agent.stopPods();
           agent.close();
           await runtime.tearDown();
