@@ -22,10 +22,12 @@ import { openImageServer } from "./image-server.ts";
 import { openImages } from "./images/open-images.ts";
 import { isLogLevel, jsonLogger } from "./json-log.ts";
 import { lazyBuilder } from "./lazy-builder.ts";
+import { readMachineState } from "./machine-state.ts";
 import { type MetricsServer, openMetricsServer } from "./metrics-server.ts";
 import { openLinuxNetwork } from "./network/linux.ts";
 import { hasAddress } from "./network/own-address.ts";
 import { nodeObject, nodeStatus, readLoad, readMachine } from "./node-status.ts";
+import { sparedByOomKiller } from "./oom-score.ts";
 import { peerNodes } from "./peer-nodes.ts";
 import { openDiskStorage } from "./pods/disk-storage.ts";
 import { realProbeTransport } from "./pods/probe-transport.ts";
@@ -65,6 +67,7 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
   for (const dir of [dataDir, runDir]) await mkdir(dir, { recursive: true, mode: 0o700 });
   await using stack = new AsyncDisposableStack();
   stack.use(lockDirectory(dataDir));
+  await sparedByOomKiller(log);
   const labels = parseLabels(options.labels);
   const taints = parseTaints(options.taints);
   const machine = await readMachine({ ...options, version });
@@ -336,16 +339,15 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
   });
   try {
     await Promise.race([running, aborted(signal)]);
-    if (options.shutdown !== undefined) {
+    // Who restarts only the agent ends no pods; where nobody can tell, it is the machine that goes down.
+    const shutdown =
+      options.shutdown === undefined || (await readMachineState()) === "stays" ? undefined : options.shutdown;
+    if (shutdown !== undefined) {
       log.info({ pods: agent.workers.length }, "the machine goes down, ending its pods");
-      await agent.shutDown(options.shutdown);
+      await agent.shutDown(shutdown);
     }
     await session.goodbye(
-      options.shutdown !== undefined
-        ? 0
-        : options.stopPods
-          ? stopBackWithinMs
-          : (options.backWithinMs ?? backWithinMsDefault),
+      shutdown !== undefined ? 0 : options.stopPods ? stopBackWithinMs : (options.backWithinMs ?? backWithinMsDefault),
     );
     if (options.stopPods) {
       log.info({ pods: agent.workers.length }, "ending all pods");

@@ -46,6 +46,7 @@ const pure = [
   /^scheduler\/(schedule|snapshot|requirements|profile|plugin)\.ts$/,
   /^scheduler\/plugins\//,
   /^node-agent\/build\/dockerfile\//,
+  /^node-agent\/eviction\/(thresholds|reserve|plan-.*)\.ts$/,
 ];
 
 const files = (

@@ -89,7 +89,7 @@ export const agent: Command = {
     "shutdown-grace-period": {
       type: "string",
       value: "SECONDS",
-      help: "when stopped, the machine goes down: pods get so long to end, and are replaced elsewhere",
+      help: "when stopped as the machine goes down, pods get so long to end, and are replaced elsewhere",
     },
     "shutdown-grace-period-critical-pods": {
       type: "string",

@@ -65,9 +65,7 @@ export function planLaunch(spec: ContainerSpec, context: LaunchContext): readonl
     ...joinCgroup(context.cgroup),
     ...planNamespaces(spec),
     ...planSysctls(spec),
-    ...(spec.resources.oomScoreAdj === undefined
-      ? []
-      : [["try-write", "/proc/self/oom_score_adj", spec.resources.oomScoreAdj] satisfies LaunchOp]),
+    planOomScore(spec),
     ...planUsers(spec),
     ...planHolds(spec, context),
     ["private-mounts"],
@@ -95,6 +93,7 @@ export function planExec(
     ...(types.has("pid") ? [["enter", "pid"] satisfies LaunchOp] : []),
     ["clone", ""],
     ...joinCgroup(cgroup),
+    planOomScore(spec),
     ["enter", entered.join(" ")],
     ...(request.terminal ? [["terminal", "0"] satisfies LaunchOp] : []),
     ...planProcess(execSpec(spec, request), request.privileged === true ? undefined : context.seccompFilter, [
@@ -103,6 +102,11 @@ export function planExec(
     ]),
     ["exec", request.args.length, ...request.args, ...mergeEnv(spec.env, request.env ?? [])],
   ];
+}
+
+/** Who starts it is spared by the kernel when memory runs out, which a container must not inherit. */
+function planOomScore({ resources }: ContainerSpec): LaunchOp {
+  return ["try-write", "/proc/self/oom_score_adj", resources.oomScoreAdj ?? 0];
 }
 
 function execSpec(spec: ContainerSpec, request: ExecRequest): ContainerSpec {

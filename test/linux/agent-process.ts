@@ -13,6 +13,7 @@ import { openNodeCare } from "../../node-agent/eviction/open-node-care.ts";
 import { openImages } from "../../node-agent/images/open-images.ts";
 import { openSimulatedNetwork, SimulatedLinks } from "../../node-agent/network/simulated.ts";
 import { readMachine } from "../../node-agent/node-status.ts";
+import { sparedByOomKiller } from "../../node-agent/oom-score.ts";
 import { openDiskStorage } from "../../node-agent/pods/disk-storage.ts";
 import { realProbeTransport } from "../../node-agent/pods/probe-transport.ts";
 import { openLinuxRuntime } from "../../node-agent/runtime/linux.ts";
@@ -60,6 +61,7 @@ async function main({
   care,
 }: AgentProcessOptions): Promise<void> {
   const parts = { clock: realClock, log: silentLogger, random: realRandom() };
+  await sparedByOomKiller(silentLogger);
   const dataDir = join(directory, "data");
   const runDir = join(directory, "run");
   const runtime = await openLinuxRuntime({

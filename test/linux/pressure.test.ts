@@ -130,3 +130,14 @@ test("pods together take no more memory than their share: the kernel ends who ta
   assert.equal(killed.phase, "Running");
   assert.deepEqual(await lifeOf(node), { ...alive, pressures: [], images });
 });
+
+test("nothing in a container is spared by the kernel as the agent is, what comes in later neither", async () => {
+  await using node = await openNode({});
+  const command = ["/probe", "files", "read", "/proc/1/oom_score_adj", "read", "/proc/self/oom_score_adj"];
+  // Burstable: of the node's 1 GiB it asked for 8 MiB.
+  assert.deepEqual(await node.stream({ do: "exec", uid: "uid-quiet", container: "main", command }), {
+    text: "read /proc/1/oom_score_adj: 993\nread /proc/self/oom_score_adj: 993\n",
+    exitCode: 0,
+    error: "",
+  });
+});
