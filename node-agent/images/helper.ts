@@ -1,5 +1,6 @@
 // Runs naru-unpack, the static program that does to file systems what Node cannot.
 import { type ChildProcess, spawn } from "node:child_process";
+import { writeFileSync } from "node:fs";
 import type { Readable } from "node:stream";
 
 /** A failure that naru-unpack reported: of the archive ("bad"), of the disk's room ("nospace") or of the machine ("system"). */
@@ -20,6 +21,7 @@ const outputBytesMax = 256 * 1024 * 1024;
 /** Starts a command; its stdin is the caller's. `done` gives its output, or rejects with HelperError. */
 export function startHelper(args: readonly string[]): { readonly child: ChildProcess; readonly done: Promise<Buffer> } {
   const child = spawn(helperPath, args, { stdio: ["pipe", "pipe", "ignore"], env: {} });
+  unspare(child);
   return { child, done: collect(child, child.stdout) };
 }
 
@@ -30,6 +32,7 @@ export function startPacking(args: readonly string[]): {
   kill(): void;
 } {
   const child = spawn(helperPath, args, { stdio: ["ignore", "pipe", "ignore", "pipe"], env: {} });
+  unspare(child);
   const [, tar, , results] = child.stdio;
   if (tar === null || tar === undefined) throw new Error("bug: helper without output");
   return { tar: tar as Readable, done: collect(child, results as Readable), kill: () => void child.kill("SIGKILL") };
@@ -41,6 +44,15 @@ export async function runHelper(args: readonly string[], input: readonly string[
   child.stdin?.on("error", () => {});
   child.stdin?.end(input.length === 0 ? "" : `${input.join("\0")}\0`);
   return await done;
+}
+
+/** The agent is spared by the kernel when memory runs out. What reads strangers' archives is not. */
+function unspare({ pid }: ChildProcess): void {
+  try {
+    if (pid !== undefined) writeFileSync(`/proc/${pid}/oom_score_adj`, "0");
+  } catch {
+    // It has ended already, or was not spared.
+  }
 }
 
 function collect(child: ChildProcess, results: Readable | null): Promise<Buffer> {
