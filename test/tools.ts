@@ -25,7 +25,7 @@ export function toolFolder(name: string): string {
 
 /** Folder where these packages lie unpacked over one another, with all that they depend on and this machine lacks. */
 export async function debianTree(name: string, packageNames: readonly string[]): Promise<string> {
-  const folder = join(cache, name);
+  const folder = join(cache, `with-${name}`);
   if (!existsSync(folder)) await unpackInto(folder, (work) => downloadWithDependencies(packageNames, work));
   return folder;
 }

@@ -15,20 +15,11 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { debianProgram } from "../tools.ts";
+import { debianTree } from "../tools.ts";
 import { buildLauncher } from "./rig.ts";
 
 const naruOci = new URL("../../bin/naru-oci", import.meta.url).pathname;
 const libraries = "usr/lib/x86_64-linux-gnu";
-const packages = [
-  ["podman", "usr/bin/podman"],
-  ["conmon", "usr/bin/conmon"],
-  ["libsubid4", `${libraries}/libsubid.so.4`],
-  ["libgpgme11", `${libraries}/libgpgme.so.11`],
-  ["libassuan0", `${libraries}/libassuan.so.0`],
-  ["golang-github-containers-common", "usr/share/containers/seccomp.json"],
-] as const;
-
 // podman starts itself and others anew without the caller's environment, so its libraries have to be where all look: for these
 // processes alone, in a mount namespace of their own.
 const script = `
@@ -40,15 +31,13 @@ test("runs, enters, freezes, watches and ends containers podman --runtime naru-o
   skip: process.arch !== "x64",
 }, async () => {
   buildLauncher();
-  const folders: string[] = [];
-  for (const [name, path] of packages) folders.push((await debianProgram(name, path)).slice(0, -path.length - 1));
-  const [podman = "", conmon = ""] = folders;
+  const tree = await debianTree("podman", ["podman", "busybox-static"]);
   const directory = mkdtempSync(join(tmpdir(), `naru-podman-${process.pid}-`));
   const rootfs = join(directory, "rootfs");
   mkdirSync(join(rootfs, "bin"), { recursive: true });
   mkdirSync(join(rootfs, "x"));
   writeFileSync(join(rootfs, "x", "file"), "from the image\n");
-  copyFileSync(await debianProgram("busybox-static", "bin/busybox"), join(rootfs, "bin", "busybox"));
+  copyFileSync(join(tree, "bin/busybox"), join(rootfs, "bin", "busybox"));
   for (const name of ["sh", "id", "sleep", "cat", "grep", "readlink"])
     symlinkSync("busybox", join(rootfs, "bin", name));
   writeFileSync(
@@ -57,14 +46,14 @@ test("runs, enters, freezes, watches and ends containers podman --runtime naru-o
 cgroup_manager = "cgroupfs"
 events_logger = "none"
 lock_type = "file"
-conmon_path = ["${conmon}/usr/bin/conmon"]
+conmon_path = ["${tree}/usr/bin/conmon"]
 tmp_dir = "${directory}/tmp"
 runtime = "naru"
 [engine.runtimes]
 naru = ["${naruOci}"]
 [containers]
 apparmor_profile = ""
-seccomp_profile = "${folders.at(-1)}/usr/share/containers/seccomp.json"
+seccomp_profile = "${tree}/usr/share/containers/seccomp.json"
 default_ulimits = ["nofile=1024:1024", "nproc=4096:4096"]
 `,
   );
@@ -87,16 +76,16 @@ default_ulimits = ["nofile=1024:1024", "nproc=4096:4096"]
   try {
     const { stdout } = spawnSync(
       "unshare",
-      ["--mount", "sh", "-c", `p() { timeout 60 ${podman}/usr/bin/podman "$@"; }\n${script}`],
+      ["--mount", "sh", "-c", `p() { timeout 60 ${tree}/usr/bin/podman "$@"; }\n${script}`],
       {
         encoding: "utf8",
         timeout: 300_000,
         env: {
           PATH: process.env["PATH"],
           HOME: directory,
-          LIBRARIES: folders
-            .slice(2, 5)
-            .map((folder) => join(folder, libraries))
+          LIBRARIES: [libraries, "lib/x86_64-linux-gnu"]
+            .map((folder) => join(tree, folder))
+            .filter((folder) => existsSync(folder))
             .join(":"),
           CONTAINERS_CONF: join(directory, "containers.conf"),
           CONTAINERS_STORAGE_CONF: join(directory, "storage.conf"),
