@@ -24,8 +24,10 @@ const nodes = [
   node("10.0.0.4", "True", { "node.kubernetes.io/exclude-from-external-load-balancers": "" }),
 ];
 
+const none = { services: [], nodes: [], slices: [] };
+
 test("planLoadBalancer gives the addresses of nodes that are ready and not excluded", () => {
-  assert.deepEqual(planLoadBalancer(service("web", 80), [], nodes), {
+  assert.deepEqual(planLoadBalancer(service("web", 80), { ...none, nodes }), {
     type: "ingress",
     ingress: [
       { ip: "10.0.0.1", ipMode: "VIP" },
@@ -40,7 +42,7 @@ test("planLoadBalancer gives nothing to other types and to other balancers' serv
     service("b", 80, { loadBalancerClass: "example.com/theirs" }),
   ];
   assert.deepEqual(
-    others.map((one) => planLoadBalancer(one, [], nodes)),
+    others.map((one) => planLoadBalancer(one, { ...none, nodes })),
     others.map(() => ({ type: "ingress", ingress: [] })),
   );
 });
@@ -51,7 +53,7 @@ test("planLoadBalancer lets the oldest service have a port, whatever protocol ot
   const all = [newer, older, udp];
   assert.deepEqual(
     all.map((one) => {
-      const plan = planLoadBalancer(one, all, nodes);
+      const plan = planLoadBalancer(one, { ...none, services: all, nodes });
       return plan.type === "pending" ? plan.message : plan.ingress.length;
     }),
     ["port 80/TCP of the nodes belongs to service default/z: choose another", 2, 2],
@@ -59,8 +61,38 @@ test("planLoadBalancer lets the oldest service have a port, whatever protocol ot
 });
 
 test("planLoadBalancer waits for a node", () => {
-  assert.deepEqual(planLoadBalancer(service("web", 80), [], []), {
+  assert.deepEqual(planLoadBalancer(service("web", 80), none), {
     type: "pending",
     message: "no node is ready to take its traffic",
   });
+});
+
+test("planLoadBalancer gives nodes with ready endpoints alone where traffic is to stay local, and the address that was asked for", () => {
+  const endpoint = (nodeName: string, ready: boolean) => ({
+    addresses: ["10.244.0.9"],
+    nodeName,
+    conditions: { ready },
+  });
+  const slices = [
+    { addressType: "IPv4", endpoints: [endpoint("10.0.0.1", true), endpoint("10.0.0.2", false)] },
+    { addressType: "IPv4", endpoints: [endpoint("10.0.0.3", true)] },
+  ];
+  const plan = (more: Partial<NonNullable<Service["spec"]>>, ofSlices = slices) => {
+    const found = planLoadBalancer(service("web", 80, more), { ...none, nodes, slices: ofSlices });
+    return found.type === "pending" ? found.message : found.ingress.map(({ ip }) => ip).join();
+  };
+  assert.deepEqual(
+    [
+      plan({ externalTrafficPolicy: "Local" }),
+      plan({ externalTrafficPolicy: "Local" }, []),
+      plan({ loadBalancerIP: "10.0.0.2" }),
+      plan({ loadBalancerIP: "10.0.0.9" }),
+    ],
+    [
+      "10.0.0.1",
+      "no node that has a ready pod of it is ready to take its traffic",
+      "10.0.0.2",
+      "no node with the address 10.0.0.9 is ready to take its traffic",
+    ],
+  );
 });

@@ -2,9 +2,9 @@
 // want a port the oldest has it; the others stay pending and say why.
 import { conditionOf } from "../api/kinds/conditions.ts";
 import { services } from "../api/kinds/generated/resources.ts";
-import type { LoadBalancerIngress, Node, Service } from "../api/kinds/generated/types.ts";
+import type { EndpointSlice, LoadBalancerIngress, Node, Service } from "../api/kinds/generated/types.ts";
 import { isReason } from "../api/kinds/status.ts";
-import type { StartController } from "./context.ts";
+import { byService, type StartController, serviceNameLabel } from "./context.ts";
 
 const excludeLabel = "node.kubernetes.io/exclude-from-external-load-balancers";
 /** Every address is an entry per port on every node. */
@@ -14,8 +14,16 @@ export type LoadBalancerPlan =
   | { readonly type: "ingress"; readonly ingress: readonly LoadBalancerIngress[] }
   | { readonly type: "pending"; readonly message: string };
 
-/** The status that a service should have. `others` are all services, this one may be among them. */
-export function planLoadBalancer(service: Service, others: Iterable<Service>, nodes: Iterable<Node>): LoadBalancerPlan {
+export interface Around {
+  /** All services, this one may be among them. */
+  readonly services: Iterable<Service>;
+  readonly nodes: Iterable<Node>;
+  /** This service's. */
+  readonly slices: readonly EndpointSlice[];
+}
+
+/** The status that a service should have. */
+export function planLoadBalancer(service: Service, { services: others, nodes, slices }: Around): LoadBalancerPlan {
   if (!isOurs(service)) return { type: "ingress", ingress: [] };
   for (const other of others) {
     if (!isOurs(other) || !isBefore(other, service)) continue;
@@ -26,8 +34,15 @@ export function planLoadBalancer(service: Service, others: Iterable<Service>, no
         message: `port ${taken} of the nodes belongs to service ${keyOf(other)}: choose another`,
       };
   }
-  const addresses = [...nodes].filter(takesTraffic).flatMap(addressesOf);
-  if (addresses.length === 0) return { type: "pending", message: "no node is ready to take its traffic" };
+  const { externalTrafficPolicy, loadBalancerIP } = service.spec ?? {};
+  const local = externalTrafficPolicy === "Local" ? nodesOf(slices) : undefined;
+  const ready = [...nodes].filter(takesTraffic);
+  const able = ready.filter(({ metadata }) => local === undefined || local.has(metadata?.name ?? ""));
+  const addresses = able.flatMap(addressesOf).filter((address) => !loadBalancerIP || address === loadBalancerIP);
+  if (addresses.length === 0) {
+    const which = `${local === undefined ? "" : " that has a ready pod of it"}${loadBalancerIP ? ` with the address ${loadBalancerIP}` : ""}`;
+    return { type: "pending", message: `no node${which} is ready to take its traffic` };
+  }
   return {
     type: "ingress",
     ingress: addresses
@@ -43,7 +58,11 @@ export const startLoadBalancerController: StartController = ({ client, informers
     reconcile: async (key) => {
       const service = informers.services.get(key);
       if (service === undefined || service.metadata?.deletionTimestamp !== undefined) return undefined;
-      const plan = planLoadBalancer(service, informers.services.list(), informers.nodes.list());
+      const plan = planLoadBalancer(service, {
+        services: informers.services.list(),
+        nodes: informers.nodes.list(),
+        slices: informers.endpointSlices.byIndex(byService, key),
+      });
       if (plan.type === "pending")
         recorder.record({ resource: services, object: service }, "Warning", "LoadBalancerPending", plan.message);
       const ingress = plan.type === "ingress" ? plan.ingress : [];
@@ -69,6 +88,12 @@ export const startLoadBalancerController: StartController = ({ client, informers
     )
       addAll();
   });
+  informers.endpointSlices.onChange((_, slice, previous) => {
+    const { metadata } = slice ?? previous ?? {};
+    const service = informers.services.get(`${metadata?.namespace}/${metadata?.labels?.[serviceNameLabel] ?? ""}`);
+    if (service !== undefined && isOurs(service) && service.spec?.externalTrafficPolicy === "Local")
+      loop.add(keyOf(service));
+  });
   informers.nodes.onChange((_, node, previous) => {
     const signature = (one: Node | undefined) =>
       one === undefined || !takesTraffic(one) ? "" : addressesOf(one).join();
@@ -92,6 +117,13 @@ function isBefore(a: Service, b: Service): boolean {
 
 function takesTraffic({ metadata, status }: Node): boolean {
   return conditionOf(status?.conditions, "Ready")?.status === "True" && metadata?.labels?.[excludeLabel] === undefined;
+}
+
+function nodesOf(slices: readonly EndpointSlice[]): ReadonlySet<string> {
+  const ready = slices.flatMap(({ endpoints = [] }) =>
+    endpoints.filter(({ conditions }) => conditions?.ready !== false),
+  );
+  return new Set(ready.flatMap(({ nodeName }) => nodeName ?? []));
 }
 
 function addressesOf({ status }: Node): readonly string[] {

@@ -323,6 +323,26 @@ const services: readonly (readonly [string, Service, readonly string[]])[] = [
     service({ clusterIP: "here", ports: [{ port: 80 }] }),
     ["spec.clusterIP: Invalid value: \"here\": must be empty, 'None', or an IPv4 address, such as 10.96.0.17"],
   ],
+  [
+    "a balancer's fields",
+    service({
+      type: "LoadBalancer",
+      loadBalancerSourceRanges: ["10.0.0.0/8", " fd00::/8", "10.0.0.0", "10.0.0.0/33", "1.2.3.4.5/8"],
+      ports: [{ port: 80 }],
+    }),
+    ["10.0.0.0", "10.0.0.0/33", "1.2.3.4.5/8"].map(
+      (range, i) =>
+        `spec.loadBalancerSourceRanges[${i + 2}]: Invalid value: "${range}": must be a range of addresses, such as 10.9.8.0/24`,
+    ),
+  ],
+  [
+    "a balancer's fields elsewhere",
+    service({ loadBalancerClass: "a/b", healthCheckNodePort: 30000, ports: [{ port: 80 }] }),
+    [
+      "spec.loadBalancerClass: Forbidden: may only be used when `type` is 'LoadBalancer'",
+      "spec.healthCheckNodePort: Forbidden: may only be used when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'",
+    ],
+  ],
 ];
 for (const [name, object, expected] of services) {
   test(`serviceKind.validate judges ${name}`, () => {
@@ -372,8 +392,11 @@ test("unsupportedIn names what nobody acts on", () => {
     "spec.containers[1].volumeDevices",
   ]);
   assert.deepEqual(
-    unsupportedIn({ spec: { loadBalancerClass: "x", sessionAffinity: "None" } }, serviceKind.unsupportedFields ?? []),
-    ["spec.loadBalancerClass"],
+    unsupportedIn(
+      { spec: { trafficDistribution: "PreferClose", loadBalancerClass: "x" } },
+      serviceKind.unsupportedFields ?? [],
+    ),
+    ["spec.trafficDistribution"],
   );
 });
 

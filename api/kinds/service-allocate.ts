@@ -21,15 +21,29 @@ function allocated(spec: ServiceSpec, old: ServiceSpec | undefined, allocate: Al
   const had = old?.type === "ExternalName" ? undefined : old?.clusterIP || undefined;
   // An address that changes is refused by validateUpdate: nothing is taken for it.
   const clusterIP = wanted === "None" || had !== undefined ? (wanted ?? had ?? "None") : allocate.clusterIp(wanted);
+  const { healthCheckNodePort: _, ...plain } = spec;
   const ports = spec.ports === undefined ? undefined : allocatedPorts(spec, old?.ports ?? [], allocate);
   return {
-    ...spec,
+    ...plain,
     clusterIP,
     clusterIPs: [clusterIP],
     ipFamilies: spec.ipFamilies ?? ["IPv4"],
     ipFamilyPolicy: spec.ipFamilyPolicy || "SingleStack",
     ...(ports === undefined ? {} : { ports }),
+    ...healthCheck(spec, old, allocate),
   };
+}
+
+// Where nodes say whether they have endpoints of the service: its balancer must send nothing to those without.
+function healthCheck(
+  spec: ServiceSpec,
+  old: ServiceSpec | undefined,
+  allocate: Allocate,
+): Pick<ServiceSpec, "healthCheckNodePort"> {
+  if (spec.type !== "LoadBalancer" || spec.externalTrafficPolicy !== "Local") return {};
+  const had = old?.healthCheckNodePort || undefined;
+  // Another one than it has is refused by validateUpdate.
+  return { healthCheckNodePort: had ?? allocate.nodePort(spec.healthCheckNodePort || undefined) };
 }
 
 function allocatedPorts(spec: ServiceSpec, old: readonly ServicePort[], allocate: Allocate): readonly ServicePort[] {

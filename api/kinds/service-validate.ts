@@ -17,6 +17,9 @@ export function validateService(service: Service): readonly FieldError[] {
 
 export function validateServiceUpdate({ spec }: Service, { spec: old }: Service): readonly FieldError[] {
   const free = spec?.type === "ExternalName" || old?.type === "ExternalName";
+  const port = old?.healthCheckNodePort;
+  if (port && spec?.healthCheckNodePort && spec.healthCheckNodePort !== port)
+    return [immutable("spec.healthCheckNodePort", spec.healthCheckNodePort)];
   return free || !old?.clusterIP || spec?.clusterIP === old.clusterIP
     ? []
     : [
@@ -35,6 +38,7 @@ function specErrors(spec: ServiceSpec): readonly FieldError[] {
     ...oneOf("spec.internalTrafficPolicy", spec.internalTrafficPolicy, ["Cluster", "Local"]),
     ...oneOf("spec.externalTrafficPolicy", spec.externalTrafficPolicy, ["Cluster", "Local"]),
     ...(external ? externalErrors(spec) : []),
+    ...balancerErrors(spec),
     ...(headless && (spec.type === "NodePort" || spec.type === "LoadBalancer")
       ? [invalid("spec.clusterIPs[0]", "None", `may not be set to 'None' for ${spec.type} services`)]
       : []),
@@ -58,6 +62,34 @@ function externalErrors(spec: ServiceSpec): readonly FieldError[] {
     ...complaints("spec.externalName", spec.externalName.replace(/\.$/, ""), dns1123Subdomain),
     ...(spec.clusterIP ? [forbidden("spec.clusterIPs[0]", "may not be set for ExternalName services")] : []),
   ];
+}
+
+function balancerErrors(spec: ServiceSpec): readonly FieldError[] {
+  const { loadBalancerSourceRanges: ranges = [], loadBalancerClass, healthCheckNodePort } = spec;
+  const only = (field: string, when: string) => forbidden(`spec.${field}`, `may only be used when ${when}`);
+  const isBalanced = spec.type === "LoadBalancer";
+  return [
+    ...(ranges.length > 0 && !isBalanced ? [only("loadBalancerSourceRanges", "`type` is 'LoadBalancer'")] : []),
+    ...(loadBalancerClass !== undefined && !isBalanced ? [only("loadBalancerClass", "`type` is 'LoadBalancer'")] : []),
+    ...(healthCheckNodePort && !(isBalanced && spec.externalTrafficPolicy === "Local")
+      ? [only("healthCheckNodePort", "`type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'")]
+      : []),
+    ...ranges.flatMap((range, i) =>
+      isRange(range.trim())
+        ? []
+        : [invalid(at("spec.loadBalancerSourceRanges", i), range, "must be a range of addresses, such as 10.9.8.0/24")],
+    ),
+  ];
+}
+
+/** IPv4 in full; of IPv6 what it is made of: nodes leave out what is none. */
+function isRange(text: string): boolean {
+  const [address = "", prefix = "", ...rest] = text.split("/");
+  if (rest.length > 0 || !/^\d{1,3}$/.test(prefix)) return false;
+  const octets = address.split(".");
+  const isIpv4 =
+    octets.length === 4 && octets.every((octet) => /^(0|[1-9]\d{0,2})$/.test(octet) && Number(octet) < 256);
+  return isIpv4 ? Number(prefix) <= 32 : /^[0-9a-fA-F:.]*:[0-9a-fA-F:.]*$/.test(address) && Number(prefix) <= 128;
 }
 
 function portErrors(port: ServicePort, path: string, named: boolean): readonly FieldError[] {

@@ -10,10 +10,11 @@ export const indexFunctions: IndexFunctions = {
   services: {
     clusterIp: (object: KubeObject) =>
       (object as Service).spec?.clusterIPs ?? some((object as Service).spec?.clusterIP),
-    nodePort: (object: KubeObject) =>
-      ((object as Service).spec?.ports ?? []).flatMap(({ nodePort }) =>
-        nodePort === undefined ? [] : [String(nodePort)],
-      ),
+    nodePort: (object: KubeObject) => {
+      const { healthCheckNodePort, ports = [] } = (object as Service).spec ?? {};
+      const all = [healthCheckNodePort, ...ports.map(({ nodePort }) => nodePort)];
+      return all.flatMap((port) => (port === undefined ? [] : [String(port)]));
+    },
   },
 };
 

@@ -67,6 +67,15 @@ export function contains(range: Range, address: Address): boolean {
   return range.family === address.family && address.value >> hostBits === range.base >> hostBits;
 }
 
+/** Texts of those of the family that no other one covers, each once, as nft wants them in one set. */
+export function outerRanges(ranges: readonly Range[], family: 4 | 6): readonly string[] {
+  const own = ranges.filter((range) => range.family === family);
+  const covers = (outer: Range, inner: Range) =>
+    outer.prefix < inner.prefix && contains(outer, { family, value: inner.base });
+  const outermost = own.filter((inner) => !own.some((outer) => covers(outer, inner)));
+  return [...new Set(outermost.map(formatRange))].sort();
+}
+
 /** The range's address number `index`: 0 is its base. */
 export function nthAddress(range: Range, index: number): Address {
   return { family: range.family, value: range.base + BigInt(index) };

@@ -10,6 +10,7 @@ import { forgetUdp } from "./conntrack.ts";
 import { DnsServer } from "./dns.ts";
 import { createForward, nameservers } from "./dns-forward.ts";
 import { type ClusterNames, clusterNames } from "./dns-names.ts";
+import { HealthChecks } from "./health-checks.ts";
 import { type HostPort, indexHostPorts, type PodPortsIndex } from "./host-ports.ts";
 import { type Launcher, perform } from "./netlink.ts";
 import type { ClusterNetworkState, Network, PodNetwork } from "./network.ts";
@@ -96,6 +97,7 @@ class OpenNetwork implements LinuxNetwork {
   readonly #settings: Settings;
   readonly #dns: DnsServer;
   readonly #dnsAddress: Address;
+  readonly #healthChecks: HealthChecks;
   readonly #stop = new AbortController();
   #ready: Ready | undefined;
   #setUpKey = "";
@@ -117,6 +119,7 @@ class OpenNetwork implements LinuxNetwork {
     this.#names = clusterNames(this.#index, options.clusterDomain);
     const { clock, random, log } = options;
     const forward = createForward({ clock, random, upstreams: this.#upstreamSource() });
+    this.#healthChecks = new HealthChecks(log);
     this.#dns = new DnsServer({ names: () => this.#names, forward, random, log });
   }
 
@@ -179,6 +182,7 @@ class OpenNetwork implements LinuxNetwork {
     await this.#inTurn(async () => {
       const { launcher, stateDir } = this.#options;
       await this.#dns.close();
+      await this.#healthChecks[Symbol.asyncDispose]();
       // Also what an earlier agent made and this one never set up.
       await removeNodeLinks({ launcher, stateDir, prefix: this.#settings.prefix });
       await removeTable(this.#options.nft, this.#settings.prefix);
@@ -195,6 +199,7 @@ class OpenNetwork implements LinuxNetwork {
     await this.#pass?.catch(() => {});
     await this.#turn;
     await this.#dns.close();
+    await this.#healthChecks[Symbol.asyncDispose]();
   }
 
   async #setUp(node: { readonly name: string; readonly nodeIp: string; readonly podCidrs: readonly string[] }) {
@@ -308,6 +313,7 @@ class OpenNetwork implements LinuxNetwork {
       throw error;
     }
     await this.#applyRules(ready);
+    this.#healthChecks.apply(this.#index, ready.nodeName);
   }
 
   async #applyRules({ table, pods }: Ready): Promise<void> {

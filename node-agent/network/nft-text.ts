@@ -1,9 +1,10 @@
 // The node's nft table as text for `nft -f -`: its fixed part, and changes of its maps. Pure.
-import { type Address, formatAddress, formatRange, type Range } from "./addresses.ts";
+import { type Address, formatAddress, formatRange, outerRanges, type Range } from "./addresses.ts";
 import type { RuleChange } from "./rule-book.ts";
 import {
   chainName,
   firstSlot,
+  type GuardChain,
   type MapName,
   masqueradeMark,
   type PickChain,
@@ -53,7 +54,7 @@ export function changeText(table: string, change: RuleChange, chains: Set<string
     chains.add(chainName(chain));
     // Two statements, as nft 1.0 does not look for the map that a rule inside `add chain` names.
     lines.push(`add chain inet ${table} ${chainName(chain)}`);
-    lines.push(`add rule inet ${table} ${chainName(chain)} ${pickRule(chain)}`);
+    lines.push(`add rule inet ${table} ${chainName(chain)} ${"ranges" in chain ? guardRule(chain) : pickRule(chain)}`);
   }
   lines.push(...elementLines("delete", table, change.remove, ({ key }) => key));
   lines.push(...elementLines("add", table, change.add, ({ key, value }) => (value === "" ? key : `${key} : ${value}`)));
@@ -63,6 +64,7 @@ export function changeText(table: string, change: RuleChange, chains: Set<string
 function mapLines(family: 4 | 6): readonly string[] {
   const type = family === 4 ? "ipv4_addr" : "ipv6_addr";
   return [
+    `map guards${family} { type ${type} . inet_proto . inet_service : verdict; }`,
     `map services${family} { type ${type} . inet_proto . inet_service : verdict; }`,
     `map endpoints${family} { type ${type} . inet_proto . inet_service . mark : ${type} . inet_service; }`,
     `map nodeports${family} { type inet_proto . inet_service : verdict; }`,
@@ -86,6 +88,8 @@ const serviceChains: readonly string[] = [
   ],
   "}",
   "chain services {",
+  "ip daddr . meta l4proto . th dport vmap @guards4",
+  "ip6 daddr . meta l4proto . th dport vmap @guards6",
   "ip daddr . meta l4proto . th dport vmap @services4",
   "ip6 daddr . meta l4proto . th dport vmap @services6",
   "fib daddr type local meta l4proto { tcp, udp, sctp } jump host-ports",
@@ -163,6 +167,12 @@ function pickRule(chain: PickChain): string {
   return `meta l4proto { tcp, udp, sctp } meta mark set ${slot} dnat ${ip} to ${key} map @${map}`;
 }
 
+// Who is let on goes back to the chain that jumped here.
+function guardRule({ family, ranges }: GuardChain): string {
+  const ip = family === 4 ? "ip" : "ip6";
+  return ranges.length === 0 ? "drop" : `${ip} saddr != { ${ranges.join(", ")} } drop`;
+}
+
 function elementLines(
   verb: "add" | "delete",
   table: string,
@@ -188,16 +198,5 @@ function elementLines(
 }
 
 function rangeSet(ranges: readonly Range[], family: 4 | 6): string {
-  const texts = [...new Set(ranges.filter((range) => range.family === family).map(formatRange))];
-  const outer = texts.filter((text) => !texts.some((other) => other !== text && covers(other, text, ranges)));
-  return `{ ${outer.join(", ")} }`;
-}
-
-// nft refuses ranges that overlap in one set.
-function covers(outerText: string, innerText: string, ranges: readonly Range[]): boolean {
-  const outer = ranges.find((range) => formatRange(range) === outerText);
-  const inner = ranges.find((range) => formatRange(range) === innerText);
-  if (outer === undefined || inner === undefined || outer.prefix > inner.prefix) return false;
-  const hostBits = BigInt((outer.family === 4 ? 32 : 128) - outer.prefix);
-  return outer.base >> hostBits === inner.base >> hostBits;
+  return `{ ${outerRanges(ranges, family).join(", ")} }`;
 }

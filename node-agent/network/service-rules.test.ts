@@ -50,6 +50,43 @@ it("keeps the source for local traffic policies, rewrites it for others: planSer
   );
 });
 
+it("lets only some clients on to a balancer's addresses, nobody where no range is of the address's family: planService", () => {
+  const slices = [sliceOf("web", { addresses: ["10.244.1.5"], nodes: ["n1"], port: 8080 })];
+  const guards = (loadBalancerSourceRanges: readonly string[]) => {
+    const spec = { type: "LoadBalancer", clusterIP: "10.96.0.9", loadBalancerSourceRanges };
+    const service = {
+      ...serviceOf("web", { ...spec, ports: [{ name: "http", port: 80 }] }),
+      status: { loadBalancer: { ingress: [{ ip: "192.0.2.1" }] } },
+    };
+    const found = planService(service, slices, "n1").filter(({ map }) => map === "guards");
+    return found.map(({ key, chain }) => [key, chain !== undefined && "ranges" in chain ? chain.ranges : []]);
+  };
+  const key = "192.0.2.1 . tcp . 80";
+  assert.deepEqual(
+    [guards([]), guards([" 10.1.2.3/8", "10.0.0.0/8", "10.7.0.0/16", "fd00::/8"]), guards(["fd00::/8"])],
+    [[], [[key, ["10.0.0.0/8"]]], [[key, []]]],
+  );
+});
+
+it("keeps clients on their node where the service wants or prefers that: planService", () => {
+  const slices = [sliceOf("web", { addresses: ["10.244.1.5", "10.244.2.5"], nodes: ["n1", "n2"], port: 8080 })];
+  const endpoints = (spec: Service["spec"], node: string) =>
+    planService(
+      serviceOf("web", { clusterIP: "10.96.0.9", ports: [{ name: "http", port: 80 }], ...spec }),
+      slices,
+      node,
+    )
+      .filter(({ map }) => map === "endpoints")
+      .map(({ value }) => value);
+  const both = ["10.244.1.5 . 8080", "10.244.2.5 . 8080"];
+  const near = { trafficDistribution: "PreferSameNode" };
+  const only = { internalTrafficPolicy: "Local" };
+  assert.deepEqual(
+    [endpoints(near, "n2"), endpoints(near, "n3"), endpoints(only, "n2"), endpoints(only, "n3")],
+    [[both[1]], both, [both[1]], []],
+  );
+});
+
 it("serves endpoints that end while no other is ready: planService", () => {
   const service = serviceOf("web", { clusterIP: "10.96.0.9", ports: [{ name: "http", port: 80 }] });
   const ending = sliceOf("web", { addresses: ["10.244.1.5"], nodes: ["n2"], port: 8080, ready: false, ending: true });
@@ -76,7 +113,7 @@ it("lets nothing into the rules that is not an address, a port or a protocol: pl
       const elements = planService({ ...service, spec: { ...service.spec, ports } }, [slice], ip);
       for (const { key, value } of elements) {
         assert.match(key, words);
-        assert.match(value, /^(|goto [a-z0-9-]+|[0-9a-f.:]+ \. \d+)$/);
+        assert.match(value, /^(|(goto|jump) [a-z0-9-]+|[0-9a-f.:]+ \. \d+)$/);
       }
     }),
   );

@@ -1,8 +1,11 @@
 // What the kernel must know of a service, as elements of a few maps. Pure: services and endpoints in, elements out.
+
+import { createHash } from "node:crypto";
 import type { Endpoint, EndpointSlice, Service, ServicePort } from "../../api/kinds/generated/types.ts";
-import { canonicalAddress } from "./addresses.ts";
+import { canonicalAddress, outerRanges, parseRange } from "./addresses.ts";
 
 /**
+ * guards: address, protocol and port lead to the chain that lets only some clients on.
  * services: address, protocol and port lead to the chain that picks among so many endpoints.
  * endpoints: the same and a slot number lead to an endpoint's address and port.
  * nodeports, nodeport-endpoints: likewise without the address, for the node's own addresses.
@@ -10,6 +13,7 @@ import { canonicalAddress } from "./addresses.ts";
  * hairpins: pairs of the same local address; such a connection's source must be rewritten, or the pod would answer itself.
  */
 export type MapName =
+  | "guards"
   | "services"
   | "endpoints"
   | "nodeports"
@@ -26,7 +30,14 @@ export interface RuleElement {
   /** "goto …", or "10.244.1.5 . 8080"; "" in a set. */
   readonly value: string;
   /** Set where the value is a chain. */
-  readonly chain?: PickChain;
+  readonly chain?: PickChain | GuardChain;
+}
+
+/** A chain that drops what comes from elsewhere than these ranges; services with the same share it. */
+export interface GuardChain {
+  readonly family: 4 | 6;
+  /** Of this family, none inside of another. */
+  readonly ranges: readonly string[];
 }
 
 /** A chain that picks one of `count` endpoints; services with as many endpoints share it. */
@@ -52,7 +63,11 @@ export function firstSlot(entry: PickChain["entry"]): number {
   return entry === "external" || entry === "node" ? masqueradeMark : 0;
 }
 
-export function chainName(chain: PickChain): string {
+export function chainName(chain: PickChain | GuardChain): string {
+  if ("ranges" in chain) {
+    const name = createHash("sha256").update(chain.ranges.join()).digest("hex").slice(0, 32);
+    return `guard-${name}-ip${chain.family}`;
+  }
   return `${chain.entry}-${chain.pick}-${chain.count}-ip${chain.family}`;
 }
 
@@ -127,12 +142,15 @@ function planPort(context: PortContext): readonly RuleElement[] {
   const isLocalOutside = spec.externalTrafficPolicy === "Local";
   const outside = isLocalOutside ? local : all;
   const elements: RuleElement[] = [];
-  const inside = spec.internalTrafficPolicy === "Local" ? local : all;
+  const inside = insideTargets(spec, all, local);
   const entry = { family, pick } as const;
   for (const ip of clusterIps) {
     elements.push(...entries("services", `${ip} . ${protocol} . ${port.port}`, inside, { ...entry, entry: "cluster" }));
   }
   const ingress = (service.status?.loadBalancer?.ingress ?? []).map(({ ip }) => ip ?? "");
+  for (const ip of inFamily(ingress, family)) {
+    elements.push(...guards(`${ip} . ${protocol} . ${port.port}`, spec.loadBalancerSourceRanges ?? [], family));
+  }
   for (const ip of inFamily([...new Set([...(spec.externalIPs ?? []), ...ingress])], family)) {
     const chain = { ...entry, entry: isLocalOutside ? "cluster" : "external" } as const;
     elements.push(...entries("services", `${ip} . ${protocol} . ${port.port}`, outside, chain));
@@ -146,6 +164,23 @@ function planPort(context: PortContext): readonly RuleElement[] {
     elements.push({ map: "hairpins", family, key: `${address} . ${address}`, value: "" });
   }
   return elements;
+}
+
+/** Where clients of the cluster address go. */
+function insideTargets(
+  { internalTrafficPolicy, trafficDistribution }: NonNullable<Service["spec"]>,
+  all: readonly Target[],
+  local: readonly Target[],
+): readonly Target[] {
+  if (internalTrafficPolicy === "Local") return local;
+  return trafficDistribution === "PreferSameNode" && local.length > 0 ? local : all;
+}
+
+function guards(key: string, texts: readonly string[], family: 4 | 6): readonly RuleElement[] {
+  if (texts.length === 0) return [];
+  const ranges = texts.flatMap((text) => parseRange(text.trim()) ?? []);
+  const chain = { family, ranges: outerRanges(ranges, family) };
+  return [{ map: "guards", family, key, value: `jump ${chainName(chain)}`, chain }];
 }
 
 function entries(
