@@ -1,4 +1,5 @@
 // Finds the pod and container that logs and exec mean.
+import { conditionOf } from "../api/kinds/conditions.ts";
 import { pods } from "../api/kinds/generated/resources.ts";
 import type { LabelSelector, Pod } from "../api/kinds/generated/types.ts";
 import type { KubeObject } from "../api/kinds/resource.ts";
@@ -6,7 +7,7 @@ import { UsageError } from "./command.ts";
 import type { Connection } from "./connection.ts";
 import { pathOf, resourceOf } from "./resources.ts";
 
-/** "web-1", "pod/web-1", or an object with a selector such as "deploy/web": then its pods, running ones first. */
+/** "web-1", "pod/web-1", or an object with a selector such as "deploy/web": then its pods, those that are ready first. */
 export async function podsOf(connection: Connection, namespace: string, word: string): Promise<readonly Pod[]> {
   const [kind = "pods", name = ""] = word.includes("/") ? word.split("/") : ["pods", word];
   const resource = resourceOf(kind);
@@ -25,5 +26,12 @@ export async function podsOf(connection: Connection, namespace: string, word: st
     `${pathOf(pods, namespace)}?${new URLSearchParams({ labelSelector })}`,
   );
   if (items.length === 0) throw new Error(`${resource.kind} ${name} has no pods`);
-  return items.sort((a, b) => Number(b.status?.phase === "Running") - Number(a.status?.phase === "Running"));
+  return items.sort((a, b) => usefulness(b) - usefulness(a));
+}
+
+// What is ending answers no more soon, and what is not ready may not answer yet.
+function usefulness({ metadata, status }: Pod): number {
+  if (metadata?.deletionTimestamp !== undefined) return 0;
+  if (status?.phase !== "Running") return 1;
+  return conditionOf(status.conditions, "Ready")?.status === "True" ? 3 : 2;
 }
