@@ -1,15 +1,6 @@
 // A YAML document as a tree whose every value knows its file, line and column, so that whatever is wrong can be pointed at. Aliases
 // and merge keys are resolved; the tags !reset and !override stay, as they speak about merging files.
-import {
-  type Document,
-  isAlias,
-  isMap,
-  isScalar,
-  isSeq,
-  LineCounter,
-  parseAllDocuments,
-  type Node as YamlNode,
-} from "yaml";
+import { isAlias, isMap, isScalar, isSeq, LineCounter, parseAllDocuments, type Node as YamlNode } from "yaml";
 
 export interface Place {
   readonly file: string;
@@ -56,7 +47,8 @@ export class ComposeError extends Error {
   }
 }
 
-const aliasesMax = 10_000;
+const nodesMax = 500_000;
+const depthMax = 100;
 const bytesMax = 4 * 1024 * 1024;
 
 /** The first document's tree; throws a ComposeError for what does not parse. An empty text is an empty map. */
@@ -64,7 +56,7 @@ export function parseNodes(text: string, file: string): Node {
   const start = { file, line: 1, column: 1 };
   if (text.length > bytesMax) throw new ComposeError(start, `larger than ${bytesMax} bytes`);
   const lines = new LineCounter();
-  const documents = parseAllDocuments(text, { lineCounter: lines, logLevel: "silent" });
+  const documents = parsed(text, lines, start);
   const document = Array.isArray(documents) ? documents[0] : undefined;
   const placeAt = (offset: number): Place => {
     const { line, col } = lines.linePos(offset);
@@ -74,7 +66,7 @@ export function parseNodes(text: string, file: string): Node {
   if (error !== undefined) throw new ComposeError(placeAt(error.pos[0]), error.message.split(" at line ")[0] ?? "");
   if (document?.contents === null || document === undefined)
     return { type: "map", place: start, entries: new Map(), keys: new Map() };
-  return new Builder(document, placeAt).build(document.contents);
+  return new Builder(placeAt).build(document.contents);
 }
 
 /** Of a scalar that is not null. */
@@ -82,21 +74,45 @@ export function textOf(node: Node | undefined): string | undefined {
   return node?.type === "scalar" && node.value !== null ? String(node.value) : undefined;
 }
 
-class Builder {
-  readonly #document: Document.Parsed;
-  readonly #placeAt: (offset: number) => Place;
-  #aliases = 0;
+function parsed(text: string, lineCounter: LineCounter, start: Place): ReturnType<typeof parseAllDocuments> {
+  try {
+    return parseAllDocuments(text, { lineCounter, logLevel: "silent" });
+  } catch (error) {
+    // The parser calls itself for each level.
+    if (error instanceof RangeError) throw new ComposeError(start, "nested too deep to be read");
+    throw error;
+  }
+}
 
-  constructor(document: Document.Parsed, placeAt: (offset: number) => Place) {
-    this.#document = document;
+class Builder {
+  readonly #placeAt: (offset: number) => Place;
+  /** What stands for an alias from here on. */
+  readonly #anchors = new Map<string, YamlNode>();
+  readonly #seen = new Set<YamlNode>();
+  #nodes = 0;
+  #depth = 0;
+
+  constructor(placeAt: (offset: number) => Place) {
     this.#placeAt = placeAt;
   }
 
   build(node: YamlNode | null | undefined): Node {
     const place = this.#placeAt(node?.range?.[0] ?? 0);
-    if (isAlias(node)) {
-      if (++this.#aliases > aliasesMax) throw new ComposeError(place, `more than ${aliasesMax} aliases`);
-      return { ...this.build(node.resolve(this.#document)), place };
+    // Aliases of aliases multiply, and one that contains itself has no end.
+    if (++this.#nodes > nodesMax) throw new ComposeError(place, `more than ${nodesMax} values, with those of aliases`);
+    if (++this.#depth > depthMax) throw new ComposeError(place, `nested deeper than ${depthMax}`);
+    try {
+      return this.#built(node, place);
+    } finally {
+      this.#depth--;
+    }
+  }
+
+  #built(node: YamlNode | null | undefined, place: Place): Node {
+    if (isAlias(node)) return { ...this.build(this.#anchors.get(node.source)), place };
+    if (node?.anchor !== undefined && !this.#seen.has(node)) {
+      this.#seen.add(node);
+      this.#anchors.set(node.anchor, node);
     }
     const tag = node?.tag === "!reset" || node?.tag === "!override" ? { tag: node.tag as MergeTag } : {};
     if (isSeq(node))
