@@ -1,10 +1,10 @@
 // A Compose project as the cluster's objects. Pure but for the reading of files that it is handed.
 import type { KubeObject } from "../api/kinds/resource.ts";
-import { newDraft, objectName, type ProjectParts, type ServiceDraft } from "./draft.ts";
+import { type BuildPlan, newDraft, objectName, type ProjectParts, type ServiceDraft } from "./draft.ts";
 import { serviceFields } from "./fields/all.ts";
 import { projectLabels, serviceLabel } from "./labels.ts";
 import type { Loaded } from "./load.ts";
-import { type MapNode, type Node, textOf } from "./nodes.ts";
+import { type Node, textOf } from "./nodes.ts";
 import { fileObjects, readFiles, volumeNames, volumeObjects } from "./project-parts.ts";
 import { type Field, type Fields, type Finding, Reader, without } from "./read.ts";
 import { serviceObjects } from "./service-objects.ts";
@@ -20,9 +20,13 @@ export interface Conversion {
 
 export interface Build {
   readonly service: string;
+  /** What the objects call it. */
   readonly image: string;
-  /** The service's `build` as a map; a plain text is its context. */
-  readonly node: MapNode;
+  /** What the cluster calls it: every node finds it below this name, and nobody asks a registry outside for it. */
+  readonly repository: string;
+  readonly plan: BuildPlan;
+  /** Also when there is an image of an earlier build. */
+  readonly always: boolean;
 }
 
 export interface ConvertOptions {
@@ -62,14 +66,15 @@ export function convertCompose(loaded: Loaded, options: ConvertOptions): Convers
     ...fileObjects(project),
     ...drafts.flatMap((draft) => serviceObjects(draft, project)),
   ].map((object) => placed(object, namespace, project.name));
-  const builds = drafts.flatMap(({ name: service, build: { node }, container }) =>
-    node === undefined ? [] : [{ service, node, image: container.image ?? "" }],
-  );
+  const builds = drafts.flatMap(({ name: service, build: { plan, always = false }, container }) => {
+    const repository = builtName(name, service);
+    return plan === undefined ? [] : [{ service, image: container.image ?? repository, repository, plan, always }];
+  });
   return { name, objects, builds, findings: [...loaded.notices, ...reader.findings] };
 }
 
 const nothing: Field<ProjectParts> = () => {};
-const topFields: Fields<ProjectParts> = {
+export const topFields: Fields<ProjectParts> = {
   version: nothing,
   name: nothing,
   services: nothing,
@@ -100,8 +105,7 @@ function draftServices(services: Node, project: ProjectParts, reader: Reader): r
         `service ${name} is reachable as ${objectName(name)}: names have small letters, digits and "-"`,
       );
     reader.fields(node, `services.${name}`, serviceFields, draft);
-    // As Compose names what it builds.
-    if (draft.build.node !== undefined) draft.container.image ??= `${project.name}-${objectName(name)}`;
+    if (draft.build.plan !== undefined) draft.container.image ??= builtName(project.name, name);
     if (draft.container.image === undefined) reader.fail(draft.place, `service ${name} has neither image nor build`);
     if (draft.restart !== "always" && draft.replicas !== 1)
       reader.fail(
@@ -110,6 +114,11 @@ function draftServices(services: Node, project: ProjectParts, reader: Reader): r
       );
     return draft;
   });
+}
+
+// As Compose names what it builds, in the cluster's own registry.
+function builtName(project: string, service: string): string {
+  return `naru.local/${project}-${objectName(service)}`;
 }
 
 function placed(object: KubeObject, namespace: string, project: string): KubeObject {

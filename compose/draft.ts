@@ -2,7 +2,7 @@
 import type { Container, EnvVar, PodSpec, SecurityContext, Volume, VolumeMount } from "../api/kinds/generated/types.ts";
 import type { Dependency } from "../api/kinds/start-order.ts";
 import type { Variables } from "./interpolate.ts";
-import type { MapNode, Place } from "./nodes.ts";
+import type { Place } from "./nodes.ts";
 
 export type Writable<T> = { -readonly [K in keyof T]: T[K] };
 
@@ -36,9 +36,30 @@ export interface ServiceDraft {
   readonly limits: Record<string, string>;
   readonly requests: Record<string, string>;
   readonly update: { parallelism?: number; startFirst?: boolean; failureSeconds?: number; monitorSeconds?: number };
-  readonly build: { node?: MapNode };
+  readonly build: { plan?: BuildPlan; always?: boolean };
   replicas: number;
   restart: Restart;
+}
+
+/** How an image is built, read from a service's `build`. */
+export interface BuildPlan {
+  /** A folder. */
+  readonly context: string;
+  /** Within the context. */
+  readonly dockerfile?: string;
+  readonly dockerfileText?: string;
+  readonly target?: string;
+  readonly args: Readonly<Record<string, string>>;
+  readonly labels: Readonly<Record<string, string>>;
+  /** By id, for RUN --mount=type=secret. */
+  readonly secrets: Readonly<Record<string, string>>;
+  readonly cacheFrom: readonly string[];
+  readonly extraHosts: readonly string[];
+  readonly tags: readonly string[];
+  readonly network?: "default" | "none" | "host";
+  readonly noCache: boolean;
+  readonly pull: boolean;
+  readonly shmBytes?: number;
 }
 
 /** What services refer to. */

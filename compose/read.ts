@@ -12,7 +12,11 @@ export interface Finding {
 }
 
 /** What one key of a map does; the key's value is given. */
-export type Field<T> = (target: T, node: Node, reader: Reader, key: string) => void;
+export interface Field<T> {
+  (target: T, node: Node, reader: Reader, key: string): void;
+  /** Why it does nothing, when it does. */
+  readonly leftOut?: string;
+}
 export type Fields<T> = Readonly<Record<string, Field<T>>>;
 
 export class Reader {
@@ -131,5 +135,7 @@ const secondsOf: Readonly<Record<string, number>> = { us: 1e-6, ms: 1e-3, s: 1, 
 
 /** A field that is understood and has no equivalent here. */
 export function without<T>(reason: string): Field<T> {
-  return (_target, node, reader, key) => reader.note(node.place, `${key} is left out: ${reason}`);
+  const field = (_target: T, node: Node, reader: Reader, key: string) =>
+    reader.note(node.place, `${key} is left out: ${reason}`);
+  return Object.assign(field, { leftOut: reason });
 }

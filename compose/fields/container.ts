@@ -5,6 +5,7 @@ import type { Node } from "../nodes.ts";
 import { fileBeside } from "../paths.ts";
 import type { Fields, Reader } from "../read.ts";
 import { shellWords } from "../shell-words.ts";
+import { readBuild } from "./build.ts";
 
 export const containerFields: Fields<ServiceDraft> = {
   image: ({ container }, node, reader) => {
@@ -52,9 +53,10 @@ export const containerFields: Fields<ServiceDraft> = {
   stdin_open: ({ container }, node, reader) => {
     container.stdin = reader.boolean(node, "stdin_open") ?? false;
   },
-  pull_policy: ({ container }, node, reader) => {
+  pull_policy: ({ container, build }, node, reader) => {
     const policy = reader.word(node, "pull_policy", ["always", "never", "missing", "if_not_present", "build"] as const);
-    if (policy !== undefined && policy !== "build")
+    if (policy === "build") build.always = true;
+    else if (policy !== undefined)
       container.imagePullPolicy = {
         always: "Always",
         never: "Never",
@@ -81,17 +83,7 @@ export const containerFields: Fields<ServiceDraft> = {
     for (const [name, value] of reader.keyValues(node, "annotations")) draft.annotations[name] = value ?? "";
   },
   build: (draft, node, reader) => {
-    if (node.type === "map") draft.build.node = node;
-    else {
-      const context = reader.text(node, "build");
-      if (context !== undefined)
-        draft.build.node = {
-          type: "map",
-          place: node.place,
-          entries: new Map([["context", node]]),
-          keys: new Map([["context", node.place]]),
-        };
-    }
+    draft.build.plan = readBuild(node, draft.project, reader);
   },
   profiles: () => {},
 };

@@ -76,7 +76,7 @@ const dependencyFields: Fields<{ condition: DependencyCondition; required: boole
   },
 };
 
-const deployParts: Fields<ServiceDraft> = {
+export const deployParts: Fields<ServiceDraft> = {
   replicas: (draft, node, reader) => {
     draft.replicas = reader.integer(node, "deploy.replicas") ?? 1;
   },
