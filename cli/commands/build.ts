@@ -4,15 +4,16 @@ import { createWriteStream } from "node:fs";
 import { mkdir, readFile } from "node:fs/promises";
 import { pipeline } from "node:stream/promises";
 import { realClock } from "../../lib/clock.ts";
-import type { BuildEvent, BuildOptions, BuildResult } from "../../node-agent/build/build.ts";
+import type { BuildOptions } from "../../node-agent/build/build.ts";
 import type { ImageCommand } from "../../node-agent/streams/image-commands.ts";
 import { type Command, connectionOptions, type Invocation, UsageError } from "../command.ts";
 import { connect } from "../connection.ts";
-import { commandLine, commandLines, nodesFor, openCommand } from "../images/ask-node.ts";
+import { commandLine, nodesFor, openCommand } from "../images/ask-node.ts";
 import { readContext } from "../images/build-context.ts";
 import { buildPrinter } from "../images/build-progress.ts";
 import { receiveFiles } from "../images/receive-files.ts";
 import { allLogins } from "../images/registry-logins.ts";
+import { runBuild } from "../images/run-build.ts";
 
 export const build: Command = {
   name: "build",
@@ -98,19 +99,7 @@ export const build: Command = {
         secrets,
         logins: await allLogins(),
       };
-      let built: BuildResult | undefined;
-      try {
-        for await (const line of commandLines<Line>(connection, node, command, context.tar)) {
-          if (line.type === "built") built = line;
-          else if (line.type === "output") printer.show({ ...line, data: Buffer.from(line.data, "base64") });
-          else printer.show(line);
-        }
-      } catch (error) {
-        const output = printer.failed();
-        if (output !== "") process.stderr.write(`${output}\n`);
-        throw error;
-      }
-      if (built === undefined) throw new Error("the node ended the build without a word");
+      const built = await runBuild({ connection, node, command, context: context.tar, printer });
       const { id, tags } = built.image;
       if (invocation.flag("push"))
         for (const reference of [
@@ -132,13 +121,8 @@ export const build: Command = {
   },
 };
 
-/** What a node tells of a build. */
-type Line =
-  | Exclude<BuildEvent, { type: "output" }>
-  | { readonly type: "output"; readonly id: number; readonly stream: "stdout" | "stderr"; readonly data: string }
-  | ({ readonly type: "built" } & BuildResult);
-
-function progressMode(invocation: Invocation): "plain" | "tty" | "quiet" {
+/** "auto" is lines that change in place on a terminal. */
+export function progressMode(invocation: Invocation): "plain" | "tty" | "quiet" {
   const asked = invocation.text("progress") ?? "auto";
   if (asked === "auto") return process.stderr.isTTY ? "tty" : "plain";
   if (asked !== "plain" && asked !== "tty" && asked !== "quiet")

@@ -1,43 +1,19 @@
 // naru compose: the services of a Compose file as the cluster's objects, spread over its nodes.
-import { stringify } from "yaml";
-import { pods } from "../../api/kinds/generated/resources.ts";
-import type { Pod } from "../../api/kinds/generated/types.ts";
-import type { Conversion } from "../../compose/convert.ts";
-import { objectName } from "../../compose/draft.ts";
-import {
-  type Command,
-  connectionOptions,
-  type Invocation,
-  namespaceOptions,
-  numberOption,
-  UsageError,
-} from "../command.ts";
-import { objectsOf, type ProjectPlace } from "../compose/objects.ts";
-import { readProject } from "../compose/project.ts";
-import { printProject } from "../compose/ps.ts";
-import { applyProject, removeProject, waitForProject } from "../compose/up.ts";
-import { connect } from "../connection.ts";
-import { printLogs } from "./logs.ts";
 
-const actions: Readonly<Record<string, (invocation: Invocation, project: Conversion) => Promise<void>>> = {
-  up,
-  down: (invocation, project) =>
-    inCluster(invocation, project, (place) => removeProject(place, invocation.flag("volumes"))),
-  ps: (invocation, project) => inCluster(invocation, project, (place) => printProject(place, serviceOf(invocation))),
-  logs,
-  convert: async (_, { objects }) => {
-    for (const object of objects) console.log(`---\n${stringify(object, { aliasDuplicateObjects: false }).trimEnd()}`);
-  },
-};
+import { type Command, connectionOptions, namespaceOptions, UsageError } from "../command.ts";
+import { actions, type ComposeAction } from "../compose/actions.ts";
+import { readProject } from "../compose/project.ts";
 
 export const compose: Command = {
   name: "compose",
   summary: "Run a Compose file's services in the cluster",
-  usage: "compose up|down|ps|logs|convert [SERVICE] [-f FILE]",
+  usage: `compose ${actions.map(({ name }) => name).join("|")} [SERVICE…] [-f FILE]`,
   examples: [
     "naru compose up",
+    "naru compose up --build --scale web=3",
     "naru compose -f compose.yaml -f compose.prod.yaml up --profile metrics",
-    "naru compose logs -F web",
+    "naru compose logs -F --since 5m web",
+    "naru compose exec web -- sh",
     "naru compose convert > objects.yaml",
     "naru compose down --volumes",
   ],
@@ -59,19 +35,41 @@ export const compose: Command = {
       value: "FILE",
       help: "variables, instead of the .env beside the file",
     },
+    build: { type: "boolean", help: "up: build images anew, those that are there too" },
+    "no-build": { type: "boolean", help: "up: build nothing" },
+    "no-cache": { type: "boolean", help: "build: do every step again" },
+    pull: { type: "boolean", help: "build: ask registries for newer images" },
+    progress: {
+      type: "string",
+      value: "HOW",
+      help: "build: auto, plain, tty or quiet",
+      complete: { type: "words", words: ["auto", "plain", "tty", "quiet"] },
+    },
+    node: {
+      type: "string",
+      value: "NAME",
+      help: "build on this node (default: the first that is ready)",
+      complete: { type: "objects", kind: "nodes" },
+    },
+    scale: { type: "string", multiple: true, value: "SERVICE=N", help: "up: so many of a service" },
     "no-wait": { type: "boolean", help: "up: come back before the services run" },
     timeout: { type: "string", value: "SECONDS", default: "600", help: "up: give up waiting after that long" },
     "remove-orphans": { type: "boolean", help: "up: delete what is of the project but not in its file" },
     volumes: { type: "boolean", short: "v", help: "down: delete the volumes and what is in them too" },
     follow: { type: "boolean", short: "F", help: "logs: go on printing as it is written" },
     tail: { type: "string", value: "LINES", help: "logs: only the last lines" },
+    since: { type: "string", value: "TIME", help: "logs: only what is younger: 90s, 5m, 2h" },
+    timestamps: { type: "boolean", short: "t", help: "logs: with the time of each line" },
+    "no-tty": { type: "boolean", short: "T", help: "exec: no terminal" },
   },
-  arguments: [{ type: "words", words: Object.keys(actions) }],
+  arguments: [{ type: "words", words: actions.map(({ name }) => name) }],
   run: async (invocation) => {
     const [word] = invocation.positionals;
-    const action = word === undefined || !Object.hasOwn(actions, word) ? undefined : actions[word];
+    const action: ComposeAction | undefined = actions.find(({ name }) => name === word);
     if (action === undefined)
-      throw new UsageError(`compose takes ${Object.keys(actions).join(", ")}, got ${JSON.stringify(word ?? "")}`);
+      throw new UsageError(
+        `compose takes ${actions.map(({ name }) => name).join(", ")}, got ${JSON.stringify(word ?? "")}`,
+      );
     const [projectName, namespace] = [invocation.text("project-name"), invocation.text("namespace")];
     const project = readProject({
       files: invocation.texts("file"),
@@ -80,51 +78,6 @@ export const compose: Command = {
       ...(projectName === undefined ? {} : { projectName }),
       ...(namespace === undefined ? {} : { namespace }),
     });
-    await action(invocation, project);
-    return 0;
+    return await action.run({ invocation, project, names: invocation.positionals.slice(1) });
   },
 };
-
-async function up(invocation: Invocation, project: Conversion): Promise<void> {
-  const timeoutMs = (numberOption(invocation, "timeout") ?? 600) * 1000;
-  await inCluster(invocation, project, async (place) => {
-    await applyProject(place, project, invocation.flag("remove-orphans"));
-    if (!invocation.flag("no-wait")) await waitForProject(place, project, timeoutMs);
-  });
-}
-
-async function logs(invocation: Invocation, project: Conversion): Promise<void> {
-  const query = new URLSearchParams();
-  if (invocation.flag("follow")) query.set("follow", "true");
-  const tail = numberOption(invocation, "tail");
-  if (tail !== undefined) query.set("tailLines", String(tail));
-  await inCluster(invocation, project, async (place) => {
-    const found = await objectsOf<Pod>(place, pods, serviceOf(invocation));
-    const started = found.filter(({ status }) => status?.phase !== undefined && status.phase !== "Pending");
-    const sources = started.map((pod) => ({ pod }));
-    await printLogs(place.connection, sources, { query }, place.signal);
-  });
-}
-
-async function inCluster(
-  invocation: Invocation,
-  { name }: Conversion,
-  work: (place: ProjectPlace) => Promise<void>,
-): Promise<void> {
-  const connection = await connect(invocation);
-  try {
-    await work({
-      connection,
-      project: name,
-      namespace: invocation.text("namespace") ?? name,
-      signal: invocation.signal,
-    });
-  } finally {
-    connection.close();
-  }
-}
-
-function serviceOf(invocation: Invocation): string | undefined {
-  const service = invocation.positionals[1];
-  return service === undefined ? undefined : objectName(service);
-}

@@ -1,7 +1,7 @@
 // naru exec: a command inside a running container, with a terminal on demand.
 import { pods } from "../../api/kinds/generated/resources.ts";
 import { type Command, connectionOptions, namespaceOptions, UsageError } from "../command.ts";
-import { connect } from "../connection.ts";
+import { type Connection, connect } from "../connection.ts";
 import { podsOf } from "../pods.ts";
 import { openRemote } from "../remote-streams.ts";
 import { joinTerminal } from "../remote-terminal.ts";
@@ -27,17 +27,35 @@ export const exec: Command = {
     const connection = await connect(invocation);
     const namespace = namespaceOf(invocation, connection);
     const [pod] = await podsOf(connection, namespace, word);
-    const tty = invocation.flag("tty") && process.stdin.isTTY;
-    const stdin = invocation.flag("stdin");
-    const query = new URLSearchParams({ stdout: "true", stderr: String(!tty), stdin: String(stdin), tty: String(tty) });
-    for (const part of command) query.append("command", part);
-    const container = invocation.text("container");
-    if (container !== undefined) query.set("container", container);
-    const path = `${pathOf(pods, namespace, pod?.metadata?.name ?? "")}/exec?${query}`;
     try {
-      return await joinTerminal(await openRemote(connection, path, invocation.signal), { stdin, tty });
+      return await runInPod(connection, {
+        ...{ namespace, pod: pod?.metadata?.name ?? "", command, container: invocation.text("container") },
+        ...{ stdin: invocation.flag("stdin"), tty: invocation.flag("tty"), signal: invocation.signal },
+      });
     } finally {
       connection.close();
     }
   },
 };
+
+/** Runs a command in a container, joined to this terminal; resolves with its exit code. */
+export async function runInPod(
+  connection: Connection,
+  wanted: {
+    readonly namespace: string;
+    readonly pod: string;
+    readonly command: readonly string[];
+    readonly container?: string | undefined;
+    readonly stdin: boolean;
+    readonly tty: boolean;
+    readonly signal: AbortSignal;
+  },
+): Promise<number> {
+  const { namespace, pod, command, container, stdin, signal } = wanted;
+  const tty = wanted.tty && process.stdin.isTTY;
+  const query = new URLSearchParams({ stdout: "true", stderr: String(!tty), stdin: String(stdin), tty: String(tty) });
+  for (const part of command) query.append("command", part);
+  if (container !== undefined) query.set("container", container);
+  const path = `${pathOf(pods, namespace, pod)}/exec?${query}`;
+  return await joinTerminal(await openRemote(connection, path, signal), { stdin, tty });
+}

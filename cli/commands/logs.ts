@@ -103,7 +103,7 @@ function queryOf(invocation: Invocation): URLSearchParams {
 }
 
 /** "90", "90s", "5m", "1h30m" */
-function secondsOf(text: string): number {
+export function secondsOf(text: string): number {
   const units: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_400 };
   if (/^\d+$/.test(text)) return Number(text);
   if (!/^(?:\d+[smhd])+$/.test(text))

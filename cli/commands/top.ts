@@ -11,7 +11,7 @@ interface Amounts {
   readonly memory: string;
 }
 
-interface Used extends KubeObject {
+export interface Used extends KubeObject {
   readonly usage?: Amounts;
   readonly containers?: readonly { readonly name: string; readonly usage: Amounts }[];
 }

@@ -7,10 +7,13 @@ import {
   secrets,
   services,
 } from "../../api/kinds/generated/resources.ts";
+import type { Deployment, Pod } from "../../api/kinds/generated/types.ts";
 import type { KubeObject, Resource } from "../../api/kinds/resource.ts";
 import { isReason } from "../../api/kinds/status.ts";
-import { projectLabels } from "../../compose/labels.ts";
+import { objectName } from "../../compose/draft.ts";
+import { projectLabels, serviceLabel } from "../../compose/labels.ts";
 import { type Applied, applyManifest } from "../apply.ts";
+import { UsageError } from "../command.ts";
 import type { Connection } from "../connection.ts";
 import { pathOf } from "../resources.ts";
 import { watchObjects } from "../watch.ts";
@@ -54,6 +57,29 @@ export async function applyObject(place: ProjectPlace, object: KubeObject): Prom
     await deleteObject(place, pods, object.metadata?.name ?? "");
     return await apply();
   }
+}
+
+/** Those that the command names, or all; throws for a name that the file does not have. */
+export function servicesNamed(objects: readonly KubeObject[], names: readonly string[]): ReadonlySet<string> {
+  const all = new Set(objects.flatMap(({ metadata }) => metadata?.labels?.[serviceLabel] ?? []));
+  const wanted = names.map(objectName);
+  const unknown = wanted.find((name) => !all.has(name));
+  if (unknown === undefined) return wanted.length === 0 ? all : new Set(wanted);
+  throw new UsageError(`the file has no service ${unknown}: it has ${[...all].join(", ")}`);
+}
+
+/** Deployments and pods of these services, as the file says they should be. */
+export function workloadsOf(objects: readonly KubeObject[], services: ReadonlySet<string>): readonly KubeObject[] {
+  return objects.filter(
+    ({ kind, metadata }) =>
+      (kind === "Deployment" || kind === "Pod") && services.has(metadata?.labels?.[serviceLabel] ?? ""),
+  );
+}
+
+/** Of a Deployment's or pod's containers. */
+export function imagesOf(object: KubeObject): readonly string[] {
+  const spec = object.kind === "Pod" ? (object as Pod).spec : (object as Deployment).spec?.template?.spec;
+  return (spec?.containers ?? []).flatMap(({ image }) => image ?? []);
 }
 
 /** Resolves when it is gone. */

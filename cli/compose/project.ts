@@ -3,6 +3,7 @@ import { existsSync, readFileSync, statSync } from "node:fs";
 import { relative, resolve } from "node:path";
 import { type Conversion, convertCompose } from "../../compose/convert.ts";
 import { loadCompose } from "../../compose/load.ts";
+import type { MapNode } from "../../compose/nodes.ts";
 import type { Finding } from "../../compose/read.ts";
 import { red, yellow } from "../terminal.ts";
 
@@ -15,11 +16,16 @@ export interface ProjectOptions {
   readonly envFiles: readonly string[];
 }
 
+/** What a file stands for, and the file itself: its parts put together, its variables replaced. */
+export interface Project extends Conversion {
+  readonly file: MapNode;
+}
+
 const usualNames = ["compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml"];
 const bytesMax = 16 * 1024 * 1024;
 
 /** Prints notices; throws when there are errors, after printing each with its place. */
-export function readProject(options: ProjectOptions): Conversion {
+export function readProject(options: ProjectOptions): Project {
   const files = (options.files.length > 0 ? options.files : usualFiles()).map((path) => resolve(path));
   const loaded = loadCompose(files, {
     readText,
@@ -39,7 +45,7 @@ export function readProject(options: ProjectOptions): Conversion {
   for (const finding of conversion.findings) console.error(wording(finding));
   const errors = conversion.findings.filter(({ severity }) => severity === "error").length;
   if (errors > 0) throw new Error(`${errors === 1 ? "this" : `these ${errors} errors`} must be put right first`);
-  return conversion;
+  return { ...conversion, file: loaded.root };
 }
 
 /** Whether the file's text is a Compose file and not objects of the cluster. */

@@ -15,11 +15,17 @@ export interface Context {
   readonly dockerfileText?: string;
 }
 
+/** A folder with a Dockerfile that is not in it. */
+export async function readContextWith(path: string, dockerfileText: string): Promise<Context> {
+  await checkFolder(path);
+  const ignore = await readFile(join(path, ".dockerignore"), "utf8").catch(() => "");
+  return { tar: packFolder(resolve(path), parseIgnore(ignore), new Set([".dockerignore"])), dockerfileText };
+}
+
 /** `path` is a folder, or "-" for a tar or a Dockerfile on standard input. */
 export async function readContext(path: string, file: string | undefined): Promise<Context> {
   if (path === "-") return await readStandardInput(file);
-  const isFolder = (await stat(path).catch(() => undefined))?.isDirectory() === true;
-  if (!isFolder) throw new UsageError(`${path} is no folder: build takes the folder that COPY takes files from, or -`);
+  await checkFolder(path);
   const dockerfile = resolve(file ?? join(path, "Dockerfile"));
   const inside = relative(resolve(path), dockerfile);
   const isInside = !inside.startsWith("..") && inside !== "";
@@ -33,6 +39,11 @@ export async function readContext(path: string, file: string | undefined): Promi
     tar: packFolder(resolve(path), parseIgnore(ignore), kept),
     ...(isInside ? { dockerfile: inside } : { dockerfileText: text }),
   };
+}
+
+async function checkFolder(path: string): Promise<void> {
+  const isFolder = (await stat(path).catch(() => undefined))?.isDirectory() === true;
+  if (!isFolder) throw new UsageError(`${path} is no folder: build takes the folder that COPY takes files from, or -`);
 }
 
 async function readStandardInput(file: string | undefined): Promise<Context> {

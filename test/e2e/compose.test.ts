@@ -1,6 +1,6 @@
 // A Compose project on a cluster: services in their order across nodes, ports on every node, volumes that stay where their data is.
 import assert from "node:assert/strict";
-import { readdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { pods } from "../../api/kinds/generated/resources.ts";
@@ -145,4 +145,78 @@ test("naru apply takes Compose files, and refuses what is wrong in them by line 
   writeFileSync(file, project("four"));
   done(await cluster.naru(["apply", "-f", file]));
   await until("web of four", async () => ((await podsOfService("web")).length === 2 ? true : undefined));
+});
+
+const made = (word: string) => `
+name: made
+services:
+  app:
+    build:
+      context: ./context
+      dockerfile_inline: |
+        FROM naru.local/probe:1
+        ARG WORD
+        LABEL word=$$WORD
+        COPY file /file
+        ENTRYPOINT ["/probe"]
+      args: { WORD: ${word} }
+    command: [serve, "7000", ${word}]
+    ports: ["8098:7000"]
+    deploy: { replicas: 2, placement: { max_replicas_per_node: 1 } }
+`;
+
+test("naru compose up builds what is not there, runs it on all nodes, and up --build what changed", async () => {
+  mkdirSync(join(cluster.place.dataDir, "context"), { recursive: true });
+  writeFileSync(join(cluster.place.dataDir, "context", "file"), "first");
+  writeFileSync(file, made("one"));
+  const imagesOf = async () =>
+    (await cluster.client.list(pods, { namespace: "made" })).items
+      .filter(({ metadata }) => metadata?.deletionTimestamp === undefined)
+      .map(({ spec }) => ({ node: spec?.nodeName, image: spec?.containers[0]?.image ?? "" }));
+  const first = await compose("up", "--progress", "plain");
+  assert.match(first, /^app built \(\d+ of \d+ steps known, on node-1\)$/m);
+  assert.match(first, /#\d+ app \[stage-0 \d+\/\d+\] COPY file \/file/);
+  const before = await imagesOf();
+  assert.deepEqual(new Set(before.map(({ node }) => node)), new Set(["node-1", "node-2"]));
+  assert.match(before[0]?.image ?? "", /^naru\.local\/made-app:[0-9a-f]{12}$/);
+  const again = await compose("up");
+  assert.doesNotMatch(again, /app built/);
+  assert.match(again, /deployment.apps\/app unchanged/);
+  writeFileSync(join(cluster.place.dataDir, "context", "file"), "second");
+  assert.match(await compose("up", "--build"), /app built[\s\S]*deployment.apps\/app configured/);
+  assert.notEqual((await imagesOf())[0]?.image, before[0]?.image);
+});
+
+test("naru compose exec, restart, stop, start, port, images, top and config do what their names say", async () => {
+  const [node] = cluster.nodes;
+  const shown = await cluster.naru(["compose", "-f", file, "exec", "app", "--", "/probe", "cat", "/file"]);
+  assert.equal(done(shown), "second");
+  const { stdout: ports } = await cluster.naru(["compose", "-f", file, "port", "app", "7000"]);
+  assert.deepEqual(
+    ports.trim().split("\n"),
+    cluster.nodes.map(({ address }) => `${address}:8098`),
+  );
+  assert.match(await compose("images"), /^app-\S+ +app +naru\.local\/made-app:[0-9a-f]{12}/m);
+  assert.match(await compose("config"), /args:\n +WORD: one/);
+  assert.match(await compose("logs", "--since", "1h", "-t", "app"), /\d{4}-\d\d-\d\dT\S+ listening on 7000/);
+  const running = async () =>
+    (await cluster.client.list(pods, { namespace: "made" })).items.filter(
+      ({ metadata, status }) => metadata?.deletionTimestamp === undefined && status?.phase === "Running",
+    );
+  const uids = new Set((await running()).map(({ metadata }) => metadata?.uid));
+  await compose("restart", "app");
+  await until("other pods", async () => {
+    const now = await running();
+    return now.length === 2 && now.every(({ metadata }) => !uids.has(metadata?.uid)) ? true : undefined;
+  });
+  await compose("stop");
+  await until("no pods", async () => ((await running()).length === 0 ? true : undefined));
+  await compose("start", "app");
+  await until("both pods", async () => ((await running()).length === 2 ? true : undefined));
+  await until("use", async () => (/app-\S+ +\d+m +\d+Mi/.test(await compose("top")) ? true : undefined));
+  await compose("up", "--scale", "app=1");
+  await until("one pod", async () => ((await running()).length === 1 ? true : undefined));
+  const wrong = await cluster.naru(["compose", "-f", file, "restart", "nobody"]);
+  assert.deepEqual([wrong.code, /the file has no service nobody: it has app/.test(wrong.stderr)], [2, true]);
+  assert.notEqual(await fetchText(`http://${node?.address}:8098/`), "");
 });

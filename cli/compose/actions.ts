@@ -1,0 +1,173 @@
+// What `naru compose` can do: an entry an action.
+import { stringify } from "yaml";
+import { pods } from "../../api/kinds/generated/resources.ts";
+import type { Pod } from "../../api/kinds/generated/types.ts";
+import { objectName } from "../../compose/draft.ts";
+import { realClock } from "../../lib/clock.ts";
+import { type Invocation, numberOption, UsageError } from "../command.ts";
+import { progressMode } from "../commands/build.ts";
+import { runInPod } from "../commands/exec.ts";
+import { printLogs, secondsOf } from "../commands/logs.ts";
+import { connect } from "../connection.ts";
+import { commandLines, type ImageLine, nodesFor } from "../images/ask-node.ts";
+import { loginsFor } from "../images/registry-logins.ts";
+import { transfer } from "../images/transfer.ts";
+import { buildServices, withBuilt } from "./build.ts";
+import { restart, scaled, start, stop } from "./lifecycle.ts";
+import { printConfig, printImages, printPort, printUsage } from "./look.ts";
+import { imagesOf, objectsOf, type ProjectPlace, servicesNamed, workloadsOf } from "./objects.ts";
+import type { Project } from "./project.ts";
+import { printProject } from "./ps.ts";
+import { applyProject, removeProject, waitForProject } from "./up.ts";
+
+export interface ComposeContext {
+  readonly invocation: Invocation;
+  readonly project: Project;
+  /** Behind the action: services mostly. */
+  readonly names: readonly string[];
+}
+
+export interface ComposeAction {
+  readonly name: string;
+  /** Resolves with the exit code. */
+  readonly run: (context: ComposeContext) => Promise<number>;
+}
+
+type InCluster = ComposeContext & { readonly place: ProjectPlace };
+
+export const actions: readonly ComposeAction[] = [
+  { name: "up", run: inCluster(up) },
+  { name: "down", run: inCluster(({ place, invocation }) => removeProject(place, invocation.flag("volumes"))) },
+  { name: "ps", run: inCluster(({ place, names }) => printProject(place, serviceOf(names))) },
+  { name: "logs", run: inCluster(logs) },
+  { name: "build", run: inCluster(build) },
+  { name: "exec", run: inCluster(exec) },
+  {
+    name: "restart",
+    run: inCluster((context) => restart(context.place, workloads(context), realClock.now())),
+  },
+  { name: "stop", run: inCluster((context) => stop(context.place, workloads(context))) },
+  { name: "start", run: inCluster((context) => start(context.place, workloads(context))) },
+  { name: "pull", run: inCluster(pull) },
+  { name: "images", run: inCluster(({ place }) => printImages(place)) },
+  { name: "port", run: inCluster(port) },
+  { name: "top", run: inCluster(({ place, names }) => printUsage(place, serviceOf(names))) },
+  {
+    name: "config",
+    run: async ({ project }) => {
+      printConfig(project.file);
+      return 0;
+    },
+  },
+  {
+    name: "convert",
+    run: async ({ project: { objects } }) => {
+      for (const object of objects)
+        console.log(`---\n${stringify(object, { aliasDuplicateObjects: false }).trimEnd()}`);
+      return 0;
+    },
+  },
+];
+
+function inCluster(work: (context: InCluster) => Promise<unknown>): ComposeAction["run"] {
+  return async (context) => {
+    const { invocation, project } = context;
+    const connection = await connect(invocation);
+    const namespace = invocation.text("namespace") ?? project.name;
+    try {
+      const place = { connection, project: project.name, namespace, signal: invocation.signal };
+      const code = await work({ ...context, place });
+      return typeof code === "number" ? code : 0;
+    } finally {
+      connection.close();
+    }
+  };
+}
+
+async function up({ invocation, project, place }: InCluster): Promise<void> {
+  const timeoutMs = (numberOption(invocation, "timeout") ?? 600) * 1000;
+  const objects = scaled(project.objects, invocation.texts("scale"));
+  const built = invocation.flag("no-build")
+    ? new Map<string, string>()
+    : await buildServices(place, project.builds, choiceOf(invocation, invocation.flag("build")));
+  const conversion = { ...project, objects: withBuilt(objects, built) };
+  await applyProject(place, conversion, invocation.flag("remove-orphans"));
+  if (!invocation.flag("no-wait")) await waitForProject(place, conversion, timeoutMs);
+}
+
+async function build({ invocation, project, place, names }: InCluster): Promise<void> {
+  const wanted = servicesNamed(project.objects, names);
+  const builds = project.builds.filter(({ service }) => wanted.has(objectName(service)));
+  if (builds.length === 0) throw new UsageError("none of these services says how it is built (build:)");
+  await buildServices(place, builds, choiceOf(invocation, true));
+}
+
+function choiceOf(invocation: Invocation, all: boolean) {
+  return {
+    ...{ all, mode: progressMode(invocation), node: invocation.text("node") },
+    ...{ noCache: invocation.flag("no-cache"), pull: invocation.flag("pull") },
+  };
+}
+
+async function logs({ invocation, place, names }: InCluster): Promise<void> {
+  const query = new URLSearchParams();
+  for (const name of ["follow", "timestamps"]) if (invocation.flag(name)) query.set(name, "true");
+  const tail = numberOption(invocation, "tail");
+  if (tail !== undefined) query.set("tailLines", String(tail));
+  const since = invocation.text("since");
+  if (since !== undefined) query.set("sinceSeconds", String(secondsOf(since)));
+  const services = names.length === 0 ? [undefined] : names.map(objectName);
+  const found = await Promise.all(services.map((service) => objectsOf<Pod>(place, pods, service)));
+  const started = found.flat().filter(({ status }) => status?.phase !== undefined && status.phase !== "Pending");
+  await printLogs(
+    place.connection,
+    started.map((pod) => ({ pod })),
+    { query },
+    place.signal,
+  );
+}
+
+async function exec({ invocation, place, names: [service = "", ...words] }: InCluster): Promise<number> {
+  const command = [...words, ...invocation.rest];
+  if (service === "" || command.length === 0) throw new UsageError("exec takes a service and, behind --, a command");
+  const found = await objectsOf<Pod>(place, pods, objectName(service));
+  const pod = found.find(({ status }) => status?.phase === "Running");
+  if (pod === undefined) throw new Error(`service ${service} has no pod that runs`);
+  const isTerminal = process.stdin.isTTY && process.stdout.isTTY && !invocation.flag("no-tty");
+  return await runInPod(place.connection, {
+    ...{ namespace: place.namespace, pod: pod.metadata?.name ?? "", command },
+    ...{ stdin: true, tty: isTerminal, signal: place.signal },
+  });
+}
+
+/** Images of registries, to every node. */
+async function pull({ invocation, project, place, names }: InCluster): Promise<void> {
+  const built = new Set(project.builds.map(({ image }) => image));
+  const wanted = servicesNamed(project.objects, names);
+  const images = workloadsOf(project.objects, wanted)
+    .flatMap((object) => imagesOf(object))
+    .filter((image) => !built.has(image));
+  const nodes = await nodesFor(place.connection, invocation);
+  for (const reference of new Set(images)) {
+    const logins = await loginsFor([reference]);
+    await Promise.all(
+      nodes.map((node) => {
+        const lines = commandLines<ImageLine>(place.connection, node, { command: "pull", reference, logins });
+        return transfer(node, lines, { done: () => `pulled ${reference}` });
+      }),
+    );
+  }
+}
+
+async function port({ place, names: [service, port] }: InCluster): Promise<void> {
+  if (service === undefined || !/^\d{1,5}$/.test(port ?? "")) throw new UsageError("port takes a service and its port");
+  await printPort(place, service, Number(port));
+}
+
+function workloads({ project, names }: ComposeContext) {
+  return workloadsOf(project.objects, servicesNamed(project.objects, names));
+}
+
+function serviceOf([service]: readonly string[]): string | undefined {
+  return service === undefined ? undefined : objectName(service);
+}
