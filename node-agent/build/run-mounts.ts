@@ -99,7 +99,7 @@ async function cacheMount(
     destination,
     type: "bind",
     source: path,
-    options: ["rbind", mount.readonly ? "ro" : "rw", "nosuid", "nodev"],
+    options: ["rbind", mount.readonly ? "rro" : "rw", "nosuid", "nodev"],
   };
 }
 
@@ -131,7 +131,7 @@ async function bindMount(
   const flags = ["nosuid", "nodev"];
   if (mount.from === undefined && mount.readonly) {
     const subPath = path === "" ? {} : { subPath: path };
-    return { destination, type: "bind", source: contextPath, ...subPath, options: ["rbind", "ro", ...flags] };
+    return { destination, type: "bind", source: contextPath, ...subPath, options: ["rbind", "rro", ...flags] };
   }
   if (mount.from !== undefined && path === "") {
     const draft = await workshop.begin();
@@ -141,7 +141,7 @@ async function bindMount(
   }
   const folder = await scratch(join(workshop.directories.kept, "bound"), workshop, stack);
   await fill(mount, { parts, path: folder });
-  return { destination, type: "bind", source: folder, options: ["rbind", mount.readonly ? "ro" : "rw", ...flags] };
+  return { destination, type: "bind", source: folder, options: ["rbind", mount.readonly ? "rro" : "rw", ...flags] };
 }
 
 async function scratch(parent: string, workshop: Workshop, stack: AsyncDisposableStack): Promise<string> {

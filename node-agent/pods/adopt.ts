@@ -68,6 +68,8 @@ export function adoptedRecords(pod: Pod, found: FoundPod): readonly ContainerRec
             ? terminationOf(before.container.id, before.container.state, "")
             : undefined,
         imageId: labels.imageId,
+        imagePin: labels.imagePin,
+        user: labels.user,
         backoff: undefined,
         pull: undefined,
       },

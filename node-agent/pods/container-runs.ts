@@ -3,9 +3,8 @@
 import { constants } from "node:os";
 import type { Container, Pod } from "../../api/kinds/generated/types.ts";
 import { unreachable } from "../../lib/assert.ts";
-import type { Image } from "../images/images.ts";
 import type { ContainerState } from "../runtime/runtime.ts";
-import { containerId } from "./container-labels.ts";
+import { type ContainerLabels, containerId } from "./container-labels.ts";
 import { afterFailedStart, afterProbe, terminationOf } from "./container-transitions.ts";
 import { runHook } from "./hooks.ts";
 import type { ContainerStep } from "./next-container-step.ts";
@@ -140,10 +139,10 @@ export class ContainerRuns {
     const startMonotonicMs = clock.monotonicMs();
     const request = { pod: this.#pod(), container, role, attempt, sandbox: ground.sandbox, fields: ground.fields };
     startContainer(request, this.#parts, underway.controller.signal).then(
-      (image) => {
+      (labels) => {
         const durationMs = clock.monotonicMs() - startMonotonicMs;
         this.#parts.log.debug({ pod: this.#pod().metadata?.uid, container: name, durationMs }, "container started");
-        this.#started(container, { attempt, ground, image });
+        this.#started(container, { attempt, ground, labels });
       },
       (error) => this.#notStarted(name, { attempt, startMs, error }),
     );
@@ -151,7 +150,7 @@ export class ContainerRuns {
 
   #started(
     container: Container,
-    run: { readonly attempt: number; readonly ground: Ground; readonly image: Image },
+    run: { readonly attempt: number; readonly ground: Ground; readonly labels: ContainerLabels | undefined },
   ): void {
     const { name } = container;
     if (this.#closed) return;
@@ -159,7 +158,9 @@ export class ContainerRuns {
     const startedAtMs = this.#parts.clock.now();
     const started = container.startupProbe === undefined;
     this.#set(name, {
-      imageId: run.image.id,
+      imageId: run.labels?.imageId ?? "",
+      imagePin: run.labels?.imagePin ?? "",
+      user: run.labels?.user,
       pull: undefined,
       now: {
         phase: "Running",

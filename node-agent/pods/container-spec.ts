@@ -1,6 +1,7 @@
 // From a pod's container to what the runtime starts. Pure: everything looked up or made on disk comes in.
 import type { Container, Pod } from "../../api/kinds/generated/types.ts";
 import type { Image } from "../images/images.ts";
+import { parseReference } from "../images/reference.ts";
 import type { ContainerSpec, Mount, Namespace, Sandbox } from "../runtime/runtime.ts";
 import { ConfigError } from "./container-env.ts";
 import { containerId, writeLabels } from "./container-labels.ts";
@@ -49,6 +50,8 @@ export function containerSpec(input: ContainerSpecInput): ContainerSpec {
       attempt: input.attempt,
       image: container.image ?? "",
       imageId: image.id,
+      imagePin: pinOf(image, container.image ?? ""),
+      user,
     }),
     args: commandLine(container, image, input.env),
     env: environment(input.env, container, user.uid, input.hostname),
@@ -74,6 +77,12 @@ export function containerSpec(input: ContainerSpecInput): ContainerSpec {
     logPath: input.logPath,
     ...confined,
   };
+}
+
+// The digest under the name that the pod asked for, when there is one.
+function pinOf({ id, digests }: Image, reference: string): string {
+  const { registry, repository } = parseReference(reference);
+  return digests.find((digest) => digest.startsWith(`${registry}/${repository}@`)) ?? digests[0] ?? id;
 }
 
 // command replaces entrypoint and cmd; args alone replace cmd.

@@ -1,19 +1,25 @@
 // A container's record as Kubernetes' ContainerStatus. Pure.
 
-import type { Container, ContainerState, ContainerStatus, Pod } from "../../api/kinds/generated/types.ts";
+import type {
+  Container,
+  ContainerState,
+  ContainerStatus,
+  LinuxContainerUser,
+  Pod,
+} from "../../api/kinds/generated/types.ts";
 import { unreachable } from "../../lib/assert.ts";
 import { timestamp } from "../../lib/clock.ts";
 import { containerId } from "./container-labels.ts";
 import { isFinal } from "./next-container-step.ts";
 import type { ContainerRecord, Termination } from "./pod-state.ts";
 import { restartAtMs } from "./restart-backoff.ts";
+import type { UnixUser } from "./security.ts";
 
 export interface StatusContext {
   readonly pod: Pod;
   readonly podInitialised: boolean;
   /** No container will be started any more: waiting ones are shown as they ended. */
   readonly ending: boolean;
-  readonly imageOf: (record: ContainerRecord) => { readonly name: string; readonly pinned: string };
 }
 
 export function containerStatus(
@@ -22,7 +28,6 @@ export function containerStatus(
   context: StatusContext,
 ): ContainerStatus {
   const shown = stateOf(record, context);
-  const image = context.imageOf(record);
   const id = idOf(record, context.pod);
   return {
     name: record.name,
@@ -30,11 +35,17 @@ export function containerStatus(
     lastState: shown.last === undefined ? {} : { terminated: terminated(shown.last) },
     ready: isReady(record),
     restartCount: record.attempt,
-    image: image.name === "" ? (container.image ?? "") : image.name,
-    imageID: image.pinned,
+    image: container.image ?? "",
+    imageID: record.imagePin,
     ...(id === undefined ? {} : { containerID: `naru://${id}` }),
     started: record.now.phase === "Running" ? record.now.started : false,
+    ...(record.user === undefined ? {} : { user: { linux: linuxUser(record.user) } }),
   };
+}
+
+/** Its own group is among them, as the kernel has it. */
+function linuxUser({ uid, gid, additionalGids }: UnixUser): LinuxContainerUser {
+  return { uid, gid, supplementalGroups: [...new Set([gid, ...additionalGids])].sort((a, b) => a - b) };
 }
 
 /** As the Ready condition counts it: init containers are ready when they have succeeded. */

@@ -1,5 +1,7 @@
 // What the agent knows of one pod and its containers: the states that next-step.ts moves between.
+
 import type { Container, Pod } from "../../api/kinds/generated/types.ts";
+import type { UnixUser } from "./security.ts";
 
 export type PodState =
   /** Nothing made yet, or not looked at since the agent started. */
@@ -88,8 +90,10 @@ export interface ContainerRecord {
   readonly now: ContainerPhase;
   /** The run before. */
   readonly last: Termination | undefined;
-  /** Config digest and pinned name of the image last used. */
+  /** Of the run's labels; "" before the first. */
   readonly imageId: string;
+  readonly imagePin: string;
+  readonly user: UnixUser | undefined;
   /** Doubles with each crash; see restart-backoff.ts. */
   readonly backoff: Backoff | undefined;
   readonly pull: Backoff | undefined;
@@ -140,6 +144,8 @@ export function newContainer(name: string, role: ContainerRole, attempt = 0): Co
     now: { phase: "Waiting", reason: "", message: "", retryAtMs: 0 },
     last: undefined,
     imageId: "",
+    imagePin: "",
+    user: undefined,
     backoff: undefined,
     pull: undefined,
   };

@@ -16,7 +16,6 @@ export interface PodStatusInput {
   /** The status reported before: times of conditions that stay, and what others have set, are taken from it. */
   readonly previous: PodStatus;
   readonly startedAtMs: number;
-  readonly imageOf: StatusContext["imageOf"];
 }
 
 export function podStatus(input: PodStatusInput, nowMs: number): PodStatus {
@@ -27,7 +26,6 @@ export function podStatus(input: PodStatusInput, nowMs: number): PodStatus {
     pod,
     podInitialised: isInitialised(input),
     ending: finished !== undefined || input.wanted.intent.do === "stop",
-    imageOf: input.imageOf,
   };
   const statuses = (...roles: readonly ContainerRole[]) =>
     containersOf(pod).flatMap(({ container }) => {

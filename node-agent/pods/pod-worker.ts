@@ -339,7 +339,6 @@ export class PodWorker {
         hostIp: this.#parts.node.nodeIp,
         previous: this.#reporter.last,
         startedAtMs: this.#startedAtMs,
-        imageOf: (record) => ({ name: "", pinned: record.imageId }),
       },
       nowMs,
     );

@@ -4,7 +4,7 @@ import type { Image } from "../images/images.ts";
 import { LaunchError, type Sandbox } from "../runtime/runtime.ts";
 import { VolumeError } from "../volumes/volume-type.ts";
 import { ConfigError, containerEnv } from "./container-env.ts";
-import { containerId, readLabels } from "./container-labels.ts";
+import { type ContainerLabels, containerId, readLabels } from "./container-labels.ts";
 import { containerSpec } from "./container-spec.ts";
 import type { FieldContext } from "./field-values.ts";
 import { hostNames } from "./hostname.ts";
@@ -24,8 +24,12 @@ export interface StartRequest {
   readonly fields: FieldContext;
 }
 
-/** Rejects with StartProblem, LaunchError or the signal's reason. */
-export async function startContainer(request: StartRequest, parts: PodParts, signal: AbortSignal): Promise<Image> {
+/** Resolves with what the run is labelled with. Rejects with StartProblem, LaunchError or the signal's reason. */
+export async function startContainer(
+  request: StartRequest,
+  parts: PodParts,
+  signal: AbortSignal,
+): Promise<ContainerLabels | undefined> {
   const { pod, container, attempt } = request;
   const { runtime, events } = parts;
   const id = containerId(pod.metadata?.uid ?? "", container.name, attempt);
@@ -40,7 +44,7 @@ export async function startContainer(request: StartRequest, parts: PodParts, sig
     signal.throwIfAborted();
     await runtime.start(id);
     event("Normal", "Started", `Container started: ${container.name}`);
-    return image;
+    return readLabels(spec);
   } catch (error) {
     await discard(id, parts);
     signal.throwIfAborted();

@@ -24,7 +24,7 @@ test("volumeMounts turns what is asked into mounts, outermost first", () => {
   assert.deepEqual(
     mounts.map(({ destination, source, subPath, options }) => [destination, source, subPath, options.join()]),
     [
-      ["/s", "/volumes/secret", "key", "rbind,rprivate,ro"],
+      ["/s", "/volumes/secret", "key", "rbind,rprivate,rro"],
       ["/ro", "/volumes/v", undefined, "rbind,rprivate,rro"],
       ["/in", "/volumes/v", undefined, "rbind,rslave,rw"],
       ["/a/deep", "/volumes/v", "logs/me", "rbind,rprivate,rw"],

@@ -26,7 +26,9 @@ function mountOf(mount: VolumeMount, { volumes, env, mountinfo }: MountContext):
     if (problem !== undefined) throw new VolumeError(problem);
   }
   const subPath = subPathOf(mount, env);
-  const recursive = mount.recursiveReadOnly === "Enabled" || mount.recursiveReadOnly === "IfPossible";
+  // What is read-only by itself, such as an image, is so whatever is mounted in it.
+  const recursive =
+    volume.readOnly || mount.recursiveReadOnly === "Enabled" || mount.recursiveReadOnly === "IfPossible";
   const readOnly = mount.readOnly === true || volume.readOnly;
   return {
     destination: mount.mountPath,

@@ -53,7 +53,12 @@ after(async () => {
 
 test("a pod runs an image of the registry", async () => {
   await run("pulled", `${open.host}/team/probe:1`);
-  await untilReady(cluster, "app=pulled", { count: 1 });
+  const [pod] = await untilReady(cluster, "app=pulled", { count: 1 });
+  const status = pod?.status?.containerStatuses?.[0];
+  assert.deepEqual(
+    [status?.imageID, status?.user],
+    [`${open.host}/team/probe@${digestOf(image.manifest)}`, { linux: { uid: 0, gid: 0, supplementalGroups: [0] } }],
+  );
 });
 
 test("naru image pulls to every node, lists and removes", async () => {

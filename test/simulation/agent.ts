@@ -64,8 +64,8 @@ export function openMachine(parts: MachineParts): { readonly machine: Machine; r
     node,
     pods: () => {
       const phases = new Map<string, Phase>([...hardware.sandboxes.keys()].map((uid) => [uid, "stopping"]));
-      for (const [id, { spec, state }] of hardware.processes) {
-        const uid = readLabels({ id, labels: spec.labels, state })?.podUid;
+      for (const { spec, state } of hardware.processes.values()) {
+        const uid = readLabels(spec)?.podUid;
         if (uid === undefined || phases.get(uid) === "running") continue;
         phases.set(uid, state.status === "running" ? "running" : state.status === "created" ? "starting" : "crashed");
       }
