@@ -68,8 +68,8 @@ test("nodeStatus offers what is neither reserved nor has to stay free", async ()
   assert.deepEqual(
     [capacity, allocatable],
     [
-      { cpu: "2", memory: "2097152Ki", "ephemeral-storage": "104857600Ki", pods: "110" },
-      { cpu: "1750m", memory: "1732608Ki", "ephemeral-storage": "94371840Ki", pods: "110" },
+      { cpu: "2", memory: "2Gi", "ephemeral-storage": "100Gi", pods: "110" },
+      { cpu: "1750m", memory: "1692Mi", "ephemeral-storage": "90Gi", pods: "110" },
     ],
   );
 });

@@ -9,7 +9,7 @@ import type {
   NodeSystemInfo,
   Taint,
 } from "../api/kinds/generated/types.ts";
-import { bytes, cpuMilli } from "../api/kinds/schema/quantity.ts";
+import { bytes, canonicalQuantity, cpuMilli } from "../api/kinds/schema/quantity.ts";
 import { timestamp } from "../lib/clock.ts";
 import type { Pressure } from "./eviction/plan-eviction.ts";
 import { allocatable, type NodeReserve } from "./eviction/reserve.ts";
@@ -130,9 +130,7 @@ export function nodeStatus(input: NodeStatusInput, nowMs: number): NodeStatus {
     memory: kibibytes(machine.memoryBytes),
     "ephemeral-storage": kibibytes(load.diskBytes),
     pods: String(machine.podsMax),
-    ...Object.fromEntries(
-      machine.hugePages.map((pages) => [pages.resource, pages.bytes === 0 ? "0" : `${pages.bytes / 1024}Ki`]),
-    ),
+    ...Object.fromEntries(machine.hugePages.map((pages) => [pages.resource, kibibytes(pages.bytes)])),
   };
   const offered = allocatable(machine, load, input.reserved);
   return {
@@ -216,8 +214,9 @@ function cpuText(milli: number): string {
   return milli % 1000 === 0 ? String(milli / 1000) : `${milli}m`;
 }
 
+/** In the form that the API keeps: another one would differ from it for ever. */
 function kibibytes(bytes: number): string {
-  return `${Math.floor(bytes / 1024)}Ki`;
+  return canonicalQuantity(`${Math.floor(bytes / 1024)}Ki`);
 }
 
 function imageEntry({ tags, digests, sizeBytes }: Image): ContainerImage {

@@ -8,6 +8,6 @@ const ownScoreAdj = -999;
 /** Of this process and those that it starts from here on: the launcher and the monitors. */
 export async function sparedByOomKiller(log: Logger): Promise<void> {
   await writeFile("/proc/self/oom_score_adj", String(ownScoreAdj)).catch((error: Error) =>
-    log.warn({ error: error.message }, "the kernel may end the agent when memory runs out"),
+    log.info({ error: error.message }, "the kernel may end the agent when memory runs out"),
   );
 }
