@@ -142,9 +142,10 @@ test("NodePressure asks for no images when memory is short, and refuses pods tha
   available = 4 * gib;
   rig.session.put("pods", podOf("late"));
   await rig.pass(5000);
+  const late = rig.session.statuses.get("late");
   assert.deepEqual(
-    [rig.collected, failed(rig), rig.session.statuses.get("late")?.message],
-    [[], ["greedy", "late"], "The node had condition: [MemoryPressure]. "],
+    [rig.collected, failed(rig), late?.message, late?.containerStatuses],
+    [[], ["greedy", "late"], "The node had condition: [MemoryPressure]. ", undefined],
   );
 });
 

@@ -43,12 +43,21 @@ export function podStatus(input: PodStatusInput, nowMs: number): PodStatus {
     hostIPs: [{ ip: hostIp }],
     ...(ips[0] === undefined ? {} : { podIP: ips[0], podIPs: ips.map((ip) => ({ ip })) }),
     startTime: previous.startTime ?? timestamp(input.startedAtMs),
-    ...(initStatuses.length === 0 ? {} : { initContainerStatuses: initStatuses }),
-    containerStatuses: statuses("main"),
+    // A pod that was refused has none: "ContainerCreating" would be a lie.
+    ...(finished?.outcome === "Failed" && containers.every(neverBegan)
+      ? {}
+      : {
+          ...(initStatuses.length === 0 ? {} : { initContainerStatuses: initStatuses }),
+          containerStatuses: statuses("main"),
+        }),
     ...(ephemeralStatuses.length === 0 ? {} : { ephemeralContainerStatuses: ephemeralStatuses }),
     qosClass: previous.qosClass ?? qosClass(pod),
     ...(pod.metadata?.generation === undefined ? {} : { observedGeneration: pod.metadata.generation }),
   };
+}
+
+function neverBegan({ now, last, attempt }: ContainerRecord): boolean {
+  return now.phase === "Waiting" && last === undefined && attempt === 0;
 }
 
 // "Running" from the first container's start on; "Pending" before.

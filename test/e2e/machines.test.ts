@@ -87,7 +87,11 @@ test("a second server stands by, evicts nothing, and takes over when the first i
   const first = serve(one, folders[0]);
   const naru = naruWith(folders[0]);
   const token = (await until("a token", () => naru("token"))).trim();
-  three.join(urls[0] ?? "", token, urls.slice(1));
+  three.join(
+    urls[0] ?? "",
+    token,
+    urls.slice(1).flatMap((url) => ["--server", url]),
+  );
   await until("a node", async () => ((await naru("get", "nodes")).includes(" Ready ") ? true : undefined));
   await runHello(naru, place.dataDir);
   const before = await untilPods(naru, 3);

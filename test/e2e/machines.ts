@@ -14,8 +14,8 @@ export interface Machine {
   run(program: string, args: readonly string[], env?: NodeJS.ProcessEnv): Promise<Output>;
   /** Starts a program there that the machines' end ends; its output goes to its log in the place's data folder. */
   start(program: string, args: readonly string[]): ChildProcess;
-  /** Makes it a node. */
-  join(server: string, token: string, otherServers?: readonly string[]): ChildProcess;
+  /** Makes it a node; `words` are further ones for `naru agent`. */
+  join(server: string, token: string, words?: readonly string[]): ChildProcess;
 }
 
 export interface Machines extends AsyncDisposable {
@@ -45,10 +45,10 @@ export async function openMachines(names: readonly string[]): Promise<Machines> 
           run: (program, args, env = {}) =>
             runProgram(launcherPath, there(program, args), { env: { ...process.env, ...env } }),
           start,
-          join: (server, token, otherServers = []) =>
+          join: (server, token, words = []) =>
             start(naruPath, [
               ...["agent", "--server", server, "--join", token, "--name", name],
-              ...otherServers.flatMap((other) => ["--server", other]),
+              ...words,
               // Machines of their own would need none of these: here all share one file system.
               ...["--data", join(dataDir, name), "--run", join(runDir, name), "--cgroup", `${place.cgroup}/${name}`],
             ]),
