@@ -1,7 +1,7 @@
 // The cluster as a registry for everybody's tools: pushed by skopeo, by docker and by hand to any node or to the Service, run everywhere.
 import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";
-import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import type { IncomingHttpHeaders } from "node:http";
 import { type RequestOptions, request } from "node:https";
 import { join } from "node:path";
@@ -255,6 +255,23 @@ test("an upload goes on where it was, also after a connection that broke", async
   );
   const part = await ask(`/v2/team/parts/blobs/${digestOf(blob)}`, { method: "HEAD", headers: { range: "bytes=5-9" } });
   assert.deepEqual([part.status, part.headers["content-length"]], [206, "5"]);
+});
+
+test("a node that is killed in the middle of a push keeps nothing of it, and the push begins again", async () => {
+  const blob = randomBytes(200_000);
+  const { headers } = await ask("/v2/team/killed/blobs/uploads/", { method: "POST" });
+  await ask(`${headers.location}`, { method: "PATCH", body: blob.subarray(0, 100_000) });
+  const uploadsOf = (node: string) => readdirSync(join(cluster.place.dataDir, node, "images", "uploads"));
+  const home = cluster.nodes.find(({ name }) => uploadsOf(name).length > 0)?.name ?? "";
+  const other = cluster.nodes.findIndex(({ name }) => name !== home);
+  cluster.killNode(home);
+  cluster.reviveNode();
+  await until("its uploads to be gone", () => (uploadsOf(home).length === 0 ? true : undefined));
+  const again = await until("a push", async () => {
+    const answer = await pushBlob("team/killed", blob, other).catch(() => undefined);
+    return answer?.status === 201 ? answer : undefined;
+  });
+  assert.equal(again.headers["docker-content-digest"], digestOf(blob));
 });
 
 test("names are listed over all nodes, and deleted where they are", async () => {
