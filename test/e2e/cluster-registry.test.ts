@@ -11,6 +11,7 @@ import { readKubeconfig } from "../../client/kubeconfig.ts";
 import { gzipLayer, makeImage, makeIndex, makeTar, type TestImage } from "../registry.ts";
 import { debianTree } from "../tools.ts";
 import { runProgram, startCluster, type TestCluster } from "./cluster.ts";
+import { provideDocker } from "./docker-engine.ts";
 import { pod } from "./manifests.ts";
 import { archiveOf, probeImage } from "./probe-image.ts";
 import { done, until, untilReady } from "./questions.ts";
@@ -40,12 +41,14 @@ before(async () => {
   const { certificatePem = "", keyPem = "", authorityPem = "" } = await readKubeconfig(cluster.kubeconfig);
   authority = { ca: authorityPem, cert: certificatePem, key: keyPem };
   token = done(await cluster.kubectl("new", ["create", "token", "default", "-n", "default"])).trim();
+  await provideDocker();
   const tree = await debianTree("skopeo", ["skopeo"]);
+  const libraries = ["usr/lib/x86_64-linux-gnu", "lib/x86_64-linux-gnu"].map((folder) => join(tree, folder));
   const home = join(cluster.place.dataDir, "skopeo");
   for (const folder of ["certs", "etc"]) mkdirSync(join(home, folder), { recursive: true });
   writeFileSync(join(home, "certs", "ca.crt"), authorityPem);
   writeFileSync(join(home, "policy.json"), '{"default": [{"type": "insecureAcceptAnything"}]}');
-  const env = { ...process.env, HOME: home, LD_LIBRARY_PATH: join(tree, "usr/lib/x86_64-linux-gnu") };
+  const env = { ...process.env, HOME: home, LD_LIBRARY_PATH: libraries.join(":") };
   skopeo = (args, within = []) => {
     const general = ["--policy", join(home, "policy.json"), "--tmpdir", home];
     const [program = "", ...words] = [...within, join(tree, "usr/bin/skopeo"), ...general, ...args];
