@@ -40,3 +40,26 @@ test("tokenFor asks again when most of a token's time is over, and lives on what
     ],
   );
 });
+
+test("prepare asks once for what volumes want, and isFresh says when they want another", async () => {
+  const clock = virtualClock();
+  let asked = 0;
+  const tokens = serviceTokens(async ({ expirationSeconds }) => {
+    asked++;
+    return { token: `token-${asked}`, expiresAtMs: clock.now() + expirationSeconds * 1000 };
+  }, clock);
+  const projection = { path: "token", expirationSeconds: 1000 };
+  const sources = [{ serviceAccountToken: projection }];
+  const mounting = { ...pod, spec: { ...pod.spec, volumes: [{ name: "t", projected: { sources } }] } };
+  const fresh = [tokens.isFresh("u")];
+  tokens.prepare(mounting);
+  const token = await tokens.tokenFor(mounting, projection);
+  fresh.push(tokens.isFresh("u"));
+  await clock.advance(801_000);
+  fresh.push(tokens.isFresh("u"));
+  await tokens.tokenFor(mounting, projection);
+  fresh.push(tokens.isFresh("u"));
+  tokens.keepOnly(new Set());
+  fresh.push(tokens.isFresh("u"));
+  assert.deepEqual([token, asked, fresh], ["token-1", 2, [false, true, false, true, false]]);
+});
