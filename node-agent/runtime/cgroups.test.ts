@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { weightOfShares } from "./cgroup-limits.ts";
-import { type CgroupLayout, type CgroupRequest, detectCgroups, planCgroup, planUpdate } from "./cgroups.ts";
+import { type CgroupLayout, type CgroupRequest, detectCgroups, planCgroup, planParent, planUpdate } from "./cgroups.ts";
 import { allowedDevices } from "./defaults.ts";
 
 const v1Mountinfo = `31 23 0:28 / /sys/fs/cgroup rw,relatime - tmpfs tmpfs rw,mode=755
@@ -161,4 +161,35 @@ test("limits of version 2 planCgroup", () => {
 
 test("shares keep their order as weights weightOfShares", () => {
   assert.deepEqual([0, 2, 1024, 262_144, 1e9].map(weightOfShares), [1, 1, 39, 10_000, 10_000]);
+});
+
+test("a node's containers have limits together planParent", () => {
+  const limits = { cpuShares: 2048, memoryBytesMax: 2 ** 30, pidsMax: 1000 };
+  const valuesOf = (layout: Parameters<typeof planParent>[0]) => {
+    const { passOn, writes } = planParent(layout, "/naru/n1", limits);
+    return [...passOn, ...writes].map(({ path, value }) => `${path} ${value}`);
+  };
+  assert.deepEqual(
+    [
+      valuesOf({ version: 1, mounts: { cpu: "/cg/cpu", memory: "/cg/memory", pids: "/cg/pids" } }),
+      valuesOf({ version: 2, mount: "/cg" }),
+    ],
+    [
+      [
+        "/cg/cpu/naru/n1/cpu.shares 2048",
+        `/cg/memory/naru/n1/memory.limit_in_bytes ${2 ** 30}`,
+        `/cg/memory/naru/n1/memory.memsw.limit_in_bytes ${2 ** 30}`,
+        "/cg/pids/naru/n1/pids.max 1000",
+      ],
+      [
+        ...["", "naru/"].flatMap((above) =>
+          ["cpu", "memory", "pids", "hugetlb"].map((name) => `/cg/${above}cgroup.subtree_control +${name}`),
+        ),
+        "/cg/naru/n1/cpu.weight 79",
+        `/cg/naru/n1/memory.max ${2 ** 30}`,
+        "/cg/naru/n1/memory.swap.max 0",
+        "/cg/naru/n1/pids.max 1000",
+      ],
+    ],
+  );
 });
