@@ -4,7 +4,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { TLSSocket } from "node:tls";
 import type { ImageDoor } from "./images/image-door.ts";
 import { PullError, type PullFailure, type RegistryCredentials } from "./images/images.ts";
-import { credentialsHeader } from "./images/peer-registries.ts";
+import { credentialsHeader, sinceHeader } from "./images/peer-registries.ts";
 import { isDigest, parseReference } from "./images/reference.ts";
 import { messageOf } from "./pods/start-problem.ts";
 import { sendBlob } from "./registry/send-blob.ts";
@@ -38,7 +38,7 @@ export function openImageServer(door: ImageDoor): ImageServer {
         "content-type": given.mediaType,
         "content-length": given.bytes.length,
         "docker-content-digest": given.digest,
-        "last-modified": new Date(given.sinceMs).toUTCString(),
+        [sinceHeader]: given.sinceMs,
       });
       response.end(request.method === "HEAD" ? undefined : given.bytes);
       return;

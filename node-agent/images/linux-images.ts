@@ -138,10 +138,22 @@ export class LinuxImages implements ImageStore {
       return await this.#pullFrom(first === undefined ? {} : { first }, reference, options);
     } catch (error) {
       if (!(error instanceof PullError && searchedAfter.includes(error.failure))) throw error;
-      const only = await peers.find(reference, options.signal ?? this.stopped.signal);
-      if (only === undefined) throw error;
-      return await this.#pullFrom({ only }, reference, options);
+      const found = await peers.find(reference, options.signal ?? this.stopped.signal);
+      const own = await this.#own(reference);
+      if (own !== undefined && (found?.sinceMs ?? 0) <= own.sinceMs) return own.image;
+      if (found === undefined) throw error;
+      return await this.#pullFrom({ only: found.registry }, reference, options);
     }
+  }
+
+  // What was built, loaded or pushed here, and is perhaps the newest of its name.
+  async #own(reference: Reference): Promise<{ readonly image: Image; readonly sinceMs: number } | undefined> {
+    if (reference.registry !== clusterRegistry) return undefined;
+    // Whose signatures are asked for are verified by pulls.
+    if ((this.parts.options.registries?.[clusterRegistry]?.signatureKeys ?? []).length > 0) return undefined;
+    const image = await this.find(formatReference(reference));
+    const given = image && (await this.door.manifest(reference));
+    return image && given && { image, sinceMs: given.sinceMs };
   }
 
   async #pullFrom(

@@ -8,6 +8,8 @@ import { Registry, type RegistryOptions } from "./registry.ts";
 
 /** Whom the fetching node is to be outside: base64 of JSON [{username, password}]. Goes to nodes of the cluster alone. */
 export const credentialsHeader = "naru-registry-credentials";
+/** Since when a node has what it gives, ms since the epoch: two images may get one name within a second. */
+export const sinceHeader = "naru-image-since";
 const searchMsMax = 5_000;
 
 /** What the home of a repository follows from (ownerOf). */
@@ -44,7 +46,10 @@ export class PeerRegistries {
   }
 
   /** The node that has had the image since last, of those that have it. */
-  async find(reference: Reference, signal: AbortSignal): Promise<Registry | undefined> {
+  async find(
+    reference: Reference,
+    signal: AbortSignal,
+  ): Promise<{ readonly registry: Registry; readonly sinceMs: number } | undefined> {
     const either = AbortSignal.any([signal, AbortSignal.timeout(searchMsMax)]);
     const accept = manifestMediaTypes.join(", ");
     const path = `manifests/${reference.digest ?? reference.tag ?? "latest"}`;
@@ -55,16 +60,14 @@ export class PeerRegistries {
         try {
           const response = await registry.ask(access, { method: "HEAD", path, headers: { accept } }, either);
           drop(response);
-          return response.status === 200
-            ? [{ registry, sinceMs: Date.parse(response.headers["last-modified"] ?? "") || 0 }]
-            : [];
+          return response.status === 200 ? [{ registry, sinceMs: Number(response.headers[sinceHeader]) || 0 }] : [];
         } catch {
           return [];
         }
       }),
     );
     signal.throwIfAborted();
-    return found.flat().sort((a, b) => b.sinceMs - a.sinceMs)[0]?.registry;
+    return found.flat().sort((a, b) => b.sinceMs - a.sinceMs)[0];
   }
 
   #open(node: PeerNode, path: string, headers: Readonly<Record<string, string>>): Registry {

@@ -93,13 +93,15 @@ export async function sendReferrers(
 
 async function findManifest({ door, pull }: PullContext, reference: Reference) {
   const here = await door.manifest(reference);
-  if (here !== undefined) return here;
-  // It may be on another node, where it was built or loaded.
+  if (here !== undefined && reference.digest !== undefined) return here;
+  // It may be on another node, where it was built or loaded, or means something newer there.
   const text = formatReference(reference);
-  await pull(text);
-  const fetched = await door.manifest(reference);
-  if (fetched === undefined) throw new RegistryError(404, "MANIFEST_UNKNOWN", `no node of the cluster has ${text}`);
-  return fetched;
+  await pull(text).catch((error) => {
+    if (here === undefined) throw error;
+  });
+  const found = (await door.manifest(reference)) ?? here;
+  if (found === undefined) throw new RegistryError(404, "MANIFEST_UNKNOWN", `no node of the cluster has ${text}`);
+  return found;
 }
 
 function sendPage({ request, response, query }: Exchange, all: readonly string[], body: (page: string[]) => object) {

@@ -260,6 +260,27 @@ test("an upload goes on where it was, also after a connection that broke", async
   assert.deepEqual([part.status, part.headers["content-length"]], [206, "5"]);
 });
 
+test("a tag means what it was given last, on whichever node", async () => {
+  const digests: (string | undefined)[] = [];
+  const given: string[] = [];
+  const [program] = (await probeImage()).layers;
+  assert.ok(program);
+  for (const [word, node] of [
+    ["first", "node-2"],
+    ["second", "node-3"],
+    ["third", "node-1"],
+  ]) {
+    const image = makeImage([program], { config: { Entrypoint: ["/probe"], Labels: { word } } });
+    const archive = join(cluster.place.dataDir, "moved.tar");
+    writeFileSync(archive, await archiveOf(image, ["naru.local/moved:1"]));
+    done(await cluster.naru(["image", "import", archive, "--node", `${node}`]));
+    given.push(digestOf(image.config));
+    const { text } = await ask("/v2/moved/manifests/1");
+    digests.push(JSON.parse(text).config.digest);
+  }
+  assert.deepEqual(digests, given);
+});
+
 test("a node that is killed in the middle of a push keeps nothing of it, and the push begins again", async () => {
   const blob = randomBytes(200_000);
   const { headers } = await ask("/v2/team/killed/blobs/uploads/", { method: "POST" });
@@ -279,7 +300,7 @@ test("a node that is killed in the middle of a push keeps nothing of it, and the
 
 test("names are listed over all nodes, and deleted where they are", async () => {
   const { repositories } = JSON.parse((await ask("/v2/_catalog", { node: 2 })).text);
-  assert.deepEqual(repositories, ["default/probe", "default/service", "docker/probe", "team/multi"]);
+  assert.deepEqual(repositories, ["default/probe", "default/service", "docker/probe", "moved", "team/multi"]);
   const first = await ask("/v2/_catalog?n=1");
   assert.deepEqual(
     [JSON.parse(first.text).repositories, first.headers["link"]],
