@@ -1,7 +1,16 @@
 // How records of pushed manifests change.
 import { deepEqual, equal, throws } from "node:assert/strict";
 import { test } from "node:test";
-import { addPushed, findPushed, keepPushed, manifestParts, pushedBlobs, removePushed, shownTags } from "./pushed.ts";
+import {
+  addPushed,
+  findPushed,
+  isShown,
+  keepPushed,
+  manifestParts,
+  pushedBlobs,
+  removePushed,
+  shownTags,
+} from "./pushed.ts";
 import type { ImageRecord, PushedManifest, Records } from "./records.ts";
 import { parseReference } from "./reference.ts";
 
@@ -78,4 +87,25 @@ test("manifestParts refuses what is no manifest", () => {
     const text = typeof body === "string" ? body : JSON.stringify(body);
     throws(() => manifestParts(Buffer.from(text), type), { name: "PullError" }, text);
   }
+});
+
+test("isShown shows blobs of the cluster's registry, and none that a node has from others", () => {
+  const layered = (name: string, letter: string): ImageRecord => ({
+    ...image(name, [`${name}:1`]),
+    layers: [digest(letter)],
+    blobs: [digest(letter)],
+  });
+  const blob = (letter: string) => ({ mediaType: "m", digest: digest(letter), sizeBytes: 1, repositories: [] });
+  const records = addPushed(
+    {
+      ...empty,
+      images: [layered("naru.local/team/own", "1"), layered("registry.example.com/secret", "2")],
+      blobs: { [digest("1")]: blob("3"), [digest("2")]: blob("4") },
+    },
+    pushed("a", { blobs: [digest("b")] }),
+  );
+  deepEqual(
+    ["1", "3", "a", "b", "2", "4"].map((letter) => isShown(records, digest(letter))),
+    [true, true, true, true, false, false],
+  );
 });
