@@ -46,6 +46,8 @@ export interface ServerOptions {
 
 const renewMs = 24 * 3600 * 1000;
 
+const stopMsMax = 10_000;
+
 /** Runs until the signal is aborted. Prints "ready" facts as lines on standard output. */
 export async function runServer(options: ServerOptions, signal: AbortSignal): Promise<void> {
   const log: Logger = pino({ level: options.logLevel, base: { component: "server" } }, pino.destination(2));
@@ -134,4 +136,9 @@ export async function runServer(options: ServerOptions, signal: AbortSignal): Pr
   console.log(`server: ${url}\nkubeconfig: ${kubeconfigPath}\nserver ready`);
   if (!signal.aborted) await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
   log.info({}, "server stops");
+  // Whatever hangs, a store that does not answer among it, must not keep the machine: what was acknowledged is durable without this.
+  setTimeout(() => {
+    log.error({ stopMsMax }, "server did not stop in time and ends as it is");
+    process.exit(1);
+  }, stopMsMax).unref();
 }
