@@ -30,33 +30,47 @@ const steps: readonly (readonly [name: string, program: string, args: readonly s
           process.execPath,
           ["--test", "--test-isolation=none", "--test-reporter=dot", "--test-reporter-destination=stdout", ...fast],
         ],
-        [
-          "real programs and kernel",
-          process.execPath,
-          ["--test", "--test-concurrency=1", "--test-timeout=600000", ...ownProcess],
-        ],
       ] as const)),
 ];
 
 const launcherPath = `${root}node-agent/launcher/build/naru-launcher`;
+const env = { ...process.env, PATH: `${process.env["PATH"] ?? ""}:/usr/sbin:/sbin` };
+const run = (program: string, args: readonly string[]) =>
+  spawnSync(program, args, { cwd: root, stdio: "inherit", env }).status === 0;
 const failed: string[] = [];
+const passed: string[] = [];
+const shaky: string[] = [];
+
 // Of a run that was killed, and below of a file that was.
 if (!onlyCheck) await removeDeadTests(launcherPath);
 for (const [name, program, args] of steps) {
   console.log(`== ${name}`);
   const startMs = performance.now();
-  const { status } = spawnSync(program, args, {
-    cwd: root,
-    stdio: "inherit",
-    env: { ...process.env, PATH: `${process.env["PATH"] ?? ""}:/usr/sbin:/sbin` },
-  });
-  if (status !== 0) failed.push(name);
-  console.log(
-    `== ${name}: ${status === 0 ? "ok" : "FAILED"} in ${((performance.now() - startMs) / 1000).toFixed(1)} s`,
-  );
+  const ok = run(program, args);
+  (ok ? passed : failed).push(name);
+  console.log(`== ${name}: ${ok ? "ok" : "FAILED"} in ${((performance.now() - startMs) / 1000).toFixed(1)} s`);
 }
-if (!onlyCheck) await removeDeadTests(launcherPath);
-if (failed.length > 0) {
-  console.error(`failed: ${failed.join(", ")}`);
-  process.exit(1);
+if (!onlyCheck) await runAlone();
+if (failed.length > 0) console.error(`failed: ${failed.join(", ")}`);
+if (shaky.length > 0) console.error(`failed at first and passed when run again: ${shaky.join(", ")}`);
+console.log(`${passed.length} passed, ${failed.length} failed`);
+process.exit(failed.length > 0 ? 1 : 0);
+
+// Each file by itself. They share the machine with whatever else runs there: one that fails has a second try, and is named for it.
+async function runAlone(): Promise<void> {
+  const alone = (file: string) => run(process.execPath, ["--test", "--test-timeout=300000", file]);
+  for (const file of ownProcess) {
+    console.log(`== ${file}`);
+    if (alone(file)) {
+      passed.push(file);
+      continue;
+    }
+    await removeDeadTests(launcherPath);
+    console.log(`== ${file}, again`);
+    if (alone(file)) {
+      passed.push(file);
+      shaky.push(file);
+    } else failed.push(file);
+  }
+  await removeDeadTests(launcherPath);
 }
