@@ -179,6 +179,7 @@ function parseCgroupsPath(linux: Fields): string {
     );
   if (path.split("/").some((name) => name === ".." || name === "."))
     throw linux.wrong("cgroupsPath", "no . and no .. are allowed");
+  if (path !== "" && !/[^/]/.test(path)) throw linux.wrong("cgroupsPath", `${path} is the cgroup of the whole machine`);
   return path;
 }
 

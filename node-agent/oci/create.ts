@@ -2,6 +2,8 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { release } from "node:os";
 import { join, resolve } from "node:path";
+import { processesOf } from "../runtime/cgroup-files.ts";
+import type { CgroupLayout } from "../runtime/cgroups.ts";
 import type { ProcessIdentity } from "../runtime/container-directory.ts";
 import { compileSeccomp } from "../runtime/seccomp.ts";
 import { type Arguments, type OptionSpec, optionValue } from "./arguments.ts";
@@ -60,6 +62,12 @@ export async function create(id: string, args: Arguments, globals: Globals, end:
   };
   const layout = cgroupLayout(config);
   try {
+    refuseOthers(layout, path);
+  } catch (error) {
+    removeDirectory(directory);
+    throw error;
+  }
+  try {
     saveConfig(directory, text);
     saveRecord(directory, created);
     if (layout !== undefined) prepareCpuset(layout, path, config.resources);
@@ -90,6 +98,13 @@ export async function create(id: string, args: Arguments, globals: Globals, end:
     for (const failure of tryHooks(config.hooks.poststop, stateOf(created, "stopped"))) globals.warn(failure.message);
     throw error;
   }
+}
+
+/** A container's end is that of all in its cgroup. */
+function refuseOthers(layout: CgroupLayout | undefined, path: string): void {
+  const pids = layout === undefined ? [] : processesOf(layout, path);
+  if (pids.length > 0)
+    throw new Error(`linux.cgroupsPath: cgroup ${path} is not empty: process ${pids.join(", ")} is in it`);
 }
 
 export function seccompFilter(config: OciConfig, process: ProcessConfig): Buffer | undefined {

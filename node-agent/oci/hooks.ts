@@ -33,9 +33,10 @@ function runHook(hook: Hook, state: State): void {
     encoding: "utf8",
     ...(hook.timeoutMs === 0 ? {} : { timeout: hook.timeoutMs, killSignal: "SIGKILL" as const }),
   });
-  if ((error as NodeJS.ErrnoException | undefined)?.code === "ETIMEDOUT")
-    throw new Error(`hook ${hook.path}: ran longer than ${hook.timeoutMs} ms`);
-  if (error !== undefined) throw new Error(`run hook ${hook.path}`, { cause: error });
+  const code = (error as NodeJS.ErrnoException | undefined)?.code;
+  if (code === "ETIMEDOUT") throw new Error(`hook ${hook.path}: ran longer than ${hook.timeoutMs} ms`);
+  // It need not read its state.
+  if (error !== undefined && code !== "EPIPE") throw new Error(`run hook ${hook.path}`, { cause: error });
   if (status !== 0) throw new Error(`hook ${hook.path} ended with ${status ?? signal}: ${stderr.split("\n")[0] ?? ""}`);
 }
 

@@ -15,6 +15,8 @@ import type { ContainerStats } from "./runtime.ts";
 
 const busyTriesMax = 40;
 const busyWaitMs = 25;
+/** Ten seconds: as long as the kernel may take to free what a large container had. */
+const removeTriesMax = 400;
 
 export function readStats(layout: CgroupLayout, path: string): ContainerStats {
   const file = (controller: string, name: string) => {
@@ -56,6 +58,34 @@ export function killAll(layout: CgroupLayout, path: string, signal: number): voi
       if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
     }
   }
+}
+
+/** Kills all processes of a cgroup, frozen ones too, and none forks away meanwhile. They are gone soon, not at once. */
+export function endProcesses(layout: CgroupLayout, path: string): void {
+  const [directory] = cgroupDirectories(layout, path);
+  if (layout.version === 2 && directory !== undefined && killCgroup(directory)) return;
+  if (processesOf(layout, path).length === 0) return;
+  tryFreeze(layout, path, "frozen");
+  killAll(layout, path, 9);
+  // What is frozen cannot die either.
+  tryFreeze(layout, path, "thawed");
+}
+
+function tryFreeze(layout: CgroupLayout, path: string, wanted: "frozen" | "thawed"): void {
+  const plan = planFreeze(layout, path, wanted);
+  try {
+    if (plan !== undefined) writeFileSync(plan.write.path, plan.write.value);
+  } catch {
+    // There is no such cgroup, or none any more.
+  }
+}
+
+/** For a failure's words. */
+function whatIsLeft(layout: CgroupLayout, paths: readonly string[]): string {
+  const pids = [...new Set(paths.flatMap((path) => processesOf(layout, path)))];
+  const name = (pid: number) => `${pid} (${readOptional(`/proc/${pid}/comm`)?.trim() ?? "gone"})`;
+  if (pids.length > 0) return `processes in it do not end: ${pids.map(name).join(", ")}`;
+  return "it stays busy; processes of a pid namespace that is not seen here may be in it";
 }
 
 /** Freezes or thaws all processes of a cgroup; resolves when the kernel says that it is so. */
@@ -121,10 +151,10 @@ export function limitParent({ directories, passOn, writes }: ParentPlan): void {
 export async function removeCgroup(layout: CgroupLayout, parent: string, path: string, clock: Clock): Promise<void> {
   const whole = join(parent, path);
   for (let tries = 0; !removeOnce(layout, whole); tries++) {
-    if (tries >= busyTriesMax) throw new Error(`remove cgroup ${whole}: processes in it do not end`);
     // A privileged container makes cgroups of its own in its own.
     const below = cgroupsBelow(layout, whole);
-    for (const inner of [...below, whole]) killAll(layout, inner, 9);
+    if (tries >= removeTriesMax) throw new Error(`remove cgroup ${whole}: ${whatIsLeft(layout, [...below, whole])}`);
+    for (const inner of [...below, whole]) endProcesses(layout, inner);
     const left = below.filter((inner) => !removeOnce(layout, inner));
     if (left.length < below.length && removeOnce(layout, whole)) break;
     await sleep(clock, busyWaitMs);

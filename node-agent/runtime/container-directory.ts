@@ -93,9 +93,25 @@ export function listDirectories(parent: string): readonly string[] {
 
 /** Clock ticks after boot when it began, proc_pid_stat(5)'s field 22; undefined when there is none, or only its remains. */
 export function startTicksOf(pid: number): string | undefined {
-  const text = readOptional(`/proc/${pid}/stat`);
-  const fields = text?.slice(text.lastIndexOf(")") + 2).split(" ");
-  return fields === undefined || fields[0] === "Z" || fields[0] === "X" ? undefined : fields[19];
+  const fields = statFields(`/proc/${pid}/stat`);
+  return fields === undefined || isOver(pid, fields) ? undefined : fields[19];
+}
+
+/** What follows the name, so that field 3 is the first. */
+function statFields(path: string): readonly string[] | undefined {
+  const text = readOptional(path);
+  return text?.slice(text.lastIndexOf(")") + 2).split(" ");
+}
+
+const exitingFlag = 0x4;
+
+/** The first process of a pid namespace sleeps, dead, until all others there were waited for: whose parents may never do it. */
+function isOver(pid: number, [state, , , , , , flags, ...rest]: readonly string[]): boolean {
+  if (state === "Z" || state === "X") return true;
+  if ((Number(flags) & exitingFlag) === 0) return false;
+  // The first thread can end before the others.
+  const threads = Number(rest[10]) > 1 ? listDirectories(`/proc/${pid}/task`) : [];
+  return threads.every((thread) => (Number(statFields(`/proc/${pid}/task/${thread}/stat`)?.[6]) & exitingFlag) !== 0);
 }
 
 export function isAlive({ pid, startTicks }: ProcessIdentity): boolean {

@@ -1,4 +1,5 @@
 // OCI bundles for tests: a root file system with busybox, a config to change, and naru-oci as its callers run it.
+import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
 import {
   chmodSync,
@@ -65,6 +66,8 @@ export interface Bundles extends Disposable {
   readonly cgroup: string;
   /** A bundle whose program is the shell with this script. */
   bundle(name: string, script: string, change?: (config: Config) => void): string;
+  /** What Node gets to run naru-oci. */
+  command(args: readonly string[]): readonly string[];
   /** Runs to the end, output and all. */
   oci(args: readonly string[], input?: string): Outcome;
   /** For commands that leave a process behind: its output goes to a file. */
@@ -102,6 +105,7 @@ export async function openBundles(): Promise<Bundles> {
     out,
     root,
     cgroup,
+    command,
     oci,
     bundle: (name, script, change = () => {}) => {
       const bundle = join(directory, name);
@@ -127,15 +131,26 @@ export async function openBundles(): Promise<Bundles> {
       }
     },
     [Symbol.dispose]: () => {
-      for (const id of oci(["list", "--quiet"])
-        .stdout.split("\n")
-        .filter((line) => line !== ""))
-        oci(["delete", "--force", id]);
-      for (const controller of readdirSync("/sys/fs/cgroup"))
-        if (existsSync(`/sys/fs/cgroup/${controller}${cgroup}`)) rmdirSync(`/sys/fs/cgroup/${controller}${cgroup}`);
+      const ids = oci(["list", "--quiet"]).stdout.split("\n");
+      const failures = ids.filter((id) => id !== "").map((id) => oci(["delete", "--force", id]).stderr);
+      for (const controller of readdirSync("/sys/fs/cgroup")) removeGroup(`/sys/fs/cgroup/${controller}${cgroup}`);
       rmSync(directory, { recursive: true, force: true });
+      assert.equal(failures.join(""), "");
     },
   };
+}
+
+/** A group that is empty, with those below it. One that is not says who is in it. */
+export function removeGroup(path: string): void {
+  if (!existsSync(path)) return;
+  for (const entry of readdirSync(path, { withFileTypes: true }))
+    if (entry.isDirectory()) removeGroup(join(path, entry.name));
+  try {
+    rmdirSync(path);
+  } catch (cause) {
+    const pids = readFileSync(join(path, "cgroup.procs"), "utf8").trim().split("\n");
+    throw new Error(`remove ${path}, where ${pids.join(", ") || "no process"} is`, { cause });
+  }
 }
 
 function leave(directory: string, args: readonly string[]): Promise<Outcome> {

@@ -7,7 +7,6 @@ import {
   mkdirSync,
   mkdtempSync,
   readdirSync,
-  rmdirSync,
   rmSync,
   symlinkSync,
   writeFileSync,
@@ -16,6 +15,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { debianTree } from "../tools.ts";
+import { removeGroup } from "./bundle.ts";
 import { buildLauncher } from "./rig.ts";
 
 const naruOci = new URL("../../bin/naru-oci", import.meta.url).pathname;
@@ -116,10 +116,3 @@ default_ulimits = ["nofile=1024:1024", "nproc=4096:4096"]
     for (const controller of readdirSync("/sys/fs/cgroup")) removeGroup(`/sys/fs/cgroup/${controller}${cgroup}`);
   }
 });
-
-function removeGroup(path: string): void {
-  if (!existsSync(path)) return;
-  for (const entry of readdirSync(path, { withFileTypes: true }))
-    if (entry.isDirectory()) removeGroup(join(path, entry.name));
-  rmdirSync(path);
-}

@@ -1,5 +1,6 @@
 // naru-oci against the OCI runtime specification: what its documents say a runtime must do, seen from inside and outside.
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -411,6 +412,58 @@ test("a frozen container does nothing until it goes on, and limits can change me
   );
 });
 
+test("a frozen container ends like any other kill, delete", async () => {
+  using bundles = await openBundles();
+  for (const id of ["killed", "deleted"]) {
+    await bundles.leave(["run", "--detach", "--bundle", bundles.bundle(id, "sleep 1000"), id]);
+    bundles.oci(["pause", id]);
+  }
+  bundles.oci(["kill", "killed", "KILL"]);
+  await bundles.until(() => bundles.status("killed") === "stopped");
+  const outcomes = [
+    ["delete", "killed"],
+    ["delete", "--force", "deleted"],
+  ].map((args) => bundles.oci(args));
+  const gone = { exitCode: 0, stdout: "", stderr: "" };
+  assert.deepEqual(outcomes, [gone, gone]);
+});
+
+test("a container whose processes nobody waits for is gone all the same delete", async () => {
+  using bundles = await openBundles();
+  const steps = [
+    ["run", "--detach", "--bundle", bundles.bundle("z", "sleep 1000"), "z"],
+    ["exec", "--detach", "z", "sleep", "1000"],
+    ["delete", "--force", "z"],
+  ].map((args) => bundles.command(args));
+  // Its orphans are this program's, which is the first of a pid namespace and takes no notice of them.
+  const script = `for (const args of ${JSON.stringify(steps)})
+    console.log(require("child_process").spawnSync(process.execPath, args, { stdio: "ignore" }).status)`;
+  const { stdout } = spawnSync(
+    "unshare",
+    ["--pid", "--fork", "--kill-child", "--mount-proc", process.execPath, "--eval", script],
+    { encoding: "utf8", timeout: 60_000 },
+  );
+  assert.equal(stdout, "0\n0\n0\n");
+});
+
+test("a cgroup that is others' is not taken create", async () => {
+  using bundles = await openBundles();
+  await bundles.leave(["run", "--detach", "--bundle", bundles.bundle("owner", "sleep 1000"), "owner"]);
+  const { pid } = JSON.parse(bundles.oci(["state", "owner"]).stdout) as { pid: number };
+  const bundle = bundles.bundle("guest", "true", ({ linux }) => {
+    linux["cgroupsPath"] = `${bundles.cgroup}/owner`;
+  });
+  const { stderr } = bundles.oci(["create", "--bundle", bundle, "guest"]);
+  assert.deepEqual(
+    [stderr, bundles.status("owner"), bundles.status("guest")],
+    [
+      `naru-oci: linux.cgroupsPath: cgroup ${bundles.cgroup}/owner is not empty: process ${pid} is in it\n`,
+      "running",
+      undefined,
+    ],
+  );
+});
+
 test("what cannot be done is refused, by name, and logged for programs create", async () => {
   using bundles = await openBundles();
   const log = join(bundles.out, "oci.log");
@@ -462,6 +515,12 @@ test("what cannot be done is refused, by name, and logged for programs create", 
         linux["cgroupsPath"] = "/../../etc";
       },
       "linux.cgroupsPath: no . and no .. are allowed",
+    ],
+    [
+      ({ linux }) => {
+        linux["cgroupsPath"] = "/";
+      },
+      "linux.cgroupsPath: / is the cgroup of the whole machine",
     ],
     [
       ({ linux }) => {
