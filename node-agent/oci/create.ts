@@ -6,6 +6,7 @@ import { processesOf } from "../runtime/cgroup-files.ts";
 import type { CgroupLayout } from "../runtime/cgroups.ts";
 import type { ProcessIdentity } from "../runtime/container-directory.ts";
 import { compileSeccomp } from "../runtime/seccomp.ts";
+import { ownSeccompMachine } from "../runtime/seccomp-machines.ts";
 import { type Arguments, type OptionSpec, optionValue } from "./arguments.ts";
 import { cgroupPath, planOciCgroup } from "./cgroup.ts";
 import type { Globals } from "./command.ts";
@@ -110,7 +111,8 @@ function refuseOthers(layout: CgroupLayout | undefined, path: string): void {
 export function seccompFilter(config: OciConfig, process: ProcessConfig): Buffer | undefined {
   if (config.seccomp === undefined) return undefined;
   const [major = 0, minor = 0] = release().split(".").map(Number);
-  return compileSeccomp(config.seccomp, { capabilities: process.capabilities.bounding, kernel: [major, minor] });
+  const context = { capabilities: process.capabilities.bounding, kernel: [major, minor] } as const;
+  return compileSeccomp(config.seccomp, context, ownSeccompMachine());
 }
 
 export function writePidFile(args: Arguments, { pid }: ProcessIdentity): void {

@@ -1,7 +1,11 @@
 // Writes generated/syscalls.json out of the kernel's headers: system call numbers by architecture, in the words of seccomp profiles.
-import { readFile, writeFile } from "node:fs/promises";
+// Run as `generate-syscalls.ts FOLDER` where Debian's packages linux-libc-dev-amd64-cross, -i386-cross, -arm64-cross and -armhf-cross
+// lie unpacked, and gcc to read them.
+import { execFileSync } from "node:child_process";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
 
-const headers = "/usr/include/x86_64-linux-gnu/asm";
+const [folder = "/"] = process.argv.slice(2);
 
 // Later than the headers of Debian 12 (Linux 6.1); from 424 on every architecture has the same numbers
 // (Linux, scripts/syscall.tbl).
@@ -24,19 +28,45 @@ const later = [
   ["removexattrat", 466],
 ] as const;
 
-async function numbers(file: string): Promise<Record<string, number>> {
-  const text = await readFile(`${headers}/${file}`, "utf8");
-  return Object.fromEntries<number>([
-    ...[...text.matchAll(/^#define __NR_(\w+)\s+(\d+)$/gm)].map(
-      ([, name, number]) => [String(name), Number(number)] as const,
-    ),
-    ...later,
-  ]);
+/** What the headers for a triplet define, with `prefix` before the name, evaluated by the preprocessor. */
+function numbers(triplet: string, flags: readonly string[], prefix = "__NR_"): Record<string, number> {
+  const include = join(folder, "usr", triplet, "include");
+  const preprocess = (options: readonly string[], input: string) =>
+    execFileSync("gcc", ["-E", ...options, "-nostdinc", "-undef", ...flags, "-I", include, "-x", "c", "-"], {
+      input: `#include <asm/unistd.h>\n${input}`,
+      encoding: "utf8",
+    });
+  const defined = [...preprocess(["-dM"], "").matchAll(new RegExp(`^#define ${prefix}([a-z_]\\w*) `, "gm"))].map(
+    ([, name]) => String(name),
+  );
+  const values = preprocess(["-P"], defined.map((name) => `@${name} ${prefix}${name}`).join("\n"));
+  return Object.fromEntries(
+    [...values.matchAll(/^@(\w+) ([0-9a-fx+() ]+)$/gm)].map(([, name, sum]) => [String(name), add(String(sum))]),
+  );
 }
 
-// The two that only x86-64 has.
+/** "(0 + 5)" */
+function add(text: string): number {
+  return text
+    .replaceAll(/[() ]/g, "")
+    .split("+")
+    .reduce((total, number) => total + Number(number), 0);
+}
+
+const more = Object.fromEntries<number>(later);
+const x86 = ["-D__i386__"];
+const arm = ["-D__arm__", "-D__ARM_EABI__"];
+// What some kernels define by an older name too, and marks that are no calls.
+const {
+  arch_specific_syscall: _,
+  syscalls: __,
+  ...aarch64
+} = numbers("aarch64-linux-gnu", ["-D__aarch64__", "-D__LP64__"]);
 const tables = {
-  x86_64: { ...(await numbers("unistd_64.h")), uretprobe: 335, uprobe: 336 },
-  x86: await numbers("unistd_32.h"),
+  // The two that only x86-64 has.
+  x86_64: { ...numbers("x86_64-linux-gnu", ["-D__x86_64__", "-D__LP64__"]), ...more, uretprobe: 335, uprobe: 336 },
+  x86: { ...numbers("i686-linux-gnu", x86), ...more },
+  aarch64: { ...aarch64, ...more },
+  arm: { ...numbers("arm-linux-gnueabihf", arm), ...numbers("arm-linux-gnueabihf", arm, "__ARM_NR_"), ...more },
 };
 await writeFile(new URL("generated/syscalls.json", import.meta.url), `${JSON.stringify(tables)}\n`);

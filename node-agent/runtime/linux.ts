@@ -65,6 +65,7 @@ import {
 } from "./runtime.ts";
 import { createSandbox, listSandboxes, removeSandbox } from "./sandboxes.ts";
 import { compileSeccomp } from "./seccomp.ts";
+import { ownSeccompMachine } from "./seccomp-machines.ts";
 import { openStreams } from "./streams.ts";
 
 const logFileBytesMax = 10 * 1024 * 1024;
@@ -514,7 +515,7 @@ function newEntry(spec: ContainerSpec): Entry {
 function compile(profile: unknown, capabilities: readonly string[]): Buffer {
   const [major, minor] = release().split(".").map(Number);
   try {
-    return compileSeccomp(profile, { capabilities, kernel: [major ?? 0, minor ?? 0] });
+    return compileSeccomp(profile, { capabilities, kernel: [major ?? 0, minor ?? 0] }, ownSeccompMachine());
   } catch (cause) {
     throw new LaunchError(cause instanceof Error ? cause.message : "seccomp profile", 128, { cause });
   }

@@ -1,6 +1,6 @@
 // Filters are run by a small interpreter and compared with the profile read rule by rule.
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
 import fc from "fast-check";
 import { capabilityNames, defaultCapabilities } from "./defaults.ts";
@@ -11,11 +11,13 @@ const profile = JSON.parse(readFileSync(new URL("seccomp-default.json", import.m
 const kernel = [6, 1] as const;
 const x86_64 = 0xc000003e;
 const x86 = 0x40000003;
+const aarch64 = 0xc00000b7;
+const arm = 0x40000028;
 const allow = 0x7fff0000;
 const eperm = 0x00050001;
 const enosys = 0x00050026;
 
-const defaultFilter = compileSeccomp(profile, { capabilities: defaultCapabilities, kernel });
+const defaultFilter = compileSeccomp(profile, { capabilities: defaultCapabilities, kernel }, "x64");
 
 function run(filter: Buffer, arch: number, number: number, args: readonly bigint[] = []): number {
   const data = Buffer.alloc(64);
@@ -57,6 +59,38 @@ test("calls that the default profile names without conditions are allowed, all o
   assert.deepEqual(wrong, []);
 });
 
+test("every call of arm64 and of its 32-bit programs compileSeccomp", () => {
+  const filter = compileSeccomp(profile, { capabilities: defaultCapabilities, kernel }, "arm64");
+  const words = new Map([
+    [allow, "allow"],
+    [eperm, "refuse"],
+    [enosys, "absent"],
+  ]);
+  const lines = (["aarch64", "arm"] as const).flatMap((abi) =>
+    Object.entries(syscalls[abi])
+      .toSorted(([, a], [, b]) => a - b)
+      .map(([name, number]) => `${abi} ${name} ${words.get(run(filter, { aarch64, arm }[abi], number))}`),
+  );
+  const path = new URL("testdata/seccomp-arm64.txt", import.meta.url);
+  const text = `${lines.join("\n")}\n`;
+  if (process.env["REWRITE"] === "1") writeFileSync(path, text);
+  assert.equal(text, readFileSync(path, "utf8"));
+});
+
+test("what is no call of arm64 is answered as by an older kernel, other machines' programs end compileSeccomp", () => {
+  const filter = compileSeccomp(profile, { capabilities: defaultCapabilities, kernel }, "arm64");
+  const answers = [
+    run(filter, aarch64, 9999),
+    run(filter, arm, 9999),
+    run(filter, arm, 0xf0fff),
+    run(filter, arm, syscalls.arm.set_tls),
+    run(filter, x86_64, 39),
+    run(filter, aarch64, syscalls.aarch64.clone, [0x10000000n]),
+    run(filter, aarch64, syscalls.aarch64.personality, [0xffffffffn]),
+  ];
+  assert.deepEqual(answers, [enosys, enosys, enosys, allow, 0x8000_0000, eperm, allow]);
+});
+
 test("conditions on arguments hold in all 64 bits compileSeccomp", () => {
   const { socket, personality, clone, clone3 } = syscalls.x86_64;
   const answers = [
@@ -87,7 +121,7 @@ test("other doors into the kernel are no way around compileSeccomp", () => {
 });
 
 test("capabilities open what belongs to them compileSeccomp", () => {
-  const filter = compileSeccomp(profile, { capabilities: capabilityNames, kernel });
+  const filter = compileSeccomp(profile, { capabilities: capabilityNames, kernel }, "x64");
   const names = ["mount", "clone3", "bpf", "ptrace", "syslog", "chroot"] as const;
   assert.deepEqual(
     names.map((name) => run(filter, x86_64, syscalls.x86_64[name])),
@@ -121,6 +155,7 @@ test("every comparison answers as on whole numbers compileSeccomp", () => {
       const filter = compileSeccomp(
         { defaultAction: "SCMP_ACT_ALLOW", syscalls: [rule] },
         { capabilities: [], kernel },
+        "x64",
       );
       assert.equal(run(filter, x86_64, 0, [0n, 0n, 0n, argument]), expected(argument, value) ? 0x00050005 : allow);
     }),
@@ -128,7 +163,7 @@ test("every comparison answers as on whole numbers compileSeccomp", () => {
 });
 
 test("a profile that is wrong is refused with the field's path compileSeccomp", () => {
-  const compile = (value: unknown) => () => compileSeccomp(value, { capabilities: [], kernel });
+  const compile = (value: unknown) => () => compileSeccomp(value, { capabilities: [], kernel }, "x64");
   assert.throws(compile([]), /profile: an object is expected/);
   assert.throws(compile({ defaultAction: "ALLOW" }), /defaultAction: ALLOW, known are/);
   const args = [{ index: 6, value: 1, op: "SCMP_CMP_EQ" }];

@@ -1,7 +1,7 @@
 // Compiles a seccomp profile (Docker's JSON format) into a filter: per architecture a binary search over ranges of system calls
 // with the same answer. Pure.
-import syscalls from "./generated/syscalls.json" with { type: "json" };
 import { assemble, type Block, condition, conditional, type Instruction, load, ret } from "./seccomp-bpf.ts";
+import { type Abi, architectureOf, type SeccompMachine } from "./seccomp-machines.ts";
 import { type Profile, parseProfile, type Rule } from "./seccomp-profile.ts";
 
 export interface SeccompContext {
@@ -10,29 +10,26 @@ export interface SeccompContext {
   readonly kernel: readonly [number, number];
 }
 
-const auditArch = { x86_64: 0xc000003e, x86: 0x40000003 };
-const x32Bit = 0x4000_0000;
+/** Arm keeps calls of its own beyond all others. */
+const privateFrom = 0xf0000;
 const enosys = 38;
 const killProcess = 0x8000_0000;
 const errnoAction = 0x0005_0000;
 
-/** An array of struct sock_filter. Throws on a profile it does not understand. */
-export function compileSeccomp(profile: unknown, context: SeccompContext): Buffer {
+/** An array of struct sock_filter, for programs of `machine`. Throws on a profile it does not understand. */
+export function compileSeccomp(profile: unknown, context: SeccompContext, machine: SeccompMachine): Buffer {
   const parsed = parseProfile(profile);
-  const native = answers(parsed, syscalls.x86_64, { ...context, arch: "amd64" });
-  const compat = answers(parsed, syscalls.x86, { ...context, arch: "amd64" });
-  const nativeBlock: Block = [
-    load(0),
+  const { architecture, abis } = architectureOf(machine);
+  let program: Block = [ret(killProcess)];
+  for (const abi of abis.toReversed()) {
+    const found = search(answers(parsed, abi, { ...context, arch: architecture }));
+    const { foreignFrom } = abi;
     // x32 shares the architecture's number: without this its calls would be looked up as others.
-    ...conditional("ge", x32Bit, [ret(errnoAction | enosys)], search(native)),
-  ];
-  const compatBlock: Block = [load(0), ...search(compat)];
-  return assemble([
-    load(4),
-    ...conditional("eq", auditArch.x86_64, nativeBlock, [
-      ...conditional("eq", auditArch.x86, compatBlock, [ret(killProcess)]),
-    ]),
-  ]);
+    const block =
+      foreignFrom === undefined ? found : conditional("ge", foreignFrom, [ret(errnoAction | enosys)], found);
+    program = conditional("eq", abi.audit, [load(0), ...block], program);
+  }
+  return assemble([load(4), ...program]);
 }
 
 interface Range {
@@ -43,7 +40,7 @@ interface Range {
 /** What each range of numbers gets, by rising `from`. */
 function answers(
   profile: Profile,
-  numbers: Readonly<Record<string, number>>,
+  { numbers }: Abi,
   context: SeccompContext & { readonly arch: string },
 ): readonly Range[] {
   const rules = new Map<number, Rule[]>();
@@ -57,16 +54,22 @@ function answers(
       else of.push(rule);
     }
   }
-  const last = Math.max(...Object.values(numbers));
+  const last = Math.max(...Object.values(numbers).filter((number) => number < privateFrom));
   const ranges: (Range & { readonly key: string })[] = [];
-  for (let number = 0; number <= last + 1; number++) {
+  for (const number of edges(Object.values(numbers), last)) {
     // What is newer than our table is answered as by an older kernel, so that programs fall back to what they know.
-    const answer =
-      number > last ? [ret(errnoAction | enosys)] : answerOf(rules.get(number) ?? [], profile.defaultAction);
+    const unknown = number > last && !rules.has(number);
+    const answer = unknown ? [ret(errnoAction | enosys)] : answerOf(rules.get(number) ?? [], profile.defaultAction);
     const key = JSON.stringify(answer);
     if (ranges.at(-1)?.key !== key) ranges.push({ from: number, answer, key });
   }
   return ranges;
+}
+
+/** The numbers at which the answer may be another one than before. */
+function edges(numbers: readonly number[], last: number): readonly number[] {
+  const ends = numbers.flatMap((number) => [number, number + 1]);
+  return [...new Set([0, ...ends, last + 1])].toSorted((a, b) => a - b);
 }
 
 /** The first rule that matches; an unconditional one ends the list. */
