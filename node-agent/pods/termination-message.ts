@@ -1,19 +1,18 @@
 // Reads back why a container ended: its termination file, or the end of its log. Bounded, whatever the container wrote.
-import { constants } from "node:fs";
-import { open } from "node:fs/promises";
+import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
 
 const messageBytesMax = 4096;
 const logBytesMax = 2048;
 const logLinesMax = 80;
 
-export async function readTerminationMessage(options: {
+export function readTerminationMessage(options: {
   readonly path: string;
   /** Absent: the file alone counts. */
   readonly logPath: string | undefined;
-}): Promise<string> {
-  const message = await readPart(options.path, { fromEnd: false, bytesMax: messageBytesMax });
+}): string {
+  const message = readPart(options.path, { fromEnd: false, bytesMax: messageBytesMax });
   if (message !== "" || options.logPath === undefined) return message;
-  const lines = (await readPart(options.logPath, { fromEnd: true, bytesMax: 4 * logBytesMax })).split("\n");
+  const lines = readPart(options.logPath, { fromEnd: true, bytesMax: 4 * logBytesMax }).split("\n");
   return lines
     .filter((line) => line !== "")
     .map(textOf)
@@ -28,22 +27,20 @@ function textOf(line: string): string {
   return `${words.join(" ")}${tag === "P" ? "" : "\n"}`;
 }
 
-async function readPart(path: string, part: { readonly fromEnd: boolean; readonly bytesMax: number }): Promise<string> {
-  const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK).catch(
-    () => undefined,
-  );
-  if (file === undefined) return "";
+function readPart(path: string, part: { readonly fromEnd: boolean; readonly bytesMax: number }): string {
+  let file: number;
   try {
-    const { size } = await file.stat();
+    file = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  } catch {
+    return "";
+  }
+  try {
+    const { size } = fstatSync(file);
     const buffer = Buffer.alloc(Math.min(size, part.bytesMax));
-    const { bytesRead } = await file.read(
-      buffer,
-      0,
-      buffer.length,
-      part.fromEnd ? Math.max(0, size - buffer.length) : 0,
-    );
+    const position = part.fromEnd ? Math.max(0, size - buffer.length) : 0;
+    const bytesRead = readSync(file, buffer, { position });
     return buffer.subarray(0, bytesRead).toString("utf8");
   } finally {
-    await file.close();
+    closeSync(file);
   }
 }

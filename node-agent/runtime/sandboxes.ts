@@ -1,5 +1,5 @@
 // Sandboxes: namespaces that a pod's containers share, held by bind mounts below the run directory.
-import { mkdirSync, statfsSync } from "node:fs";
+import { existsSync, mkdirSync, statfsSync } from "node:fs";
 import { join } from "node:path";
 import { listDirectories } from "./container-directory.ts";
 import type { LauncherClient } from "./launcher-client.ts";
@@ -21,8 +21,10 @@ export async function createSandbox(
     ...(options.sharePids === true ? { pidPath: join(own, "pid") } : {}),
     ...(options.idMapping === undefined ? {} : { userPath: join(own, "user"), idMapping: options.idMapping }),
   };
-  if (isWhole(shared)) return shared;
-  await client.request("sandbox.remove", [own]);
+  if (existsSync(own)) {
+    if (isWhole(shared)) return shared;
+    await client.request("sandbox.remove", [own]);
+  }
   mkdirSync(own, { recursive: true, mode: 0o700 });
   const writes = Object.entries(options.sysctls).flatMap(([name, value]) => {
     const scope = sysctlScope(name);

@@ -1,7 +1,7 @@
 // emptyDir volumes: scratch that lives as long as the pod, on disk, in memory or in huge pages.
 import { chmod, chown, mkdir, rename, stat } from "node:fs/promises";
 import { bytes } from "../../api/kinds/schema/quantity.ts";
-import { mountFileSystem, unmountBelow } from "./mounts.ts";
+import { mountFileSystem } from "./mounts.ts";
 import { VolumeError, type VolumeType } from "./volume-type.ts";
 
 export const emptyDirVolume: VolumeType = {
@@ -29,7 +29,6 @@ export const emptyDirVolume: VolumeType = {
       `emptyDir medium ${JSON.stringify(medium)} is not supported; it may be "", "Memory", "HugePages" or "HugePages-<size>"`,
     );
   },
-  tearDown: ({ memoryDir }) => unmountBelow(memoryDir),
 };
 
 // Every user of the pod may write. Made aside, so that one that is there is whole, and what a container made of it stays.

@@ -1,5 +1,5 @@
 // image volumes: the files of an image, read-only. Source: Kubernetes, "Volumes", image.
-import { mountImage, unmountBelow } from "./mounts.ts";
+import { mountImage } from "./mounts.ts";
 import type { VolumeType } from "./volume-type.ts";
 
 export const imageVolume: VolumeType = {
@@ -8,5 +8,4 @@ export const imageVolume: VolumeType = {
     await mountImage(await imageRoot(), dir);
     return { path: dir, readOnly: true };
   },
-  tearDown: ({ dir }) => unmountBelow(dir),
 };

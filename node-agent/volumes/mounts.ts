@@ -3,7 +3,7 @@ import { execFile } from "node:child_process";
 import { mkdir, readFile, statfs } from "node:fs/promises";
 import { promisify } from "node:util";
 import type { Mount } from "../runtime/runtime.ts";
-import { unescaped } from "./propagation.ts";
+import { escaped, unescaped } from "./propagation.ts";
 
 const run = promisify(execFile);
 const tmpfsMagic = 0x01021994;
@@ -31,13 +31,12 @@ export async function mountImage(image: Mount, path: string): Promise<void> {
 
 async function mountUnlessThere(path: string, words: readonly string[]): Promise<void> {
   await mkdir(path, { recursive: true });
-  if (!(await mountPoints()).includes(path)) await run("mount", words);
+  if (!(await pointsBelow([path])).includes(path)) await run("mount", words);
 }
 
-/** Unmounts everything at or below `path`, innermost first. */
-export async function unmountBelow(path: string): Promise<void> {
-  const points = (await mountPoints()).filter((point) => point === path || point.startsWith(`${path}/`));
-  for (const part of batches(points.toReversed())) await run("umount", ["-l", ...part]);
+/** Unmounts everything at or below these paths, innermost first. */
+export async function unmountBelow(...paths: readonly string[]): Promise<void> {
+  for (const part of batches((await pointsBelow(paths)).toReversed())) await run("umount", ["-l", ...part]);
 }
 
 function* batches(points: readonly string[]): Generator<readonly string[]> {
@@ -45,10 +44,24 @@ function* batches(points: readonly string[]): Generator<readonly string[]> {
 }
 
 // In the order of their making, as the kernel lists them; octal escapes stand for blanks.
-async function mountPoints(): Promise<readonly string[]> {
-  const text = await readFile("/proc/self/mountinfo", "utf8");
-  return text.split("\n").flatMap((line) => {
-    const point = line.split(" ")[4];
-    return point === undefined ? [] : [unescaped(point)];
+async function pointsBelow(paths: readonly string[]): Promise<readonly string[]> {
+  const text = await mountinfo();
+  // Most often there are none, on a node that has thousands of mounts.
+  if (!paths.some((path) => text.includes(` ${escaped(path)}`))) return [];
+  const points = text.split("\n").map((line) => unescaped(line.split(" ")[4] ?? ""));
+  return points.filter((point) => paths.some((path) => point === path || point.startsWith(`${path}/`)));
+}
+
+let reading: Promise<unknown> = Promise.resolve();
+let next: Promise<string> | undefined;
+
+// Who asks while it is read waits for the next reading, together with all others: removing pods costs few of them.
+function mountinfo(): Promise<string> {
+  next ??= reading.then(() => {
+    next = undefined;
+    const text = readFile("/proc/self/mountinfo", "utf8");
+    reading = text.catch(() => {});
+    return text;
   });
+  return next;
 }

@@ -1,5 +1,6 @@
 // projected volumes: ConfigMaps, Secrets, the pod's fields and tokens in one folder. In memory, because secrets may be among them.
 
+import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { ServiceAccountTokenProjection, VolumeProjection } from "../../api/kinds/generated/types.ts";
@@ -73,9 +74,10 @@ async function newToken(context: VolumeContext, projection: ServiceAccountTokenP
   }
 }
 
-function writtenToken(
+async function writtenToken(
   { memoryDir }: VolumeContext,
   { path }: ServiceAccountTokenProjection,
 ): Promise<Buffer | undefined> {
-  return readFile(join(memoryDir, path)).catch(() => undefined);
+  const file = join(memoryDir, path);
+  return existsSync(file) ? readFile(file).catch(() => undefined) : undefined;
 }

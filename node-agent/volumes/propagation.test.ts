@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { propagationProblem } from "./propagation.ts";
+import { escaped, propagationProblem, unescaped } from "./propagation.ts";
 
 const mountinfo = [
   "1 0 8:1 / / rw - ext4 /dev/sda rw",
@@ -25,5 +25,13 @@ test("propagationProblem looks at the mount that a path lies on", () => {
   assert.deepEqual(
     cases.map(([path, propagation]) => [path, propagation, propagationProblem(mountinfo, path, propagation)]),
     cases,
+  );
+});
+
+test("escaped writes a path as mountinfo does, and unescaped reads it back", () => {
+  const path = "/data of\ta\\b/pods";
+  assert.deepEqual(
+    { written: escaped(path), read: unescaped(escaped(path)) },
+    { written: "/data\\040of\\011a\\134b/pods", read: path },
   );
 });

@@ -47,12 +47,10 @@ export interface MadeVolume {
 export interface VolumeType {
   /** The field of Volume that chooses it. */
   readonly field: keyof Volume & string;
-  /** Makes it, or finds it made; can be called again. Rejects with VolumeError. */
+  /** Makes it, or finds it made; can be called again. What it mounts or keeps lies below its folders. Rejects with VolumeError. */
   setUp(context: VolumeContext): Promise<MadeVolume>;
   /** Brings its files up to their sources. */
   readonly refresh?: (context: VolumeContext) => Promise<void>;
-  /** Removes what is not below its folders; those go with the pod. */
-  readonly tearDown?: (context: Pick<VolumeContext, "dir" | "memoryDir">) => Promise<void>;
 }
 
 /** Why a volume cannot be had, as a user reads it. */
