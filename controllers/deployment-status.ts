@@ -56,7 +56,7 @@ export function deploymentStatus(
     ...counts,
     observedGeneration: deployment.metadata?.generation ?? 0,
     ...(deployment.status?.collisionCount === undefined ? {} : { collisionCount: deployment.status.collisionCount }),
-    conditions: withProgress(deployment, newSet, counts, conditions, nowMs),
+    conditions: withFailure(all, withProgress(deployment, newSet, counts, conditions, nowMs), nowMs),
   };
 }
 
@@ -69,6 +69,23 @@ export function deadlineInMs(deployment: Deployment, status: DeploymentStatus, n
       0,
       Date.parse(progressing.lastUpdateTime ?? "") + (deployment.spec?.progressDeadlineSeconds ?? 600) * 1000 - nowMs,
     ) + 1000
+  );
+}
+
+// What its ReplicaSets cannot do, people look for here.
+function withFailure(
+  sets: readonly ReplicaSet[],
+  conditions: readonly DeploymentCondition[],
+  nowMs: number,
+): readonly DeploymentCondition[] {
+  const failure = sets.map(({ status }) => conditionOf(status?.conditions, "ReplicaFailure")).find((one) => one);
+  if (failure === undefined) return conditions.filter(({ type }) => type !== "ReplicaFailure");
+  const { status, reason = "", message = "", lastTransitionTime = "" } = failure;
+  const lastUpdateTime = lastTransitionTime;
+  return setCondition<DeploymentCondition>(
+    conditions,
+    { type: "ReplicaFailure", status, reason, message, lastUpdateTime },
+    nowMs,
   );
 }
 

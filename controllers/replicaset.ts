@@ -1,13 +1,15 @@
 // Keeps as many pods as a ReplicaSet asks for.
 
-import { conditionOf, isTrue } from "../api/kinds/conditions.ts";
+import { conditionOf, isTrue, setCondition } from "../api/kinds/conditions.ts";
 import { pods, replicasets } from "../api/kinds/generated/resources.ts";
-import type { Pod, ReplicaSet, ReplicaSetStatus } from "../api/kinds/generated/types.ts";
+import type { Pod, ReplicaSet, ReplicaSetCondition, ReplicaSetStatus } from "../api/kinds/generated/types.ts";
 import { controllerReference } from "../api/kinds/owners.ts";
 import { keyOf } from "../api/kinds/resource.ts";
 import { isReason } from "../api/kinds/status.ts";
 import { byOwner, type StartController } from "./context.ts";
 import { createOwnWrites } from "./own-writes.ts";
+import { lookAtRefusals } from "./refused-pods.ts";
+import { slowStart } from "./slow-start.ts";
 
 export type ReplicaChange =
   | { readonly type: "create"; readonly count: number }
@@ -24,11 +26,18 @@ export function planReplicas(wanted: number, active: readonly Pod[], unseen: num
   return undefined;
 }
 
+/** Why there are fewer pods, or more, than asked for. */
+export interface ReplicaFailure {
+  readonly reason: "FailedCreate" | "FailedDelete" | "PodsRefused";
+  readonly message: string;
+}
+
 /** Status as Kubernetes counts it; `nextMs`: when a Ready pod becomes available by waiting. */
 export function replicaSetStatus(
   set: ReplicaSet,
   active: readonly Pod[],
   nowMs: number,
+  failure?: ReplicaFailure,
 ): { status: ReplicaSetStatus; nextMs: number | undefined } {
   const minReadyMs = (set.spec?.minReadySeconds ?? 0) * 1000;
   const labels = Object.entries(set.spec?.template?.metadata?.labels ?? {});
@@ -47,9 +56,26 @@ export function replicaSetStatus(
       readyReplicas: waits.length,
       availableReplicas: waits.length - unavailable.length,
       observedGeneration: set.metadata?.generation ?? 0,
+      ...conditionsAfter(set, failure, nowMs),
     },
     nextMs: unavailable.length === 0 ? undefined : Math.min(...unavailable),
   };
+}
+
+// Messages name pods, which differ at each try: as long as the reason stays, so does the condition.
+function conditionsAfter(
+  { status }: ReplicaSet,
+  failure: ReplicaFailure | undefined,
+  nowMs: number,
+): Pick<ReplicaSetStatus, "conditions"> {
+  const old = status?.conditions ?? [];
+  if (failure === undefined) {
+    const others = old.filter(({ type }) => type !== "ReplicaFailure");
+    return status?.conditions === undefined ? {} : { conditions: others };
+  }
+  if (conditionOf(old, "ReplicaFailure")?.reason === failure.reason) return { conditions: old };
+  const condition: ReplicaSetCondition = { type: "ReplicaFailure", status: "True", ...failure };
+  return { conditions: setCondition(old, condition, nowMs) };
 }
 
 export function isActive(pod: Pod): boolean {
@@ -68,35 +94,38 @@ export const startReplicaSetController: StartController = (context) => {
       ownWrites.forget(key);
       return undefined;
     }
-    const active = informers.pods
-      .byIndex(byOwner, set.metadata?.uid ?? "")
-      .filter((pod) => isActive(pod) && !ownWrites.isDeleted(key, keyOf(pod)));
-    const change = planReplicas(
+    const owned = informers.pods.byIndex(byOwner, set.metadata?.uid ?? "");
+    const active = owned.filter((pod) => isActive(pod) && !ownWrites.isDeleted(key, keyOf(pod)));
+    const wanted = planReplicas(
       set.spec?.replicas ?? 1,
       active,
       ownWrites.unseen(key, (pod) => informers.pods.get(pod) !== undefined),
     );
-    if (change !== undefined) await apply(key, set, change);
-    const { status, nextMs } = replicaSetStatus(set, active, clock.now());
+    const refusals = wanted?.type === "create" ? lookAtRefusals(owned, clock.now()) : undefined;
+    const change = refusals === undefined ? wanted : limited(wanted, refusals.allowed);
+    const error = change === undefined ? undefined : await apply(key, set, change);
+    const failure = error === undefined ? refusedBy(refusals?.last) : failureOf(change, error);
+    const { status, nextMs } = replicaSetStatus(set, active, clock.now(), failure);
     await writeStatus(set, status);
-    return nextMs === undefined ? undefined : { afterMs: nextMs };
+    if (error !== undefined) throw new Error(`${change?.type} pods of ReplicaSet ${key}`, { cause: error });
+    const waits = [nextMs, refusals?.afterMs].filter((ms) => ms !== undefined);
+    return waits.length === 0 ? undefined : { afterMs: Math.min(...waits) };
   };
 
-  const apply = async (key: string, set: ReplicaSet, change: ReplicaChange): Promise<void> => {
-    const jobs =
-      change.type === "create"
-        ? Array.from({ length: change.count }, () => createPod(key, set))
-        : change.pods.map((pod) => deletePod(key, set, pod));
-    const failed = (await Promise.allSettled(jobs)).find((outcome) => outcome.status === "rejected");
-    if (failed === undefined) return;
-    const verb = change.type === "create" ? "creating" : "deleting";
-    recorder.record(
-      { resource: replicasets, object: set },
-      "Warning",
-      change.type === "create" ? "FailedCreate" : "FailedDelete",
-      `Error ${verb}: ${failed.reason?.message}`,
-    );
-    throw new Error(`${verb} pods of ReplicaSet ${key}`, { cause: failed.reason });
+  /** What went wrong. */
+  const apply = async (key: string, set: ReplicaSet, change: ReplicaChange): Promise<Error | undefined> => {
+    const failure = await perform(key, set, change);
+    if (failure !== undefined) {
+      const { reason, message } = failureOf(change, failure);
+      recorder.record({ resource: replicasets, object: set }, "Warning", reason, message);
+    }
+    return failure;
+  };
+
+  const perform = async (key: string, set: ReplicaSet, change: ReplicaChange): Promise<Error | undefined> => {
+    if (change.type === "create") return (await slowStart(change.count, () => createPod(key, set))).failure;
+    const outcomes = await Promise.allSettled(change.pods.map((pod) => deletePod(key, set, pod)));
+    return outcomes.find((outcome) => outcome.status === "rejected")?.reason;
   };
 
   const createPod = async (key: string, set: ReplicaSet): Promise<void> => {
@@ -136,8 +165,10 @@ export const startReplicaSetController: StartController = (context) => {
 
   const writeStatus = async (set: ReplicaSet, status: ReplicaSetStatus): Promise<void> => {
     const old = set.status;
-    const same = (Object.keys(status) as (keyof ReplicaSetStatus)[]).every(
-      (field) => (old?.[field] ?? 0) === status[field],
+    const same = (Object.keys(status) as (keyof ReplicaSetStatus)[]).every((field) =>
+      field === "conditions"
+        ? JSON.stringify(old?.conditions) === JSON.stringify(status.conditions)
+        : (old?.[field] ?? 0) === status[field],
     );
     if (!same) await client.updateStatus(replicasets, { ...set, status: { ...old, ...status } });
   };
@@ -152,6 +183,26 @@ export const startReplicaSetController: StartController = (context) => {
   });
   return loop;
 };
+
+function limited(change: ReplicaChange | undefined, allowed: number): ReplicaChange | undefined {
+  if (change?.type !== "create") return change;
+  return allowed === 0 ? undefined : { type: "create", count: Math.min(change.count, allowed) };
+}
+
+function failureOf(change: ReplicaChange | undefined, error: Error): ReplicaFailure {
+  return change?.type === "delete"
+    ? { reason: "FailedDelete", message: `Error deleting: ${error.message}` }
+    : { reason: "FailedCreate", message: `Error creating: ${error.message}` };
+}
+
+function refusedBy(pod: Pod | undefined): ReplicaFailure | undefined {
+  if (pod === undefined) return undefined;
+  const { reason = "", message = "" } = pod.status ?? {};
+  return {
+    reason: "PodsRefused",
+    message: `Node ${pod.spec?.nodeName} refused pod ${pod.metadata?.name}: ${reason}: ${message.trim()}; further pods wait longer each time`,
+  };
+}
 
 function ownersOf(pod: Pod | undefined): readonly string[] {
   return (pod?.metadata?.ownerReferences ?? [])
