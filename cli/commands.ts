@@ -100,7 +100,7 @@ export const commands: readonly CommandEntry[] = [
   },
   {
     name: "store",
-    summary: "Move a cluster's state to another store",
+    summary: "Back up a cluster's state, restore it, or move it to another store",
     load: async () => (await import("./commands/store.ts")).store,
   },
   {

@@ -34,6 +34,7 @@ export function measuredStore(store: Store, registry: Registry, clock: Clock): S
     grantLease: (ttlMs) => store.grantLease(ttlMs),
     renewLease: (lease) => store.renewLease(lease),
     revokeLease: (lease) => store.revokeLease(lease),
+    backup: store.backup,
     [Symbol.asyncDispose]: () => store[Symbol.asyncDispose](),
   };
 }

@@ -17,6 +17,7 @@ import { handleImages } from "./images.ts";
 import { handleJoin, handleRenew, handleToken, type JoinDoor } from "./join.ts";
 import { sendTargets } from "./prometheus-targets.ts";
 import { noSuchResource, type PathRequest, servedResources } from "./request-info.ts";
+import { sendStoreCopy } from "./store-copy.ts";
 
 export interface DocumentsOptions {
   readonly door: Door;
@@ -200,6 +201,7 @@ async function naru(
   if (what === "nodes" && rest.length === 2 && rest[1] === "images") return handleImages(door, exchange, rest[0] ?? "");
   if (exchange.method === "GET" && what === "prometheus" && rest.join() === "targets")
     return sendTargets(door, exchange);
+  if (exchange.method === "GET" && what === "store" && rest.join() === "copy") return sendStoreCopy(door, exchange);
   if (exchange.method !== "POST" || rest.length > 0) throw noSuchResource();
   switch (what) {
     case "join":

@@ -2,11 +2,12 @@
 // Every version of every key is a row whose number holds its revision, so that history, watches and compaction walk rows in order.
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { assert } from "../../lib/assert.ts";
+import { SqliteCopier } from "./sqlite-copier.ts";
 import type { Job, Opened, Outcome, PackedEvent, PackedItem, Packer } from "./sqlite-messages.ts";
 import { CompactedError, operationsMax, prefixEnd } from "./store.ts";
 
 /** Row number = revision * rowsPerRevision + position within the transaction. */
-const rowsPerRevision = 4096;
+export const rowsPerRevision = 4096;
 const historyPageRows = 2000;
 const compactionStepRows = 2000;
 
@@ -51,6 +52,7 @@ export class SqliteDatabase {
   /** History below is promised gone; rows up to `cleanedRevision` are really gone. */
   #compactedRevision = 1;
   #cleanedRevision = 1;
+  #copier: SqliteCopier | undefined;
 
   constructor(options: DatabaseOptions) {
     this.#options = options;
@@ -69,7 +71,24 @@ export class SqliteDatabase {
   }
 
   close(): void {
+    this.#copier?.[Symbol.dispose]();
     this.#database.close();
+  }
+
+  /** One step of a copy to an empty file; true when it is whole. Nothing is cleaned up until then. */
+  copyStep(path: string): boolean {
+    this.#reopen();
+    this.#copier ??= new SqliteCopier(path, schema);
+    let done = true;
+    try {
+      done = this.#copier.step(this.#database);
+    } finally {
+      if (done) {
+        this.#copier[Symbol.dispose]();
+        this.#copier = undefined;
+      }
+    }
+    return done;
   }
 
   /** All jobs in order and in one durable step; conflicts are answered into `packer`. When it throws, none of them is stored. */
@@ -143,7 +162,7 @@ export class SqliteDatabase {
       this.#recover(cause);
       throw cause;
     }
-    return this.#cleanedRevision >= this.#compactedRevision;
+    return this.#copier !== undefined || this.#cleanedRevision >= this.#compactedRevision;
   }
 
   #perform(job: Job, values: Uint8Array, packer: Packer): Outcome {
@@ -222,6 +241,7 @@ export class SqliteDatabase {
   }
 
   #clean(rowsMax: number): void {
+    if (this.#copier !== undefined) return;
     const end = (this.#compactedRevision + 1) * rowsPerRevision;
     const rows = this.#statements.toClean.all(
       (this.#cleanedRevision + 1) * rowsPerRevision,

@@ -54,6 +54,7 @@ export type Request =
     }
   | { readonly type: "history"; readonly prefix: string; readonly afterRevision: number }
   | { readonly type: "compact"; readonly revision: number }
+  | { readonly type: "copy"; readonly path: string }
   | { readonly type: "close" };
 
 export type PackedEvent =
@@ -80,6 +81,7 @@ export type Answer =
     }
   | { readonly type: "history"; readonly revision: number; readonly events: readonly PackedEvent[] }
   | { readonly type: "compact"; readonly done: boolean }
+  | { readonly type: "copy"; readonly done: boolean }
   | { readonly type: "close" }
   | { readonly type: "compacted"; readonly oldestRevision: number }
   | { readonly type: "failed"; readonly message: string; readonly outcomeUnknown: boolean };

@@ -41,6 +41,8 @@ function answerTo(request: Request, packer: Packer): Answer {
       return { type: "history", ...database.history(request.prefix, request.afterRevision, packer) };
     case "compact":
       return { type: "compact", done: database.compactStep(request.revision) };
+    case "copy":
+      return { type: "copy", done: database.copyStep(request.path) };
     case "close":
       database.close();
       return { type: "close" };

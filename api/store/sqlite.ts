@@ -1,8 +1,10 @@
 // The default store: one SQLite file. All transactions that wait at a time share one sync to disk, done in a worker thread.
+import { open } from "node:fs/promises";
 import { Worker } from "node:worker_threads";
 import type { Clock } from "../../lib/clock.ts";
 import type { Logger } from "../../lib/log.ts";
 import { LeaseTimers } from "./lease-timers.ts";
+import { copyPath, removeCopy, removeStaleCopies } from "./sqlite-copies.ts";
 import type { DatabaseOptions } from "./sqlite-database.ts";
 import { type Job, type Opened, type Outcome, type PackedOperation, Packer, unpackItem } from "./sqlite-messages.ts";
 import { SqliteThread } from "./sqlite-thread.ts";
@@ -13,6 +15,7 @@ import {
   type RangeRequest,
   type RangeResult,
   type Store,
+  type StoreCopy,
   type StoreEvent,
   StoreUnavailableError,
   type Transaction,
@@ -58,6 +61,7 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Stor
       reject(new StoreUnavailableError(`cannot open the store ${options.path}: ${why}`, { cause }));
     });
   });
+  await removeStaleCopies(options.path);
   return new SqliteStore(new SqliteThread(worker, options.log), opened, options);
 }
 
@@ -69,6 +73,10 @@ class SqliteStore implements Store {
   #waiting: Pending[] = [];
   #busy = false;
   #draining: Promise<void> = Promise.resolve();
+  readonly #path: string;
+  #copies = 0;
+  /** One at a time. */
+  #copying: Promise<void> = Promise.resolve();
   #leaseNumber = 0;
   #refusing = false;
   readonly #leasePrefix: string;
@@ -76,6 +84,7 @@ class SqliteStore implements Store {
   constructor(thread: SqliteThread, opened: Opened, options: SqliteStoreOptions) {
     this.#thread = thread;
     this.#log = options.log;
+    this.#path = options.path;
     this.#hub = new WatchHub(opened.revision, (request) => this.#readHistory(request));
     this.#leases = new LeaseTimers(options.clock, (lease) => void this.#expire(lease, options.clock));
     this.#leasePrefix = `${opened.revision}-${opened.leases.length}-${options.clock.now()}`;
@@ -127,6 +136,27 @@ class SqliteStore implements Store {
     this.#leases.end(lease);
     await this.#change({ type: "endLease", lease });
   }
+
+  readonly backup = async (): Promise<StoreCopy> => {
+    // Beside the store, where nobody else can read: there are Secrets in it.
+    const path = copyPath(this.#path, ++this.#copies);
+    const remove = () => removeCopy(path);
+    const before = this.#copying;
+    const copying = (async () => {
+      await before;
+      await (await open(path, "w", 0o600)).close();
+      // In steps, so that commits get in between.
+      while (!(await this.#thread.ask({ type: "copy", path })).answer.done);
+    })();
+    this.#copying = copying.catch(() => {});
+    try {
+      await copying;
+    } catch (error) {
+      await remove();
+      throw error;
+    }
+    return { path, [Symbol.asyncDispose]: remove };
+  };
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#leases[Symbol.dispose]();

@@ -85,7 +85,14 @@ export interface Store {
   /** False when the lease has ended already. */
   renewLease(lease: string): Promise<boolean>;
   revokeLease(lease: string): Promise<void>;
+  /** A copy of all there is, made while the store is used. Absent where the store has tools of its own for that. */
+  readonly backup?: (() => Promise<StoreCopy>) | undefined;
   [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** A file; it goes when it is disposed. */
+export interface StoreCopy extends AsyncDisposable {
+  readonly path: string;
 }
 
 /** Operations, and compares, of one transaction (etcd's default). */
