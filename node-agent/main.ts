@@ -23,9 +23,9 @@ import { openImages } from "./images/open-images.ts";
 import { isLogLevel, jsonLogger } from "./json-log.ts";
 import { lazyBuilder } from "./lazy-builder.ts";
 import { readMachineState } from "./machine-state.ts";
-import { type MetricsServer, openMetricsServer } from "./metrics-server.ts";
 import { openLinuxNetwork } from "./network/linux.ts";
 import { hasAddress } from "./network/own-address.ts";
+import { nodeDoor } from "./node-door.ts";
 import { nodeObject, nodeStatus, readLoad, readMachine } from "./node-status.ts";
 import { sparedByOomKiller } from "./oom-score.ts";
 import { peerNodes } from "./peer-nodes.ts";
@@ -33,8 +33,7 @@ import { openDiskStorage } from "./pods/disk-storage.ts";
 import { realProbeTransport } from "./pods/probe-transport.ts";
 import { messageOf } from "./pods/start-problem.ts";
 import { readRegistriesFile } from "./registries-file.ts";
-import { openRegistryListener, registryPort } from "./registry/listener.ts";
-import { openRegistry } from "./registry/registry.ts";
+import { openRegistry, registryPort } from "./registry/registry.ts";
 import { readMountinfo } from "./runtime/cgroup-files.ts";
 import { detectCgroups } from "./runtime/cgroups.ts";
 import { openLinuxRuntime } from "./runtime/linux.ts";
@@ -43,6 +42,7 @@ import { grpcTransport } from "./session-grpc.ts";
 import type { AgentSession } from "./session-types.ts";
 import { openStaticPods } from "./static-pods.ts";
 import { streamHandler } from "./streams/serve-stream.ts";
+import { openTlsDoor, type TlsDoor } from "./tls-door.ts";
 
 export type { AgentOptions };
 
@@ -159,7 +159,7 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
   const storage = await openDiskStorage({ dataDir, runDir, images });
 
   let agent: Agent | undefined;
-  let metrics: MetricsServer | undefined;
+  let door: TlsDoor | undefined;
   let docker: Docker | undefined;
   let report = () => {};
   const { pressure, reserved, load } = await openNodeCare({
@@ -182,7 +182,7 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
         images: imageList,
         volumes: agent?.localVolumes.notes() ?? [],
         notReady: notReadyReason(agent),
-        metricsPort: metrics?.port,
+        metricsPort: door?.port,
       },
       clock.now(),
     );
@@ -221,31 +221,34 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
     }),
   );
   const imageServer = openImageServer(images.door);
-  metrics = await openMetricsServer({
-    images: (request, response) => imageServer(request, response) || registry.handle(request, response),
-    host: nodeIp,
-    port: options.metricsPort ?? 10250,
-    identity,
-    metrics: async () => {
-      const { openMetrics } = await import("./metrics.ts");
-      return openMetrics({
-        ...{ agent: () => agent, runtime, machine, version },
-        readLoad: () => readLoad(dataDir),
-        pressure: () => pressure.counts,
-      });
-    },
+  door = await openTlsDoor({
+    ...{ host: nodeIp, port: options.metricsPort ?? 10250, identity, strangers: "refused" },
+    handle: nodeDoor({
+      images: (request, response) => imageServer(request, response) || registry.handle(request, response),
+      metrics: async () => {
+        const { openMetrics } = await import("./metrics.ts");
+        return openMetrics({
+          ...{ agent: () => agent, runtime, machine, version },
+          readLoad: () => readLoad(dataDir),
+          pressure: () => pressure.counts,
+        });
+      },
+    }),
   }).catch((error) => {
     log.warn({ error: messageOf(error) }, "no metrics: their port cannot be opened");
     return undefined;
   });
-  if (metrics !== undefined) stack.use(metrics);
-  const registryListener = await openRegistryListener({
-    ...{ host: nodeIp, port: registryPort, identity, handle: registry.handle },
+  if (door !== undefined) stack.use(door);
+  const registryDoor = await openTlsDoor({
+    ...{ host: nodeIp, port: registryPort, identity, strangers: "admitted" },
+    handle: (request, response) => {
+      if (!registry.handle(request, response)) response.writeHead(404).end("the registry is at /v2/\n");
+    },
   }).catch((error) => {
     log.warn({ error: messageOf(error) }, "the cluster's registry is not to be had here: its port cannot be opened");
     return undefined;
   });
-  if (registryListener !== undefined) stack.use(registryListener);
+  if (registryDoor !== undefined) stack.use(registryDoor);
 
   agent = await openAgent({
     clock,
@@ -304,8 +307,8 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
         if (renewed === undefined) return;
         identity = renewed;
         docker?.setTls(tlsOf(renewed));
-        metrics?.setIdentity(renewed);
-        registryListener?.setIdentity(renewed);
+        door?.setIdentity(renewed);
+        registryDoor?.setIdentity(renewed);
       },
       log,
     ),

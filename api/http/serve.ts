@@ -7,6 +7,7 @@ import type { TLSSocket } from "node:tls";
 import { fastify } from "fastify";
 import type { Registry } from "prom-client";
 import { describeCertificate, type KeyPair } from "../../lib/certificate.ts";
+import { endWithConnections } from "../../lib/server-connections.ts";
 import { userOf } from "../authentication/client-certificate.ts";
 import { type ServiceAccountTokens, serviceAccountTokens } from "../authentication/service-account-token.ts";
 import type { User } from "../authentication/user.ts";
@@ -73,7 +74,9 @@ export async function serveHttps(api: Api, options: HttpsOptions): Promise<Https
     reply.hijack();
     void handle(handler, request.raw, reply.raw);
   });
-  const connections = trackConnections(server);
+  server.on("secureConnection", (socket: TLSSocket) => socket.on("error", () => socket.destroy()));
+  // HTTP/2 sessions and watches do not end by themselves when the server closes.
+  const end = endWithConnections(server);
   server.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     void upgrade(handler, { request, socket, head });
   });
@@ -84,9 +87,8 @@ export async function serveHttps(api: Api, options: HttpsOptions): Promise<Https
     renew: (pair) => server.setSecureContext(secrets(pair, options.authority)),
     [Symbol.asyncDispose]: async () => {
       closing.abort();
-      const closed = app.close();
-      for (const connection of connections) connection.destroy();
-      await closed;
+      await end();
+      await app.close();
     },
   };
 }
@@ -171,15 +173,4 @@ function refuseUpgrade(socket: Duplex, error: unknown): void {
   const body = JSON.stringify(refusal.toStatus());
   const head = `HTTP/1.1 ${refusal.code} ${refusal.reason}\r\ncontent-type: application/json\r\nconnection: close\r\n`;
   socket.end(`${head}content-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`);
-}
-
-/** HTTP/2 sessions and watches do not end by themselves when the server closes. */
-function trackConnections(server: Http2SecureServer): ReadonlySet<Duplex> {
-  const open = new Set<Duplex>();
-  server.on("secureConnection", (socket: TLSSocket) => {
-    open.add(socket);
-    socket.on("close", () => open.delete(socket));
-    socket.on("error", () => socket.destroy());
-  });
-  return open;
 }

@@ -1,4 +1,5 @@
 // The door that agents dial: gRPC over TLS with client certificates; a node is who its certificate says.
+import { type AddressInfo, createServer, type Server as Listener } from "node:net";
 import {
   Server,
   ServerCredentials,
@@ -8,6 +9,7 @@ import {
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 import type { Logger } from "../../lib/log.ts";
+import { endWithConnections } from "../../lib/server-connections.ts";
 import type { AgentMessage, Frame, ServerMessage } from "../../proto/generated/node_pb.ts";
 import { messageBytesMax, nodeServiceDefinition } from "../../proto/grpc.ts";
 import { grpcPipe } from "../../proto/grpc-pipe.ts";
@@ -63,21 +65,28 @@ export async function openNodeServer(options: NodeServerOptions): Promise<NodeSe
     [{ cert_chain: Buffer.from(options.certificatePem), private_key: Buffer.from(options.keyPem) }],
     true,
   );
-  const port = await listen(server, options, credentials);
+  // Listening is ours, so that every connection can be ended.
+  const injector = server.createConnectionInjector(credentials);
+  const listener = createServer({ noDelay: true }, (socket) => injector.injectConnection(socket));
+  const end = endWithConnections(listener);
+  const port = await listen(listener, options);
   log.info({ address: options.address, port }, "agents can dial in");
   return {
     port,
-    [Symbol.asyncDispose]: async () => server.forceShutdown(),
+    [Symbol.asyncDispose]: async () => {
+      injector.destroy();
+      server.forceShutdown();
+      await end();
+    },
   };
 }
 
-function listen(server: Server, { address, port }: NodeServerOptions, credentials: ServerCredentials): Promise<number> {
-  const target = address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
+function listen(listener: Listener, { address, port }: NodeServerOptions): Promise<number> {
   return new Promise((resolve, reject) => {
-    server.bindAsync(target, credentials, (error, bound) => {
-      if (error === null) resolve(bound);
-      else reject(new Error(`listen for agents on ${target}: ${error.message}`, { cause: error }));
-    });
+    listener.once("error", (cause) =>
+      reject(new Error(`listen for agents on ${address} port ${port}: ${cause.message}`, { cause })),
+    );
+    listener.listen(port, address, () => resolve((listener.address() as AddressInfo).port));
   });
 }
 

@@ -36,6 +36,9 @@ export interface ClusterRegistry extends Disposable {
   readonly handle: RegistryHandler;
 }
 
+/** Every node has a door for it there. */
+export const registryPort = 5000;
+
 const nodePrefix = "system:node:";
 /** Where nodes tell one another of their names. */
 const namesPath = "/v2/_naru/names";
