@@ -54,6 +54,11 @@
 #ifndef MOUNT_ATTR_IDMAP
 #define MOUNT_ATTR_IDMAP 0x00100000
 #endif
+#ifndef MOUNT_ATTR_NOSYMFOLLOW
+#define MOUNT_ATTR_NOSYMFOLLOW 0x00200000
+#endif
+/* MS_NOSYMFOLLOW, which C libraries do not all have. */
+#define MOUNT_NOSYMFOLLOW 256
 /* MNT_DETACH, which C libraries have as an enum or not at all. */
 #define UNMOUNT_DETACH 2
 

@@ -145,7 +145,7 @@ struct launch {
   int held_count, placed;
   /* -1, or whose users the container's are. */
   int user_namespace;
-  bool cloned;
+  bool cloned, settled;
   bool hold_output;
   /* once.c: where the child waits for its start, who gets its terminal, its number as the host sees it, files that it inherits,
      and whether `report` is a stream now, which takes whole frames. */

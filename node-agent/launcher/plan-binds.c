@@ -15,7 +15,8 @@ static const struct {
   const char *word;
   uint64_t attribute;
 } known[] = {{"ro", MOUNT_ATTR_RDONLY},     {"nosuid", MOUNT_ATTR_NOSUID},   {"nodev", MOUNT_ATTR_NODEV},
-             {"noexec", MOUNT_ATTR_NOEXEC}, {"noatime", MOUNT_ATTR_NOATIME}, {"strictatime", MOUNT_ATTR_STRICTATIME}};
+             {"noexec", MOUNT_ATTR_NOEXEC}, {"noatime", MOUNT_ATTR_NOATIME}, {"strictatime", MOUNT_ATTR_STRICTATIME},
+             {"nodiratime", MOUNT_ATTR_NODIRATIME}, {"nosymfollow", MOUNT_ATTR_NOSYMFOLLOW}};
 
 static bool is_word(const char *at, size_t size, const char *word) { return strlen(word) == size && memcmp(at, word, size) == 0; }
 
@@ -25,6 +26,7 @@ static bool mount_word(const char *at, size_t size, struct mount_words *words) {
   else if (is_word(at, size, "idmap")) words->idmap = true;
   else if (is_word(at, size, "shared")) words->propagation = MS_SHARED;
   else if (is_word(at, size, "slave")) words->propagation = MS_SLAVE;
+  else if (is_word(at, size, "unbindable")) words->propagation = MS_UNBINDABLE;
   else {
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
       if (is_word(at, size, known[i].word)) set = known[i].attribute;

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
@@ -182,6 +183,8 @@ static int mount_on(struct op_call *call, int to, const char *type, const char *
   if (set & MOUNT_ATTR_NOEXEC) flags |= MS_NOEXEC;
   if (set & MOUNT_ATTR_NOATIME) flags |= MS_NOATIME;
   if (set & MOUNT_ATTR_STRICTATIME) flags |= MS_STRICTATIME;
+  if (set & MOUNT_ATTR_NODIRATIME) flags |= MS_NODIRATIME;
+  if (set & MOUNT_ATTR_NOSYMFOLLOW) flags |= MOUNT_NOSYMFOLLOW;
   if (sys_mount(source, path, type, flags, data) != 0) return op_fail(call, errno, "mount %s", type);
   return 0;
 }
@@ -265,6 +268,13 @@ static int op_rootfs(struct launch *launch, struct op_call *call) {
   return launch->root < 0 ? op_fail(call, errno, "open %s", target) : 0;
 }
 
+static int share_mount(struct launch *launch, struct op_call *call, const char *destination, uint64_t propagation) {
+  int on = open_in_root(launch->root, destination, O_PATH, 0);
+  int result = on < 0 || sys_mount_setattr(on, 0, 0, 0, propagation) != 0 ? op_fail(call, errno, "share mount %s", destination) : 0;
+  if (on >= 0) close(on);
+  return result;
+}
+
 /* mount <type> <source> <destination> <attributes> <data> */
 int mount_file_system(struct launch *launch, struct op_call *call) {
   for (int i = 0; i < 5; i++)
@@ -279,10 +289,10 @@ int mount_file_system(struct launch *launch, struct op_call *call) {
   int result = mount_on(call, to, type, call->args[1].data, words.set, call->args[4].data);
   if (result < 0) op_fail(call, -result, "mount %.60s at %.300s", type, destination);
   close(to);
-  return result;
+  return result < 0 || words.propagation == MS_PRIVATE ? result : share_mount(launch, call, destination, words.propagation);
 }
 
-/* device <destination> c|b <major> <minor> <mode> [<uid> <gid>] */
+/* device <destination> c|b|p <major> <minor> <mode> [<uid> <gid>] */
 static int op_device(struct launch *launch, struct op_call *call) {
   uint64_t major_number, minor_number, mode, uid = 0, gid = 0;
   if (!need_root(launch) || !is_text(call->args[0]) || !field_number(call->args[2], 1 << 20, &major_number) ||
@@ -296,8 +306,8 @@ static int op_device(struct launch *launch, struct op_call *call) {
   snprintf(folder, sizeof folder, "%.*s", slash == path ? 1 : (int)(slash - path), path);
   int parent = make_in_root(launch->root, folder, true, 0755);
   if (parent < 0) return op_fail(call, errno, "make device %s", path);
-  mode_t type = field_is(call->args[1], "b") ? S_IFBLK : S_IFCHR;
-  dev_t number = makedev((unsigned)major_number, (unsigned)minor_number);
+  mode_t type = field_is(call->args[1], "b") ? S_IFBLK : field_is(call->args[1], "p") ? S_IFIFO : S_IFCHR;
+  dev_t number = type == S_IFIFO ? 0 : makedev((unsigned)major_number, (unsigned)minor_number);
   mode_t mask = umask(0);
   int made = mknodat(parent, slash + 1, type | (mode_t)mode, number);
   int error = errno;

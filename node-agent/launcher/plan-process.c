@@ -159,9 +159,37 @@ static int op_no_new_privileges(struct launch *launch, struct op_call *call) {
   return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ? op_fail(call, errno, "set no new privileges") : 0;
 }
 
-/* seccomp <filter>: an array of struct sock_filter. */
+static int report_exec(const struct launch *launch) {
+  if (!launch->framed) return send_with_file(launch->report, "exec", -1);
+  char data[32];
+  struct writer writer;
+  write_begin(&writer, data, sizeof data);
+  write_text(&writer, "exec");
+  size_t size = write_end(&writer);
+  return send(launch->report, data, size, MSG_NOSIGNAL) < 0 ? -1 : 0;
+}
+
+/* Its standard files are in place, and none but those and the report is open: the program's path may lead through /proc/self/fd.
+   From here on the monitor counts a failure that says nothing as the program's own end. */
+static int settle(struct launch *launch, struct op_call *call) {
+  if (launch->settled) return 0;
+  if (report_exec(launch) != 0) _exit(1);
+  for (int i = 0; i < 3; i++) {
+    if (dup2(launch->child_stdio[i], i) < 0) return op_fail(call, errno, "set up stdio");
+    launch->child_stdio[i] = i;
+  }
+  int last = 3 + (int)launch->preserved_files;
+  if (launch->report != last) {
+    if (dup3(launch->report, last, O_CLOEXEC) < 0) return op_fail(call, errno, "close files");
+    launch->report = last;
+  }
+  if (sys_close_range((unsigned)last + 1, ~0u, 0) != 0) return op_fail(call, errno, "close files");
+  launch->settled = true;
+  return 0;
+}
+
+/* seccomp <filter>: an array of struct sock_filter. It may forbid what is needed to get ready, so that is done before. */
 static int op_seccomp(struct launch *launch, struct op_call *call) {
-  (void)launch;
   size_t size = call->args[0].size;
   if (size == 0 || size % sizeof(struct sock_filter) != 0 || size / sizeof(struct sock_filter) > BPF_MAXINSNS)
     return op_fail(call, EINVAL, "seccomp: size of filter");
@@ -170,6 +198,8 @@ static int op_seccomp(struct launch *launch, struct op_call *call) {
   if (filter == NULL) return op_fail(call, ENOMEM, "seccomp");
   memcpy(filter, call->args[0].data, size);
   struct sock_fprog program = {.len = (unsigned short)(size / sizeof *filter), .filter = filter};
+  int settled = settle(launch, call);
+  if (settled < 0) return settled;
   long result = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program);
   int error = errno;
   free(filter);
@@ -249,16 +279,6 @@ static int op_find_program(struct launch *launch, struct op_call *call) {
   return error != 0 || chdir("/") != 0 ? op_fail(call, error != 0 ? error : errno, "exec %s", name) : 0;
 }
 
-static int report_exec(const struct launch *launch) {
-  if (!launch->framed) return send_with_file(launch->report, "exec", -1);
-  char data[32];
-  struct writer writer;
-  write_begin(&writer, data, sizeof data);
-  write_text(&writer, "exec");
-  size_t size = write_end(&writer);
-  return send(launch->report, data, size, MSG_NOSIGNAL) < 0 ? -1 : 0;
-}
-
 /* exec <number of arguments> <arguments…> <environment…> */
 static int op_exec(struct launch *launch, struct op_call *call) {
   static char *args[FIELDS_MAX + 1], *environment[FIELDS_MAX + 1];
@@ -270,17 +290,8 @@ static int op_exec(struct launch *launch, struct op_call *call) {
     (argument ? args : environment)[argument ? i - 1 : i - 1 - (int)count] = (char *)call->args[i].data;
   }
   if (args[0][0] == 0) return op_fail(call, ENOENT, "exec \"\"");
-  /* From here on the monitor counts a failure that says nothing as the program's own end. */
-  if (report_exec(launch) != 0) _exit(1);
-  for (int i = 0; i < 3; i++)
-    if (dup2(launch->child_stdio[i], i) < 0) return op_fail(call, errno, "set up stdio");
-  /* Closed here, not by exec: the program's path may lead through /proc/self/fd. The report alone stays until then. */
-  int last = 3 + (int)launch->preserved_files;
-  if (launch->report != last) {
-    if (dup3(launch->report, last, O_CLOEXEC) < 0) return op_fail(call, errno, "close files");
-    launch->report = last;
-  }
-  if (sys_close_range((unsigned)last + 1, ~0u, 0) != 0) return op_fail(call, errno, "close files");
+  int settled = settle(launch, call);
+  if (settled < 0) return settled;
   return op_fail(call, exec_search(args, environment), "exec %s", args[0]);
 }
 

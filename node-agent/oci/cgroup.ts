@@ -4,6 +4,7 @@ import {
   type CgroupPlan,
   type CgroupWrite,
   controllersWanted,
+  passOn,
   planCgroup,
 } from "../runtime/cgroups.ts";
 import { allowedDevices, type DeviceRule } from "../runtime/defaults.ts";
@@ -25,7 +26,11 @@ export function cgroupPath(config: Pick<OciConfig, "cgroupsPath">, id: string): 
 
 /** Trees of version 1 that the container joins: the usual ones, and those that it sets something in. */
 export function controllersOf({ files }: ResourceConfig): readonly string[] {
-  return [...new Set([...controllersWanted, ...files.map(({ controller }) => controller)])];
+  return [...new Set([...controllersWanted, ...files.flatMap(({ v1 }) => v1.map(({ name }) => controllerOf(name)))])];
+}
+
+function controllerOf(file: string): string {
+  return file.slice(0, file.indexOf("."));
 }
 
 export function planOciCgroup(layout: CgroupLayout, path: string, resources: ResourceConfig): OciCgroup {
@@ -41,7 +46,9 @@ export function planOciCgroup(layout: CgroupLayout, path: string, resources: Res
   }
   const rules = allowedOf(resources.devices);
   const [directory = ""] = base.directories;
-  const writes = [...base.writes, ...filesV2(directory, resources)];
+  const files = filesV2(directory, resources);
+  const more = new Set(files.map((write) => controllerOf(write.path.slice(directory.length + 1))));
+  const writes = [...passOn(layout.mount, path, [...more]), ...base.writes, ...files];
   if (rules === "all") return { cgroup: { ...base, writes }, deviceFilter: undefined };
   return {
     cgroup: { ...base, writes, deviceFilter: true },
@@ -52,20 +59,34 @@ export function planOciCgroup(layout: CgroupLayout, path: string, resources: Res
 function filesV1(
   mounts: Readonly<Record<string, string>>,
   path: string,
-  { files, unified }: ResourceConfig,
+  { files, unified, limits }: ResourceConfig,
 ): readonly CgroupWrite[] {
   const [name] = Object.keys(unified);
   if (name !== undefined)
     throw new ConfigError(
       `linux.resources.unified.${name}: this machine has cgroup version 1, and that is for version 2`,
     );
-  return files
-    .filter(({ value }) => value !== "")
-    .flatMap(({ controller, name: file, value }) => {
-      const mount = mounts[controller];
-      if (mount === undefined) throw new ConfigError(`linux.resources: this machine has no ${controller} cgroups`);
-      return [{ path: `${mount}${path}/${file}`, value, optional: file === "blkio.bfq.weight" }];
-    });
+  const limited = limitsOf(limits).filter((controller) => mounts[controller] === undefined);
+  if (limited[0] !== undefined) throw new ConfigError(`linux.resources: this machine has no ${limited[0]} cgroups`);
+  return files.flatMap(({ field, v1 }) =>
+    v1.map(({ name, value, optional }) => {
+      const mount = mounts[controllerOf(name)];
+      if (mount === undefined) throw new ConfigError(`${field}: this machine has no ${controllerOf(name)} cgroups`);
+      return { path: `${mount}${path}/${name}`, value, optional: optional === true };
+    }),
+  );
+}
+
+/** Controllers that these limits need. */
+function limitsOf(limits: ResourceConfig["limits"]): readonly string[] {
+  const { cpuShares, cpuQuotaUs, cpuPeriodUs, memoryBytesMax, memoryReservationBytes, pidsMax } = limits;
+  const needed = {
+    cpu: cpuShares ?? cpuQuotaUs ?? cpuPeriodUs,
+    memory: memoryBytesMax ?? memoryReservationBytes,
+    // -1 asks for nothing that would have to be there.
+    pids: pidsMax === -1 ? undefined : pidsMax,
+  };
+  return Object.entries(needed).flatMap(([controller, value]) => (value === undefined ? [] : [controller]));
 }
 
 function devicesV1(
@@ -106,26 +127,15 @@ function isSame(rule: DeviceRule, type: string, major: number | undefined, minor
   return rule.type === type && rule.major === major && rule.minor === minor;
 }
 
-const throttles: Readonly<Record<string, string>> = {
-  "blkio.throttle.read_bps_device": "rbps",
-  "blkio.throttle.write_bps_device": "wbps",
-  "blkio.throttle.read_iops_device": "riops",
-  "blkio.throttle.write_iops_device": "wiops",
-};
-
 function filesV2(directory: string, { files, unified }: ResourceConfig): readonly CgroupWrite[] {
   const write = (name: string, value: string, optional = false) => ({ path: `${directory}/${name}`, value, optional });
-  const named = files
-    .filter(({ value }) => value !== "")
-    .flatMap(({ controller, name, value }) => {
-      if (controller === "cpuset") return [write(name, value)];
-      if (name === "blkio.bfq.weight") return [write("io.bfq.weight", value, true)];
-      const word = throttles[name];
-      // Version 2 has no swappiness and no way to keep the OOM killer out.
-      return word === undefined ? [] : [write("io.max", value.replace(" ", ` ${word}=`))];
-    });
+  const named = files.flatMap(({ field, v2 }) => {
+    if (v2 === undefined)
+      throw new ConfigError(`${field}: cgroup version 2, which this machine has, knows no such thing`);
+    return v2.map(({ name, value, optional }) => write(name, value, optional));
+  });
   const given = Object.entries(unified).map(([name, value]) => {
-    if (name.includes("/") || name.startsWith("cgroup."))
+    if (!/^[a-z]\w*\.[\w.]+$/i.test(name) || name.startsWith("cgroup."))
       throw new ConfigError(`linux.resources.unified.${name}: not a file of a controller`);
     return write(name, value);
   });

@@ -24,7 +24,7 @@ export type Hooks = Readonly<Record<(typeof hookNames)[number], readonly Hook[]>
 
 export interface DeviceConfig {
   readonly path: string;
-  readonly type: "c" | "b";
+  readonly type: "c" | "b" | "p";
   readonly major: number;
   readonly minor: number;
   readonly mode: number;
@@ -158,10 +158,11 @@ function parseDevice(device: Fields): DeviceConfig {
   const path = device.text("path") ?? "";
   const type = device.text("type") ?? "";
   if (!isAbsolute(path)) throw device.wrong("path", "an absolute path is expected");
-  if (!["c", "u", "b"].includes(type)) throw device.wrong("type", `${JSON.stringify(type)}, c, u or b is expected`);
+  if (!["c", "u", "b", "p"].includes(type))
+    throw device.wrong("type", `${JSON.stringify(type)}, c, u, b or p is expected`);
   return {
     path,
-    type: type === "b" ? "b" : "c",
+    type: type === "b" || type === "p" ? type : "c",
     major: device.whole("major") ?? 0,
     minor: device.whole("minor") ?? 0,
     mode: (device.whole("fileMode") ?? 0o666) & 0o777,

@@ -6,7 +6,7 @@ import type { ResourceConfig } from "./resource-config.ts";
 
 export function prepareCpuset(layout: CgroupLayout, path: string, { files }: ResourceConfig): void {
   const mount = layout.version === 1 ? layout.mounts["cpuset"] : undefined;
-  if (mount === undefined || !files.some(({ controller }) => controller === "cpuset")) return;
+  if (mount === undefined || !files.some(({ v1 }) => v1.some(({ name }) => name.startsWith("cpuset.")))) return;
   let above = mount;
   for (const name of path.split("/").filter((part) => part !== "")) {
     const own = join(above, name);

@@ -54,7 +54,7 @@ export class Fields {
     const value = this.value(name);
     if (value === undefined) return [];
     if (!Array.isArray(value)) throw this.wrong(name, "a list is expected");
-    return value.map((item, i) => parse(item, `${this.#pathOf(name)}[${i}]`));
+    return value.map((item, i) => parse(item, `${this.pathOf(name)}[${i}]`));
   }
 
   objects<Item>(name: string, parse: (fields: Fields) => Item): readonly Item[] {
@@ -63,7 +63,7 @@ export class Fields {
 
   object(name: string): Fields | undefined {
     const value = this.value(name);
-    return value === undefined ? undefined : new Fields(value, this.#pathOf(name));
+    return value === undefined ? undefined : new Fields(value, this.pathOf(name));
   }
 
   /** An object whose values are strings. */
@@ -89,10 +89,11 @@ export class Fields {
   }
 
   wrong(name: string, why: string): ConfigError {
-    return new ConfigError(`${this.#pathOf(name)}: ${why}`);
+    return new ConfigError(`${this.pathOf(name)}: ${why}`);
   }
 
-  #pathOf(name: string): string {
+  /** Of one of its fields, for words about it. */
+  pathOf(name: string): string {
     return this.path === "" ? name : `${this.path}.${name}`;
   }
 }

@@ -35,8 +35,7 @@ export interface CreateContext {
 /** Everything up to the program, which then waits for its start. Throws ConfigError or LaunchError. */
 export function planCreate(config: OciConfig, context: CreateContext): readonly LaunchOp[] {
   const { cgroup } = context;
-  const process = config.process;
-  if (process === undefined) throw new ConfigError("process: a container without one cannot be started");
+  const { process } = config;
   const mounts = config.mounts.flatMap((mount) => expandCgroups(mount, cgroup));
   const namespaces = planNamespaces(config);
   return [
@@ -56,17 +55,22 @@ export function planCreate(config: OciConfig, context: CreateContext): readonly 
     ...(config.rootfsPropagation === "private"
       ? []
       : [["root-propagation", config.rootfsPropagation] satisfies LaunchOp]),
-    ["find-program", process.args[0] ?? "", process.cwd, ...process.env],
-    ...process.rlimits.map(planRlimit),
+    ...(process === undefined
+      ? []
+      : [["find-program", process.args[0] ?? "", process.cwd, ...process.env] satisfies LaunchOp]),
+    ...(process?.rlimits ?? []).map(planRlimit),
     ["await-start"],
     ...config.hooks.startContainer.map((hook) => planHook(hook, context.state)),
-    ...planProcess(process, context),
-    ["exec", process.args.length, ...process.args, ...process.env],
+    // Without a process it waits for ever: its start is refused before.
+    ...(process === undefined ? [] : planProcess(process, context)),
+    ...(process === undefined
+      ? []
+      : [["exec", process.args.length, ...process.args, ...process.env] satisfies LaunchOp]),
   ];
 }
 
-export function planStdio(process: ProcessConfig, consoleSocket: string | undefined): readonly LaunchOp[] {
-  if (!process.terminal) return [["stdio", "inherit", "1"]];
+export function planStdio(process: ProcessConfig | undefined, consoleSocket: string | undefined): readonly LaunchOp[] {
+  if (process?.terminal !== true) return [["stdio", "inherit", "1"]];
   const { columns = 0, rows = 0 } = process.consoleSize ?? {};
   return [
     ["stdio", "terminal", "1", columns, rows],
@@ -96,8 +100,9 @@ export function planProcess(
   ];
 }
 
-export function planOomScore({ oomScoreAdj }: ProcessConfig): readonly LaunchOp[] {
-  return oomScoreAdj === undefined ? [] : [["write", "/proc/self/oom_score_adj", oomScoreAdj]];
+export function planOomScore(process: ProcessConfig | undefined): readonly LaunchOp[] {
+  const score = process?.oomScoreAdj;
+  return score === undefined ? [] : [["write", "/proc/self/oom_score_adj", score]];
 }
 
 function planFiles(config: OciConfig, mounts: readonly Mount[], context: CreateContext): readonly LaunchOp[] {

@@ -29,6 +29,8 @@ export async function startProcess(socketPath: string, args: readonly string[]):
 
 function asLaunchError(reply: readonly string[], args: readonly string[] | undefined): LaunchError {
   const error = replyError(reply.slice(0, 2));
-  if (args === undefined) return new LaunchError(error.message, 128, { cause: error });
+  // What is done between "exec" and the call itself can fail as well.
+  if (args === undefined || !error.message.startsWith("exec "))
+    return new LaunchError(error.message, 128, { cause: error });
   return launchError(replyError([reply[0] ?? "", reply[1] ?? "", "0"]), [["exec", args.length, ...args]]);
 }

@@ -10,7 +10,7 @@ export function limitsV1(
   resources: Resources,
 ): readonly CgroupWrite[] {
   const writes: CgroupWrite[] = [];
-  const write = (controller: string, name: string, value: number, optional = "needed") => {
+  const write = (controller: string, name: string, value: number | string, optional = "needed") => {
     const mount = mounts[controller];
     if (mount !== undefined)
       writes.push({ path: join(mount, path, name), value: String(value), optional: optional === "optional" });
@@ -27,7 +27,7 @@ export function limitsV1(
   }
   if (memoryReservationBytes !== undefined)
     write("memory", "memory.soft_limit_in_bytes", memoryReservationBytes, "optional");
-  if (pidsMax !== undefined) write("pids", "pids.max", pidsMax);
+  if (pidsMax !== undefined) write("pids", "pids.max", unbounded(pidsMax));
   for (const { pageSize, bytesMax } of resources.hugepages ?? [])
     write("hugetlb", `hugetlb.${pageSize}.limit_in_bytes`, bytesMax, "optional");
   return writes;

@@ -56,7 +56,7 @@ export const controllersWanted: readonly string[] = [
   "freezer",
   "hugetlb",
 ];
-const controllersV2 = ["cpu", "memory", "pids", "hugetlb"] as const;
+const controllersV2: readonly string[] = ["cpu", "memory", "pids", "hugetlb"];
 
 /** Reads /proc/self/mountinfo (proc(5)). Undefined when there are no cgroups. */
 export function detectCgroups(mountinfo: string, controllers = controllersWanted): CgroupLayout | undefined {
@@ -205,11 +205,15 @@ function planV2(mount: string, request: CgroupRequest): CgroupPlan {
   };
 }
 
-/** Every cgroup above `path` must pass the controllers on. */
-function passOn(mount: string, path: string): readonly CgroupWrite[] {
+/** Version 2: every cgroup above `path` must pass the controllers on. */
+export function passOn(
+  mount: string,
+  path: string,
+  controllers: readonly string[] = controllersV2,
+): readonly CgroupWrite[] {
   const names = path.split("/").filter((name) => name !== "");
   return [...names.keys()].flatMap((i) =>
-    controllersV2.map((controller) => ({
+    controllers.map((controller) => ({
       path: join(mount, ...names.slice(0, i), "cgroup.subtree_control"),
       value: `+${controller}`,
       optional: true,

@@ -2,23 +2,31 @@
 import type { Mount } from "./runtime.ts";
 
 export interface MountOptions {
-  /** Words that the launcher knows: ro, nosuid, nodev, noexec, noatime, strictatime; with an "r" before for all mounts below too. */
+  /** Words that the launcher knows: ro, nosuid, nodev, noexec, noatime, …; with an "r" before for all mounts below too. */
   readonly attributes: readonly string[];
   /** For the file system itself, comma-separated. */
   readonly data: string;
   readonly bind: "plain" | "recursive" | undefined;
-  /** What is mounted later on one side is seen on the other: on both, or here what the host mounts. */
-  readonly propagation: "private" | "slave" | "shared";
+  /** What is mounted later on one side is seen on the other: on both, or here what the host mounts. Of a new file system: with others here. */
+  readonly propagation: "private" | "slave" | "shared" | "unbindable";
   /** Files belong to the users of the container's user namespace who have the numbers on disk. */
   readonly idmap: boolean;
 }
 
-const attributes = ["ro", "nosuid", "nodev", "noexec", "noatime", "strictatime"];
-const recursiveAttributes = ["rro", "rnosuid", "rnodev", "rnoexec"];
+const attributes = ["ro", "nosuid", "nodev", "noexec", "noatime", "strictatime", "nodiratime", "nosymfollow"];
+const recursiveAttributes = ["rro", "rnosuid", "rnodev", "rnoexec", "rnosymfollow"];
 /** What holds anyway. */
-const defaults = ["rw", "suid", "dev", "exec", "atime", "relatime"];
+const defaults = ["defaults", "rw", "suid", "dev", "exec", "atime", "relatime", "diratime", "symfollow"];
 /** Opposites: the later one wins. */
-const opposites: Readonly<Record<string, string>> = { rw: "ro", suid: "nosuid", dev: "nodev", exec: "noexec" };
+const opposites: Readonly<Record<string, string>> = {
+  rw: "ro",
+  suid: "nosuid",
+  dev: "nodev",
+  exec: "noexec",
+  atime: "noatime",
+  diratime: "nodiratime",
+  symfollow: "nosymfollow",
+};
 const propagations: Readonly<Record<string, MountOptions["propagation"]>> = {
   private: "private",
   rprivate: "private",
@@ -26,12 +34,22 @@ const propagations: Readonly<Record<string, MountOptions["propagation"]>> = {
   rslave: "slave",
   shared: "shared",
   rshared: "shared",
+  unbindable: "unbindable",
+  runbindable: "unbindable",
 };
-const unsupported = ["unbindable", "runbindable"];
 
 /** All words that mean something but to one file system alone. */
 export const mountOptionNames: readonly string[] = [
-  ...["bind", "rbind", ...attributes, ...recursiveAttributes, ...defaults, ...Object.keys(propagations)],
+  ...[
+    "bind",
+    "rbind",
+    "idmap",
+    "ridmap",
+    ...attributes,
+    ...recursiveAttributes,
+    ...defaults,
+    ...Object.keys(propagations),
+  ],
 ].toSorted();
 
 /** A text says why not. */
@@ -48,11 +66,9 @@ export function parseMountOptions(mount: Mount): MountOptions | string {
     else if (opposite !== undefined) kept.delete(opposite);
     else if (option === "idmap" || option === "ridmap") idmap = true;
     else if (propagations[option] !== undefined) propagation = propagations[option];
-    else if (unsupported.includes(option)) return `mount propagation ${option} is not supported`;
     else if (!defaults.includes(option)) data.push(option);
   }
   if (bind !== undefined && data.length > 0) return `a bind mount takes no option ${data.join(",")}`;
-  if (bind === undefined && propagation !== "private") return `only a bind mount can be ${propagation}`;
   if (bind === undefined && idmap) return "only a bind mount can have idmap";
   if (bind === undefined && mount.subPath !== undefined) return "only a bind mount can have a subPath";
   return { attributes: [...kept], data: data.join(","), bind, propagation, idmap };

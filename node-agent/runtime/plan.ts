@@ -221,8 +221,13 @@ function planHolds(spec: ContainerSpec, context: LaunchContext): readonly Launch
 
 export function planHold(mount: Mount): readonly LaunchOp[] {
   const parsed = options(mount);
-  if (parsed.propagation === "private") return [];
+  if (!isHeld(parsed)) return [];
   return [["hold", mount.source, mount.subPath ?? "", mount.destination, words(parsed)]];
+}
+
+/** What goes on sharing mounts with the host. */
+function isHeld({ bind, propagation }: MountOptions): boolean {
+  return bind !== undefined && (propagation === "shared" || propagation === "slave");
 }
 
 function planFiles(spec: ContainerSpec, context: LaunchContext): readonly LaunchOp[] {
@@ -323,7 +328,7 @@ export function planMount(mount: Mount, idMapping?: IdMapping): LaunchOp {
   const parsed = options(mount);
   if (parsed.idmap && idMapping === undefined)
     throw new LaunchError(`mount ${mount.destination}: idmap needs a user namespace`, 128);
-  if (parsed.propagation !== "private") return ["place"];
+  if (isHeld(parsed)) return ["place"];
   if (parsed.bind !== undefined) return ["bind", mount.source, mount.subPath ?? "", mount.destination, words(parsed)];
   const data = idMapping === undefined ? parsed.data : mappedData(mount.type, parsed.data, idMapping.hostId);
   return ["mount", mount.type, mount.source, mount.destination, words(parsed), data];

@@ -112,6 +112,25 @@ const cases: readonly (readonly [title: string, script: string, change: Change, 
     ["a e5 640 7 8", "opened", "3"],
   ],
   [
+    "named pipes and propagation of new file systems",
+    "stat -c '%F %a' /dev/pipe; grep -cE ' /(shared) .* shared:' /proc/self/mountinfo; grep -E ' /alone ' /proc/self/mountinfo | cut -d' ' -f7",
+    ({ linux, mounts }) => {
+      linux["devices"] = [{ path: "/dev/pipe", type: "p", fileMode: 0o600 }];
+      mounts.push({ destination: "/shared", type: "tmpfs", source: "tmpfs", options: ["rshared"] });
+      mounts.push({ destination: "/alone", type: "bind", source: "/bin", options: ["rbind", "runbindable"] });
+    },
+    ["fifo 600", "1", "unbindable"],
+  ],
+  [
+    "a filter that forbids what only a runtime needs",
+    "echo alive",
+    ({ linux }) => {
+      const names = ["close_range", "dup3", "sendto", "sendmsg", "openat2"];
+      linux["seccomp"] = { defaultAction: "SCMP_ACT_ALLOW", syscalls: [{ names, action: "SCMP_ACT_KILL_PROCESS" }] };
+    },
+    ["alive"],
+  ],
+  [
     "linux.resources.devices",
     "(exec 3<>/dev/fuse) 2>&1; (exec 3<>/dev/tun) 2>&1 | grep -c 'not permitted'",
     ({ linux }) => {
@@ -239,6 +258,19 @@ test("a container goes from created to running to stopped to gone create, start,
       left: [],
       cgroup: false,
     },
+  );
+});
+
+test("a container without a process is made, and not started create, start", async () => {
+  using bundles = await openBundles();
+  const bundle = bundles.bundle("n", "true", (config) => {
+    Reflect.deleteProperty(config, "process");
+  });
+  const { exitCode } = await bundles.leave(["create", "--bundle", bundle, "n"]);
+  const { stderr } = bundles.oci(["start", "n"]);
+  assert.deepEqual(
+    [exitCode, stderr, bundles.status("n")],
+    [0, "naru-oci: process: a container without one cannot be started\n", "created"],
   );
 });
 

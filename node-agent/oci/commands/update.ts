@@ -1,12 +1,13 @@
 // naru-oci update: other limits for a running container.
 import { readFileSync } from "node:fs";
-import { applyWrites } from "../../runtime/cgroup-files.ts";
+import { applyWrites, readStats } from "../../runtime/cgroup-files.ts";
+import type { CgroupLayout } from "../../runtime/cgroups.ts";
 import { type OptionSpec, optionValue } from "../arguments.ts";
 import { planOciCgroup } from "../cgroup.ts";
 import { type Command, requireId } from "../command.ts";
 import { cgroupLayout } from "../container-cgroup.ts";
 import { Fields } from "../fields.ts";
-import { parseResources } from "../resource-config.ts";
+import { parseResources, type ResourceConfig } from "../resource-config.ts";
 import { readRecord } from "../state.ts";
 
 const options: readonly OptionSpec[] = [
@@ -20,6 +21,9 @@ const options: readonly OptionSpec[] = [
   { name: "cpuset-cpus", value: "list", help: "CPUs" },
   { name: "cpuset-mems", value: "list", help: "memory nodes" },
   { name: "pids-limit", value: "number", help: "processes" },
+  { name: "cpu-burst", value: "microseconds", help: "CPU time that may be saved up" },
+  { name: "cpu-idle", value: "0|1", help: "run only when nothing else does" },
+  { name: "blkio-weight", value: "weight", help: "share of the disks, 10 to 1000" },
 ];
 
 export const updateCommand: Command = {
@@ -46,15 +50,19 @@ export const updateCommand: Command = {
               shares: number("cpu-share"),
               period: number("cpu-period"),
               quota: number("cpu-quota"),
+              burst: number("cpu-burst"),
+              idle: number("cpu-idle"),
               cpus: optionValue(args, "cpuset-cpus"),
               mems: optionValue(args, "cpuset-mems"),
             },
+            blockIO: { weight: number("blkio-weight") },
             pids: number("pids-limit") === undefined ? undefined : { limit: number("pids-limit") },
           }
         : JSON.parse(readFileSync(file === "-" ? 0 : file, "utf8"));
     const resources = parseResources(new Fields(given, "resources"));
     const layout = cgroupLayout({ resources });
     if (layout === undefined) throw new Error("this machine has no cgroups");
+    if (resources.checkBeforeUpdate) checkMemory(layout, record.cgroupPath, resources);
     const { cgroup } = planOciCgroup(layout, record.cgroupPath, resources);
     // What devices it may use is not changed by other limits.
     applyWrites(
@@ -63,3 +71,11 @@ export const updateCommand: Command = {
     return 0;
   },
 };
+
+/** Version 1 does so by itself; version 2 would rather kill. */
+function checkMemory(layout: CgroupLayout, path: string, { limits }: ResourceConfig): void {
+  const { memoryBytesMax = -1 } = limits;
+  const { memoryUsageBytes } = readStats(layout, path);
+  if (memoryBytesMax >= 0 && memoryUsageBytes > memoryBytesMax)
+    throw new Error(`memory.limit: ${memoryBytesMax} bytes, and ${memoryUsageBytes} are in use`);
+}
