@@ -15,10 +15,17 @@ export interface Builder {
     onEvent: (event: BuildEvent) => void,
     signal?: AbortSignal,
   ): Promise<BuildResult>;
-  /** Forgets what steps made, those not used for longest first, but for `keepBytes`; and, with `all`, what cache mounts hold. */
-  prune(options: { readonly keepBytes?: number; readonly all?: boolean }): Promise<{ readonly freedBytes: number }>;
+  /** Forgets what steps made, those not used for longest first, but for `keepBytes` and what was used since; with `all` also what
+   *  cache mounts hold. */
+  prune(options: PruneOptions): Promise<{ readonly freedBytes: number }>;
   /** Bytes that steps' results take which no image has. */
   usage(): Promise<{ readonly entries: number; readonly bytes: number }>;
+}
+
+export interface PruneOptions {
+  readonly keepBytes?: number;
+  readonly usedSinceMs?: number;
+  readonly all?: boolean;
 }
 
 /** A tar may be compressed with gzip or zstd. A folder is read where it is and must not change meanwhile. */

@@ -12,6 +12,7 @@ import {
   type BuildOptions,
   type BuildResult,
   DockerfileError,
+  type PruneOptions,
 } from "./build.ts";
 import { exportCache, importCache } from "./cache-image.ts";
 import { type OpenContext, openContext } from "./context.ts";
@@ -100,10 +101,7 @@ class LinuxBuilder implements Builder {
     }
   }
 
-  async prune(options: {
-    readonly keepBytes?: number;
-    readonly all?: boolean;
-  }): Promise<{ readonly freedBytes: number }> {
+  async prune(options: PruneOptions): Promise<{ readonly freedBytes: number }> {
     return await this.#workshop.prune(options);
   }
 

@@ -123,6 +123,8 @@ export function systemInfo(machine: Machine, counts: Counts, nowMs: number): unk
     ContainerdCommit: { ID: "", Expected: "" },
     RuncCommit: { ID: "", Expected: "" },
     InitCommit: { ID: "", Expected: "" },
+    FirewallBackend: { Driver: "nftables" },
+    CDISpecDirs: [],
     SecurityOptions: ["name=seccomp,profile=builtin"],
     Warnings: null,
   };

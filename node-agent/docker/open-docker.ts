@@ -17,6 +17,7 @@ import { Containers } from "./containers/containers.ts";
 import { ContainerStore } from "./containers/store.ts";
 import type { Door } from "./door.ts";
 import { buildRoutes } from "./endpoints/build.ts";
+import { buildkitRoutes } from "./endpoints/buildkit.ts";
 import { containerRoutes } from "./endpoints/containers.ts";
 import { execRoutes } from "./endpoints/execs.ts";
 import { fileRoutes } from "./endpoints/files.ts";
@@ -24,7 +25,10 @@ import { imageTransferRoutes } from "./endpoints/image-transfer.ts";
 import { imageRoutes } from "./endpoints/images.ts";
 import { measureRoutes } from "./endpoints/measures.ts";
 import { networkRoutes } from "./endpoints/networks.ts";
+import { pluginRoutes } from "./endpoints/plugins.ts";
+import { registryRoutes } from "./endpoints/registries.ts";
 import { streamRoutes } from "./endpoints/streams.ts";
+import { swarmRoutes } from "./endpoints/swarm.ts";
 import { systemRoutes } from "./endpoints/system.ts";
 import { volumeRoutes } from "./endpoints/volumes.ts";
 import { Events } from "./events.ts";
@@ -116,8 +120,12 @@ export async function openDocker(options: DockerOptions): Promise<Docker> {
       ...measureRoutes(door),
       ...fileRoutes(door),
       ...buildRoutes(door),
+      ...buildkitRoutes(),
+      ...registryRoutes(door),
       ...imageTransferRoutes(door),
       ...imageRoutes(door),
+      ...pluginRoutes(),
+      ...swarmRoutes(),
     ]),
     log,
     serverName: `Naru/${version} (linux)`,

@@ -94,7 +94,11 @@ export function cacheOnlyBytes(records: Records): number {
 }
 
 /** Forgets steps, those not used for longest first, until what only they have takes `keepBytes` at most. */
-export function planCachePruning(records: Records, keepBytes: number): Records {
+export function planCachePruning(
+  records: Records,
+  keepBytes: number,
+  usedSinceMs: number = Number.POSITIVE_INFINITY,
+): Records {
   const ofImages = new Set(records.images.flatMap(({ layers }) => layers));
   const kept: [string, CacheEntry][] = [];
   const counted = new Set<string>();
@@ -104,7 +108,7 @@ export function planCachePruning(records: Records, keepBytes: number): Records {
   )) {
     const isOwn = entry.diffId !== undefined && !ofImages.has(entry.diffId) && !counted.has(entry.diffId);
     bytes += isOwn ? (records.layerBytes[entry.diffId ?? ""] ?? 0) : 0;
-    if (bytes > keepBytes || keepBytes === 0) break;
+    if ((bytes > keepBytes || keepBytes === 0) && entry.usedAtMs < usedSinceMs) break;
     if (entry.diffId !== undefined) counted.add(entry.diffId);
     kept.push([key, entry]);
   }

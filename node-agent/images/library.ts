@@ -46,6 +46,8 @@ export interface ImageLibrary extends ImageStore {
   login(registry: string, credentials: RegistryCredentials, signal?: AbortSignal): Promise<void>;
   /** Names by a word, as far as the registry ("" is Docker Hub) offers a search. Rejects with PullError. */
   search(term: string, options: SearchOptions): Promise<readonly FoundImage[]>;
+  /** What a name stands for at its registry now; nothing is pulled. Rejects with PullError. */
+  lookUp(reference: string, options: LookUpOptions): Promise<LookedUp>;
   /** Removes images that no container uses: those without a tag, or `all`. Never rejects for one that is in use. */
   prune(options: PruneOptions): Promise<{ readonly removed: readonly Removal[]; readonly freedBytes: number }>;
   /** `docker system df`: bytes on the disk, each layer counted once. */
@@ -185,6 +187,20 @@ export interface SearchOptions {
   readonly limit?: number;
   readonly credentials?: RegistryCredentials;
   readonly signal?: AbortSignal;
+}
+
+export interface LookUpOptions {
+  /** Tried in order, then the node's own. */
+  readonly credentials: readonly RegistryCredentials[];
+  readonly signal?: AbortSignal;
+}
+
+/** Of an index or of a manifest. */
+export interface LookedUp {
+  readonly mediaType: string;
+  readonly digest: string;
+  readonly sizeBytes: number;
+  readonly platforms: readonly Platform[];
 }
 
 export interface FoundImage {

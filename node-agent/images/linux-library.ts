@@ -16,6 +16,8 @@ import {
   type ImageEvent,
   type ImageLibrary,
   type ImportTarOptions,
+  type LookedUp,
+  type LookUpOptions,
   NoSuchImageError,
   NoSuchLayerError,
   type PathStat,
@@ -29,6 +31,7 @@ import {
   type WritePathOptions,
 } from "./library.ts";
 import { LinuxImages } from "./linux-images.ts";
+import { lookUpImage } from "./look-up.ts";
 import { parsePushed, pushImage } from "./push.ts";
 import type { ImageRecord } from "./records.ts";
 import { clusterRegistry, formatReference, parseReference, registryHost } from "./reference.ts";
@@ -182,6 +185,13 @@ export class LinuxLibrary extends LinuxImages implements ImageLibrary {
     );
     const signal = options.signal ?? this.stopped.signal;
     return await searchRegistry(registry, { host, term, limit: options.limit ?? 25, credentials }, signal);
+  }
+
+  async lookUp(text: string, options: LookUpOptions): Promise<LookedUp> {
+    const reference = parseReference(text);
+    const credentials = await this.credentialsFor(reference.registry, options.credentials);
+    const context = { registriesFor: (host: string) => this.registriesFor(host) };
+    return await lookUpImage(context, reference, { credentials, signal: options.signal ?? this.stopped.signal });
   }
 
   async usage(): Promise<DiskUsage> {

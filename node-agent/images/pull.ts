@@ -132,8 +132,8 @@ async function resolve(context: PullContext, reference: Reference, options: Pull
 
 // The node that fetches for all, mirrors in order, then the registry with each of the credentials. The registry's own last word is the
 // one that is told.
-async function attempt<Result>(
-  context: PullContext,
+export async function attempt<Result>(
+  context: Pick<PullContext, "registriesFor">,
   reference: Reference,
   options: Pick<PullWork, "credentials" | "first" | "only" | "signal">,
   work: (registry: Registry, access: Access) => Promise<Result>,
@@ -184,7 +184,7 @@ async function descend(
   throw new PullError("BadLayer", `${name} is an index within an index, more than ${indexDepthMax} deep`);
 }
 
-async function readConfig(
+export async function readConfig(
   registry: Registry,
   access: Access,
   config: Descriptor,

@@ -170,13 +170,15 @@ export class Workshop {
 
   async prune({
     keepBytes = 0,
+    usedSinceMs,
     all = false,
   }: {
     readonly keepBytes?: number;
+    readonly usedSinceMs?: number;
     readonly all?: boolean;
   }): Promise<{ readonly freedBytes: number }> {
     const before = this.usage().bytes;
-    await this.#parts.folder.records.change((current) => planCachePruning(current, keepBytes));
+    await this.#parts.folder.records.change((current) => planCachePruning(current, keepBytes, usedSinceMs));
     this.#parts.sweep();
     if (all) await rm(this.directories.kept, { recursive: true, force: true });
     return { freedBytes: before - this.usage().bytes };

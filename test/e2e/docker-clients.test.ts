@@ -1,9 +1,13 @@
 // Other clients of the same socket: Debian's older docker command, and dockerode, on which Testcontainers stands.
+
 import { deepEqual, equal, match, ok } from "node:assert/strict";
+import { once } from "node:events";
 import { request } from "node:http";
-import { PassThrough } from "node:stream";
+import { connect } from "node:http2";
+import { type Duplex, PassThrough } from "node:stream";
 import { after, before, test } from "node:test";
 import Docker from "dockerode";
+import { WebSocket } from "ws";
 import { readAll } from "../../node-agent/runtime/contract.ts";
 import { type DockerEngine, startDocker } from "./docker-engine.ts";
 
@@ -134,6 +138,40 @@ test("dockerode puts files in and takes them out", async () => {
   const back = await readAll((await container.getArchive({ path: "/tmp/hello" })) as NodeJS.ReadableStream);
   match(back, /from the image/);
   await container.remove({ force: true });
+});
+
+test("browsers attach over a WebSocket, both ways and without frames of Docker's own", async () => {
+  const container = await client.createContainer({ Image: "busybox", Cmd: ["cat"], OpenStdin: true, StdinOnce: true });
+  await container.start();
+  const query = "stream=1&stdin=1&stdout=1";
+  const socket = new WebSocket(`ws+unix:${engine.socketPath}:/v1.50/containers/${container.id}/attach/ws?${query}`);
+  await once(socket, "open");
+  socket.send("through a browser\n");
+  const [message] = (await once(socket, "message")) as Buffer[];
+  socket.close();
+  await container.wait();
+  await container.remove();
+  equal(message?.toString(), "through a browser\n");
+});
+
+test("BuildKit's calls are answered with the way to build here", async () => {
+  const socket = await new Promise<Duplex>((resolve, reject) => {
+    const call = request({
+      socketPath: engine.socketPath,
+      method: "POST",
+      path: "/grpc",
+      headers: { Connection: "Upgrade", Upgrade: "h2c" },
+    });
+    call.on("upgrade", (_response, upgraded) => resolve(upgraded));
+    call.on("error", reject);
+    call.end();
+  });
+  const session = connect("http://docker", { createConnection: () => socket });
+  const stream = session.request({ ":method": "POST", ":path": "/moby.buildkit.v1.Control/ListWorkers" });
+  const [headers] = (await once(stream, "response")) as Readonly<Record<string, string>>[];
+  session.destroy();
+  equal(headers?.["grpc-status"], "12");
+  match(decodeURIComponent(headers?.["grpc-message"] ?? ""), /set DOCKER_BUILDKIT=0/);
 });
 
 test("what is refused has a status and a message, whoever asks", async () => {

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { makeTestFolder } from "../folders.ts";
 import { freePort, startRegistry, type TestRegistry } from "../registry.ts";
+import { runProgram } from "./cluster.ts";
 import { type DockerEngine, startDocker } from "./docker-engine.ts";
 
 const subnet = `10.${200 + (process.pid % 50)}.${process.pid % 250}`;
@@ -165,6 +166,27 @@ test("push sends layers once, pull brings them back, by tag and by digest", asyn
   );
   notEqual(digest, "");
 });
+
+test("search and manifest inspect ask a registry without a pull", async () => {
+  const found = await engine.ok(["search", "--format", "{{.Name}} {{.StarCount}}", `${registry.host}/made`]);
+  const starred = await engine.ok(["search", "--filter", "stars=1", "--format", "{{.Name}}", `${registry.host}/made`]);
+  const looked = await askEngine(`/distribution/${registry.host}/team/made:2/json`);
+  const { Descriptor, Platforms } = JSON.parse(looked) as {
+    readonly Descriptor: { readonly mediaType: string };
+    readonly Platforms: readonly { readonly os: string }[];
+  };
+  const absent = await askEngine(`/distribution/${registry.host}/team/absent/json`);
+  deepEqual(
+    [found, starred, Descriptor.mediaType, Platforms.map(({ os }) => os)],
+    [`${registry.host}/team/made 0`, "", "application/vnd.oci.image.manifest.v1+json", ["linux"]],
+  );
+  match(absent, /team\/absent/);
+});
+
+async function askEngine(path: string): Promise<string> {
+  const { stdout } = await runProgram("curl", ["-s", "--unix-socket", engine.socketPath, `http://docker${path}`], {});
+  return stdout;
+}
 
 test("run pulls what is not here, and login refuses nobody's registry", async () => {
   const name = `${registry.host}/team/made:2`;

@@ -27,6 +27,8 @@ export interface Exec {
   readonly stdout: boolean;
   readonly stderr: boolean;
   readonly detachKeys: string;
+  /** Rows and columns of its terminal, when they are given with its making. */
+  readonly size: readonly number[];
   process: ProcessStreams | undefined;
   started: boolean;
   /** undefined until it has ended. */
@@ -65,6 +67,7 @@ export class Execs {
       stdout: body.flag("AttachStdout"),
       stderr: body.flag("AttachStderr"),
       detachKeys: body.text("DetachKeys"),
+      size: body.numbers("ConsoleSize"),
       process: undefined,
       started: false,
       exitCode: undefined,

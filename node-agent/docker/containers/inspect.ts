@@ -1,4 +1,5 @@
 // A container as `inspect` and `ps` show it. Pure.
+import { defaultMaskedPaths, defaultReadonlyPaths } from "../../runtime/defaults.ts";
 import type { Filters } from "../http/query.ts";
 import { anyOf, labelsFit } from "../http/query.ts";
 import type { ContainerRecord, Endpoint, MountPoint, PortMap } from "./record.ts";
@@ -60,14 +61,25 @@ export function inspectContainer(record: ContainerRecord, context: InspectContex
 // Fields that clients look for, of options that are refused or only warned about.
 function resourcesOf({ hostConfig }: ContainerRecord): Readonly<Record<string, unknown>> {
   return {
-    PidsLimit: hostConfig.PidsLimit > 0 ? hostConfig.PidsLimit : null,
+    PidsLimit: hostConfig.PidsLimit === 0 ? null : hostConfig.PidsLimit,
+    CgroupnsMode: hostConfig.CgroupnsMode || "private",
+    IpcMode: hostConfig.IpcMode || "private",
     CgroupParent: "",
     CpusetCpus: "",
     CpusetMems: "",
     BlkioWeight: 0,
     BlkioWeightDevice: null,
+    BlkioDeviceReadBps: null,
+    BlkioDeviceWriteBps: null,
+    BlkioDeviceReadIOps: null,
+    BlkioDeviceWriteIOps: null,
+    CpuRealtimePeriod: 0,
+    CpuRealtimeRuntime: 0,
+    CpuCount: 0,
+    CpuPercent: 0,
+    IOMaximumIOps: 0,
+    IOMaximumBandwidth: 0,
     OomKillDisable: false,
-    MemorySwappiness: null,
     DeviceCgroupRules: null,
     DeviceRequests: null,
     Links: null,
@@ -75,6 +87,8 @@ function resourcesOf({ hostConfig }: ContainerRecord): Readonly<Record<string, u
     Cgroup: "",
     Runtime: "naru",
     Isolation: "",
+    MaskedPaths: hostConfig.Privileged ? null : (hostConfig.MaskedPaths ?? defaultMaskedPaths),
+    ReadonlyPaths: hostConfig.Privileged ? null : (hostConfig.ReadonlyPaths ?? defaultReadonlyPaths),
     Binds: hostConfig.Binds.length === 0 ? null : hostConfig.Binds,
   };
 }
@@ -116,7 +130,10 @@ export function summarizeContainer(
     Labels: config.Labels,
     State: stateName(record, live),
     Status: statusText(record, live, nowMs),
-    HostConfig: { NetworkMode: hostConfig.NetworkMode },
+    HostConfig: {
+      NetworkMode: hostConfig.NetworkMode,
+      ...(Object.keys(hostConfig.Annotations).length === 0 ? {} : { Annotations: hostConfig.Annotations }),
+    },
     NetworkSettings: { Networks: endpoints(record) },
     Mounts: record.mounts.filter(({ Type }) => Type !== "tmpfs").map(mountPoint),
     Health: { Status: live.health?.Status ?? "none", FailingStreak: live.health?.FailingStreak ?? 0 },

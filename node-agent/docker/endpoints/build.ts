@@ -1,10 +1,10 @@
 // `docker build` without BuildKit: a context and options in, the builder's steps out in the words of Docker's own builder.
-import type { BuildEvent, BuildOptions } from "../../build/build.ts";
+import type { BuildEvent, BuildOptions, PruneOptions } from "../../build/build.ts";
 import type { RegistryCredentials } from "../../images/images.ts";
 import type { Door } from "../door.ts";
 import { JsonObject, parseJson } from "../http/json.ts";
 import { badRequest, messageOf } from "../http/problem.ts";
-import type { Query } from "../http/query.ts";
+import { parseTime, type Query } from "../http/query.ts";
 import { type Call, json, jsonLines, type Reply, type Route } from "../http/reply.ts";
 import { credentialsOf } from "../images/credentials.ts";
 import { familiarName } from "../images/names.ts";
@@ -15,15 +15,26 @@ export function buildRoutes(door: Door): readonly Route[] {
     [
       "POST /build/prune",
       async ({ query }) => {
-        const keepBytes = query.number("keep-storage") ?? query.number("reserved-space");
-        const { freedBytes } = await door.builder.prune({
-          all: query.flag("all"),
-          ...(keepBytes === undefined ? {} : { keepBytes }),
-        });
+        const { freedBytes } = await door.builder.prune(parsePrune(query, door.parts.clock.now()));
         return json({ CachesDeleted: null, SpaceReclaimed: freedBytes });
       },
     ],
   ];
+}
+
+/** By age, by size, or all. */
+export function parsePrune(query: Query, nowMs: number): PruneOptions {
+  if ((query.number("min-free-space") ?? 0) > 0)
+    throw badRequest("min-free-space is not supported by Naru: say how much to keep with reserved-space");
+  const filters = query.filters(["until", "unused-for"]);
+  const [until] = [...(filters.get("until") ?? []), ...(filters.get("unused-for") ?? [])];
+  const usedSinceMs = parseTime(until ?? "", nowMs);
+  const keepBytes = query.number("max-used-space") || query.number("reserved-space") || query.number("keep-storage");
+  return {
+    all: query.flag("all"),
+    ...(keepBytes === undefined ? {} : { keepBytes }),
+    ...(usedSinceMs === undefined ? {} : { usedSinceMs }),
+  };
 }
 
 async function build({ builder, parts }: Door, call: Call): Promise<Reply> {
@@ -36,6 +47,7 @@ async function build({ builder, parts }: Door, call: Call): Promise<Reply> {
       sending = sending.then(() => send(line)).catch(() => {});
     };
     const show = openShow(tell);
+    for (const warning of buildWarnings(query)) tell({ stream: `[Warning] ${warning}\n` });
     try {
       const { image } = await builder.build(
         { type: "tar", stream: wholeTar(call.body) },
@@ -110,16 +122,26 @@ export async function* wholeTar(body: AsyncIterable<Uint8Array>): AsyncGenerator
     yield Buffer.alloc(((blockBytes - (bytes % blockBytes)) % blockBytes) + 2 * blockBytes);
 }
 
-/** What changes how much a build may use is not acted on, and said to be so. */
-const refused = ["remote", "squash", "outputs", "session"];
+const refused = ["squash", "outputs", "ulimits", "securityopt", "isolation", "cgroupparent"];
+/** How much a build may use: not acted on, and said to be so. */
+const tuning = ["memory", "memswap", "cpushares", "cpuperiod", "cpuquota", "cpusetcpus", "cpusetmems"];
+const isNothing = (text: string) => ["", "0", "false", "null", "[]", "{}", "default"].includes(text);
+
+export function buildWarnings(query: Query): readonly string[] {
+  return tuning
+    .filter((name) => !isNothing(query.text(name)))
+    .map((name) => `${name}=${query.text(name)} is not applied to builds by Naru`);
+}
 
 export function parseBuild(
   query: Query,
   credentials: ReadonlyMap<string, readonly RegistryCredentials[]>,
 ): BuildOptions {
   if (query.text("version") === "2") throw badRequest("this API builds without BuildKit: set DOCKER_BUILDKIT=0");
+  if (query.text("remote") !== "")
+    throw badRequest(`remote=${query.text("remote")}: send the context itself, Naru fetches none`);
   for (const name of refused) {
-    if (query.has(name) && !["", "0", "false"].includes(query.text(name)))
+    if (!isNothing(query.text(name)))
       throw badRequest(`build option ${name}=${query.text(name)} is not supported by Naru`);
   }
   const map = (name: string) => {

@@ -2,10 +2,12 @@
 import { containerFits, inspectContainer, listFilters, summarizeContainer } from "../containers/inspect.ts";
 import type { ContainerRecord } from "../containers/record.ts";
 import type { Door } from "../door.ts";
-import { conflict, notFound } from "../http/problem.ts";
+import { badRequest, conflict } from "../http/problem.ts";
 import type { Query } from "../http/query.ts";
 import { empty, json, type Route, readJson, writeTo } from "../http/reply.ts";
+import { checkPlatform } from "../images/platform.ts";
 
+const waitConditions: readonly string[] = ["not-running", "next-exit", "removed"];
 const pruneFilters = ["until", "label", "label!"];
 
 export function containerRoutes(door: Door): readonly Route[] {
@@ -16,9 +18,9 @@ export function containerRoutes(door: Door): readonly Route[] {
     [
       "POST /containers/create",
       async (call) => {
-        const platform = call.query.text("platform");
-        if (platform !== "" && !platform.startsWith("linux")) throw notFound(`platform ${platform} is not this node's`);
-        const { record, warnings } = await containers.create(await readJson(call), call.query.text("name"));
+        const body = await readJson(call);
+        await checkImagePlatform(door, body.text("Image"), call.query);
+        const { record, warnings } = await containers.create(body, call.query.text("name"));
         return json({ Id: record.id, Warnings: warnings }, 201);
       },
     ],
@@ -101,6 +103,8 @@ export function containerRoutes(door: Door): readonly Route[] {
       async ({ params, query }) => {
         const { id } = find(params);
         const condition = query.text("condition") || "not-running";
+        if (!waitConditions.includes(condition))
+          throw badRequest(`invalid condition: ${JSON.stringify(condition)}: one of ${waitConditions.join(", ")}`);
         // Before the client is told to go on: what it starts next must not end unseen.
         const ended = waitFor(door, id, condition);
         return {
@@ -138,6 +142,11 @@ export function containerRoutes(door: Door): readonly Route[] {
       return exitCode;
     };
   }
+}
+
+async function checkImagePlatform({ parts }: Door, reference: string, query: Query): Promise<void> {
+  if (query.text("platform") === "" || (await parts.images.find(reference)) === undefined) return;
+  checkPlatform(query, reference, (await parts.images.inspect(reference)).platform);
 }
 
 async function list({ containers, parts }: Door, query: Query): Promise<readonly unknown[]> {

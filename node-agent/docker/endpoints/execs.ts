@@ -24,7 +24,7 @@ export function execRoutes({ containers }: Door): readonly Route[] {
       async (call) => {
         const exec = find(call.params);
         const body = await readJson(call);
-        const size = body.numbers("ConsoleSize");
+        const size = body.has("ConsoleSize") ? body.numbers("ConsoleSize") : exec.size;
         if (body.flag("Detach")) {
           drain(await execs.start(exec, { size, stdin: false }));
           return empty(200);

@@ -3,6 +3,7 @@ import type { ImageConfig } from "../../images/images.ts";
 import { type Change, type ContainerRoot, NoSuchPathError, type PathStat } from "../../images/library.ts";
 import type { ContainerRecord } from "../containers/record.ts";
 import type { Door } from "../door.ts";
+import type { JsonObject } from "../http/json.ts";
 import { badRequest, DockerProblem, messageOf, notFound } from "../http/problem.ts";
 import { empty, json, type Reply, type Route, readJson, writeTo } from "../http/reply.ts";
 import { asking, imageProblem } from "../images/image-problem.ts";
@@ -72,8 +73,14 @@ export function fileRoutes(door: Door): readonly Route[] {
           !record.mounts.some(({ Destination, RW }) => RW && `${path}/`.startsWith(`${Destination}/`))
         )
           throw new DockerProblem(403, "container rootfs is marked read-only");
+        const owner = query.flag("copyUIDGID") ? await ownUser(door, record) : undefined;
         await images
-          .writePath(root(record), path, { tar: body, keepKinds: query.flag("noOverwriteDirNonDir"), signal })
+          .writePath(root(record), path, {
+            tar: body,
+            keepKinds: query.flag("noOverwriteDirNonDir"),
+            signal,
+            ...(owner === undefined ? {} : { owner }),
+          })
           .catch((error: unknown) => {
             throw error instanceof NoSuchPathError ? notFound(messageOf(error)) : imageProblem(error);
           });
@@ -111,7 +118,7 @@ export function fileRoutes(door: Door): readonly Route[] {
           const image = await asking(
             images.commit(record.id, {
               ...(repo === "" ? {} : { tag: joinReference(repo, query.text("tag")) }),
-              config: { ...ownConfig(record), ...bodyConfig(body.texts("Cmd"), body.texts("Env")), ...changes },
+              config: { ...ownConfig(record), ...bodyConfig(body), ...changes },
               author: query.text("author"),
               comment: query.text("comment"),
               createdBy: [...record.config.Entrypoint, ...record.config.Cmd].join(" "),
@@ -125,6 +132,17 @@ export function fileRoutes(door: Door): readonly Route[] {
       },
     ],
   ];
+}
+
+/** Whose files become those that are copied in "as the container's user"; root's keep their numbers. */
+async function ownUser(
+  { parts }: Door,
+  { id, imageId, config }: ContainerRecord,
+): Promise<{ readonly uid: number; readonly gid: number } | undefined> {
+  const image = config.User === "" ? undefined : await parts.images.find(imageId);
+  if (image === undefined) return undefined;
+  const { uid, gid } = await (await parts.images.prepareLayer(id, image, { durable: true })).resolveUser(config.User);
+  return { uid, gid };
 }
 
 /** Without the places of mounts, which are made when the image has none. */
@@ -154,8 +172,27 @@ function ownConfig({ config }: ContainerRecord): Partial<ImageConfig> {
   };
 }
 
-function bodyConfig(cmd: readonly string[], env: readonly string[]): Partial<ImageConfig> {
-  return { ...(cmd.length === 0 ? {} : { cmd }), ...(env.length === 0 ? {} : { env }) };
+/** What the client says of the new image's config; what it leaves out is the container's. */
+function bodyConfig(body: JsonObject): Partial<ImageConfig> {
+  const given = <K extends keyof ImageConfig>(key: string, name: K, value: () => ImageConfig[K]) =>
+    isEmpty(body.raw(key)) ? {} : ({ [name]: value() } as Partial<ImageConfig>);
+  return {
+    ...given("Cmd", "cmd", () => body.texts("Cmd")),
+    ...given("Entrypoint", "entrypoint", () => body.texts("Entrypoint")),
+    ...given("Env", "env", () => body.texts("Env")),
+    ...given("User", "user", () => body.text("User")),
+    ...given("WorkingDir", "workingDir", () => body.text("WorkingDir")),
+    ...given("ExposedPorts", "exposedPorts", () => body.names("ExposedPorts")),
+    ...given("Volumes", "volumes", () => body.names("Volumes")),
+    ...given("Labels", "labels", () => body.textMap("Labels")),
+    ...given("StopSignal", "stopSignal", () => body.text("StopSignal")),
+    ...given("OnBuild", "onBuild", () => body.texts("OnBuild")),
+    ...given("Shell", "shell", () => body.texts("Shell")),
+  };
+}
+
+function isEmpty(value: unknown): boolean {
+  return value === undefined || value === "" || (typeof value === "object" && Object.keys(value ?? {}).length === 0);
 }
 
 function statHeader({ name, sizeBytes, mode, mtimeMs, linkTarget }: PathStat): Readonly<Record<string, string>> {

@@ -1,66 +1,37 @@
-// Images that come and go: pull, load, and what a registry is asked.
-import { PushError } from "../../images/library.ts";
+// Images that come and go: pull, push, load, save, import.
 import type { Door } from "../door.ts";
 import { badRequest, DockerProblem, messageOf } from "../http/problem.ts";
-import { type Call, json, jsonLines, type Reply, type Route, readJson } from "../http/reply.ts";
-import { credentialsOf, parseAuthHeader } from "../images/credentials.ts";
+import { type Call, jsonLines, type Reply, type Route } from "../http/reply.ts";
+import { parseAuthHeader } from "../images/credentials.ts";
 import { asking, imageProblem } from "../images/image-problem.ts";
 import { familiarName, joinReference } from "../images/names.ts";
 import { parseChanges } from "../images/parse-changes.ts";
+import { checkPlatform } from "../images/platform.ts";
 import { openPullLines, pushLine, type StatusLine } from "../images/pull-progress.ts";
 import { goArchitecture } from "../machine.ts";
 import { streamed } from "./files.ts";
 
 export function imageTransferRoutes(door: Door): readonly Route[] {
   const { images } = door.parts;
-  const save = async (names: readonly string[], signal: AbortSignal) =>
-    streamed(await asking(images.save(names, { signal })), "application/x-tar");
+  const save = async (names: readonly string[], { query, signal }: Call) => {
+    if (query.has("platform"))
+      for (const name of names) checkPlatform(query, name, (await asking(images.inspect(name))).platform);
+    return streamed(await asking(images.save(names, { signal })), "application/x-tar");
+  };
   return [
     ["POST /images/create", async (call) => create(door, call)],
     ["POST /images/load", async (call) => load(door, call)],
     [
       "GET /images/get",
-      async ({ query, signal }) =>
+      async (call) =>
         save(
-          query.texts("names").flatMap((text) => text.split(",")),
-          signal,
+          call.query.texts("names").flatMap((text) => text.split(",")),
+          call,
         ),
     ],
-    ["GET /images/{name}/get", async ({ params, signal }) => save([params["name"] ?? ""], signal)],
+    ["GET /images/{name}/get", async (call) => save([call.params["name"] ?? ""], call)],
     ["POST /images/{name}/push", async (call) => push(door, call)],
-    [
-      "GET /images/search",
-      async ({ query }) => {
-        throw new DockerProblem(
-          501,
-          `search for ${JSON.stringify(query.text("term"))}: registries of images offer no search that Naru knows`,
-        );
-      },
-    ],
-    [
-      "POST /auth",
-      async (call) => {
-        const body = await readJson(call);
-        const [credentials] = credentialsOf(body);
-        if (credentials === undefined) throw badRequest("no user name is given");
-        const registry = registryHost(body.text("serveraddress"));
-        await images.login(registry, credentials, call.signal).catch((error: unknown) => {
-          throw new DockerProblem(
-            error instanceof PushError && error.failure === "Denied" ? 401 : 500,
-            messageOf(error),
-            { cause: error },
-          );
-        });
-        return json({ Status: "Login Succeeded", IdentityToken: "" });
-      },
-    ],
   ];
-}
-
-/** "https://index.docker.io/v1/" is docker.io. */
-function registryHost(text: string): string {
-  const host = text.replace(/^https?:\/\//, "").replace(/\/.*$/, "");
-  return host === "" || host === "index.docker.io" || host === "registry-1.docker.io" ? "docker.io" : host;
 }
 
 async function create(door: Door, call: Call): Promise<Reply> {
@@ -96,7 +67,7 @@ async function push({ parts }: Door, call: Call): Promise<Reply> {
   const reference = joinReference(call.params["name"] ?? "", call.query.text("tag"));
   const shown = familiarName(reference);
   const credentials = parseAuthHeader(call.headers["x-registry-auth"]);
-  await asking(parts.images.inspect(reference));
+  checkPlatform(call.query, shown, (await asking(parts.images.inspect(reference))).platform);
   return told(async (tell, signal) => {
     tell({ status: `The push refers to repository [${shown.replace(/:[^/:]+$/, "")}]` });
     const states = new Map<string, string>();
@@ -195,6 +166,7 @@ async function pull({ parts }: Door, reference: string, call: Call): Promise<Rep
 async function load({ parts }: Door, call: Call): Promise<Reply> {
   return told(async (tell) => {
     const images = await parts.images.import(call.body, { signal: call.signal });
+    for (const { id } of images) checkPlatform(call.query, id, (await parts.images.inspect(id)).platform);
     for (const { id, tags } of images) {
       if (tags.length === 0) tell({ stream: `Loaded image ID: ${id}\n` });
       for (const tag of tags) tell({ stream: `Loaded image: ${familiarName(tag)}\n` });

@@ -2,10 +2,12 @@
 
 import type { ImageDetails, Removal } from "../../images/library.ts";
 import type { Door } from "../door.ts";
-import { anyOf, type Filters, labelsAbsent, labelsFit, parseTime } from "../http/query.ts";
+import { badRequest } from "../http/problem.ts";
+import { anyOf, type Filters, labelsAbsent, labelsFit, parseTime, type Query } from "../http/query.ts";
 import { empty, json, type Route } from "../http/reply.ts";
 import { asking } from "../images/image-problem.ts";
 import { familiarName, joinReference, matchesReference } from "../images/names.ts";
+import { checkPlatform } from "../images/platform.ts";
 import { createdMs, inspectImage, isDangling, showHistory, summarizeImage } from "../images/show-image.ts";
 
 const listFilters = ["before", "dangling", "label", "reference", "since", "until"];
@@ -14,6 +16,11 @@ const isTrue = (text: string) => ["1", "true"].includes(text.toLowerCase());
 export function imageRoutes(door: Door): readonly Route[] {
   const { parts, containers } = door;
   const { images } = parts;
+  const inspect = async (name: string, query: Query) => {
+    const details = await asking(images.inspect(name));
+    checkPlatform(query, name, details.platform);
+    return details;
+  };
   return [
     [
       "GET /images/json",
@@ -32,11 +39,14 @@ export function imageRoutes(door: Door): readonly Route[] {
     ],
     [
       "GET /images/{name}/json",
-      async ({ params }) => json(inspectImage(await asking(images.inspect(params["name"] ?? "")))),
+      async ({ params, query }) => json(inspectImage(await inspect(params["name"] ?? "", query))),
     ],
     [
       "GET /images/{name}/history",
-      async ({ params }) => json(showHistory(await asking(images.history(params["name"] ?? "")))),
+      async ({ params, query }) => {
+        const { id } = await inspect(params["name"] ?? "", query);
+        return json(showHistory(await asking(images.history(id))));
+      },
     ],
     [
       "POST /images/{name}/tag",
@@ -48,6 +58,8 @@ export function imageRoutes(door: Door): readonly Route[] {
     [
       "DELETE /images/{name}",
       async ({ params, query }) => {
+        for (const platform of query.texts("platforms"))
+          throw badRequest(`platforms=${platform}: Naru keeps one platform of an image; remove the image`);
         const own = new Map(containers.list().map((record) => [record.id, record]));
         const layers = await images.listLayers();
         // Those of pods count as running: nobody but the cluster knows.

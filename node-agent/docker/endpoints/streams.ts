@@ -15,7 +15,19 @@ export function streamRoutes(door: Door): readonly Route[] {
   const { containers, parts } = door;
   const find = (params: Readonly<Record<string, string>>) => containers.find(params["id"] ?? "");
   return [
-    ["POST /containers/{id}/attach", async (call) => attach(door, find(call.params), call)],
+    [
+      "POST /containers/{id}/attach",
+      async (call) => {
+        const record = find(call.params);
+        const { run } = attach(door, record, call, "framed");
+        return { type: "hijack", contentType: streamType(record.config.Tty, call.apiMinor), run };
+      },
+    ],
+    // Browsers' way: its messages are not framed, whether there is a terminal or not.
+    [
+      "GET /containers/{id}/attach/ws",
+      async (call) => ({ type: "upgrade", protocol: "websocket", ...attach(door, find(call.params), call, "plain") }),
+    ],
     ["GET /containers/{id}/logs", async ({ params, query, apiMinor }) => logs(door, find(params), query, apiMinor)],
     [
       "POST /containers/{id}/resize",
@@ -46,9 +58,15 @@ export function streamType(terminal: boolean, apiMinor: number): string {
   return terminal || apiMinor < 42 ? "application/vnd.docker.raw-stream" : "application/vnd.docker.multiplexed-stream";
 }
 
-async function attach(door: Door, record: ContainerRecord, { query, apiMinor, signal }: Call): Promise<Reply> {
+function attach(
+  door: Door,
+  record: ContainerRecord,
+  { query, signal }: Call,
+  form: "framed" | "plain",
+): { readonly run: Extract<Reply, { type: "hijack" }>["run"] } {
   const { containers, parts } = door;
   const { Tty, OpenStdin, StdinOnce } = record.config;
+  const terminal = Tty || form === "plain";
   if (record.paused) throw conflict(`container ${record.id} is paused, unpause the container before attach`);
   const wanted = {
     stdin: query.flag("stdin") && OpenStdin,
@@ -66,13 +84,11 @@ async function attach(door: Door, record: ContainerRecord, { query, apiMinor, si
       : containers.life.attachments.wait(record.id, signal);
   process?.catch(() => {});
   return {
-    type: "hijack",
-    contentType: streamType(Tty, apiMinor),
     run: async (client, gone) => {
       if (query.flag("logs")) {
         const sink = logSink({
           out: client,
-          terminal: Tty,
+          terminal,
           timestamps: false,
           sinceMs: undefined,
           untilMs: undefined,
@@ -91,7 +107,7 @@ async function attach(door: Door, record: ContainerRecord, { query, apiMinor, si
       const how = await joinStreams(
         streams,
         client,
-        { ...wanted, terminal: Tty, closeStdin: StdinOnce && !Tty, detachKeys },
+        { ...wanted, terminal, closeStdin: StdinOnce && !Tty, detachKeys },
         gone,
       );
       if (how === "ended") return;

@@ -1,6 +1,6 @@
 // Volumes.
 import type { Door } from "../door.ts";
-import { notFound } from "../http/problem.ts";
+import { DockerProblem, notFound } from "../http/problem.ts";
 import { anyOf, labelsAbsent, labelsFit } from "../http/query.ts";
 import { empty, json, type Route, readJson } from "../http/reply.ts";
 
@@ -42,6 +42,12 @@ export function volumeRoutes({ parts }: Door): readonly Route[] {
       },
     ],
     ["GET /volumes/{name}", async ({ params }) => json(volumes.show(volumes.find(params["name"] ?? "")))],
+    [
+      "PUT /volumes/{name}",
+      async () => {
+        throw new DockerProblem(503, "only volumes of a swarm's cluster can be changed: Naru has no swarm mode");
+      },
+    ],
     [
       "DELETE /volumes/{name}",
       async ({ params, query }) => {

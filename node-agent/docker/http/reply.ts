@@ -33,10 +33,16 @@ export type Reply =
       readonly headers?: Headers;
       readonly write: (out: Writable, signal: AbortSignal) => Promise<void>;
     }
-  /** The connection becomes a stream in both directions, for clients that ask for it ("Upgrade: tcp"). */
+  /** The connection becomes a stream in both directions, for clients that ask for it ("Upgrade: tcp"); others only listen. */
   | {
       readonly type: "hijack";
       readonly contentType: string;
+      readonly run: (streams: Duplex, signal: AbortSignal) => Promise<void>;
+    }
+  /** The connection speaks this protocol from then on; whoever does not ask for it is refused. */
+  | {
+      readonly type: "upgrade";
+      readonly protocol: "websocket" | "h2c";
       readonly run: (streams: Duplex, signal: AbortSignal) => Promise<void>;
     };
 

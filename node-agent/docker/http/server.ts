@@ -23,6 +23,7 @@ export interface HttpDoorOptions {
 }
 
 const bodyAfterUpgradeBytesMax = 1024 * 1024;
+const frameBytesMax = 1024 * 1024;
 
 /** Not listening yet. With `tls` only clients with a certificate of its authority get in. */
 export function openHttpServer(options: HttpDoorOptions, tls?: SecureContextOptions): Server | TlsServer {
@@ -96,6 +97,8 @@ async function send(
       await reply.run(Duplex.from({ readable: Readable.from([]), writable: response }), signal);
       response.end();
       return;
+    case "upgrade":
+      return await send(response, needsUpgrade(reply.protocol), headers, signal);
   }
 }
 
@@ -118,6 +121,10 @@ async function answerUpgrade(options: HttpDoorOptions, { request, socket, head }
       socket.write(headText(101, { "Content-Type": reply.contentType, Connection: "Upgrade", Upgrade: "tcp" }));
       await reply.run(socket, gone.signal);
       socket.end();
+      return;
+    }
+    if (reply.type === "upgrade" && request.headers.upgrade?.toLowerCase() === reply.protocol) {
+      await reply.run(await upgraded(request, socket, reply.protocol), gone.signal);
       return;
     }
     await sendRaw(socket, reply, headers, gone.signal);
@@ -150,7 +157,29 @@ async function sendRaw(
       socket.write(headText(200, { ...closing, ...reply.headers, "Content-Type": reply.contentType }));
       await reply.write(socket, signal);
       return;
+    case "upgrade":
+      return await sendRaw(socket, needsUpgrade(reply.protocol), headers, signal);
   }
+}
+
+function needsUpgrade(protocol: string): Extract<Reply, { type: "whole" }> {
+  const message = `this endpoint speaks ${protocol}: ask with "Connection: Upgrade" and "Upgrade: ${protocol}"`;
+  return { type: "whole", status: 400, contentType: "application/json", body: `${JSON.stringify({ message })}\n` };
+}
+
+/** The connection after its client was told to go on; of a WebSocket what its frames hold. */
+async function upgraded(request: IncomingMessage, socket: Duplex, protocol: "websocket" | "h2c"): Promise<Duplex> {
+  if (protocol === "h2c") {
+    socket.write(headText(101, { Connection: "Upgrade", Upgrade: protocol }));
+    return socket;
+  }
+  // Few nodes ever see one: the module is brought with the first.
+  const { createWebSocketStream, WebSocketServer } = await import("ws");
+  const server = new WebSocketServer({ noServer: true, maxPayload: frameBytesMax });
+  return await new Promise((resolve, reject) => {
+    server.once("wsClientError", reject);
+    server.handleUpgrade(request, socket, Buffer.alloc(0), (client) => resolve(createWebSocketStream(client)));
+  });
 }
 
 function headText(status: number, headers: Readonly<Record<string, string>>): string {

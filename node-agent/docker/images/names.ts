@@ -21,3 +21,10 @@ export function matchesReference(pattern: string, name: string): boolean {
     .replaceAll("?", "[^/]");
   return candidates.some((candidate) => new RegExp(`^${glob}$`).test(candidate));
 }
+
+/** "registry.example:5000/web" asks that registry for "web"; a word alone, or a folder of Docker Hub's, asks Docker Hub (""). */
+export function splitSearchTerm(text: string): { readonly registry: string; readonly term: string } {
+  const [, registry = "", rest = text] = /^([^/]*[.:][^/]*|localhost)\/(.+)$/.exec(text) ?? [];
+  const isHub = ["docker.io", "index.docker.io"].includes(registry);
+  return { registry: isHub ? "" : registry, term: rest.replace(/^library\//, "") };
+}

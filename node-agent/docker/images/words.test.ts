@@ -2,12 +2,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { virtualClock } from "../../../lib/virtual-clock.ts";
-import { parseBuild, parseRegistryConfig, wholeTar } from "../endpoints/build.ts";
+import { buildWarnings, parseBuild, parsePrune, parseRegistryConfig, wholeTar } from "../endpoints/build.ts";
 import { Events, eventFits } from "../events.ts";
 import { Query } from "../http/query.ts";
 import { parseAuthHeader } from "./credentials.ts";
-import { familiarName, joinReference, matchesReference } from "./names.ts";
+import { familiarName, joinReference, matchesReference, splitSearchTerm } from "./names.ts";
 import { parseChanges } from "./parse-changes.ts";
+import { checkPlatform } from "./platform.ts";
 import { openPullLines } from "./pull-progress.ts";
 
 test("familiarName leaves off what is meant anyway", () => {
@@ -120,11 +121,53 @@ test("parseBuild reads options and refuses what is not acted on", () => {
   });
   for (const [text, reason] of [
     ["version=2", /DOCKER_BUILDKIT=0/],
-    ["remote=http://x", /build option remote/],
+    ["remote=http://x", /send the context itself/],
     ["squash=1", /build option squash/],
     ["networkmode=mine", /networkmode/],
   ] as const)
     assert.throws(() => parse(text), reason);
+});
+
+test("buildWarnings names what is not applied", () => {
+  assert.deepEqual(buildWarnings(new Query("memory=1024&cpushares=0&cpusetcpus=0-1")), [
+    "memory=1024 is not applied to builds by Naru",
+    "cpusetcpus=0-1 is not applied to builds by Naru",
+  ]);
+});
+
+test("parsePrune reads ages and sizes, and refuses what the node cannot tell", () => {
+  const parse = (text: string) => parsePrune(new Query(text), 100_000);
+  assert.deepEqual(
+    [parse(""), parse("all=1&keep-storage=5"), parse('filters={"until":["10s"]}'), parse("max-used-space=7")],
+    [{ all: false }, { all: true, keepBytes: 5 }, { all: false, usedSinceMs: 90_000 }, { all: false, keepBytes: 7 }],
+  );
+  assert.throws(() => parse("min-free-space=1"), /reserved-space/);
+  assert.throws(() => parse('filters={"id":["x"]}'), /invalid filter 'id'/);
+});
+
+test("splitSearchTerm tells a registry from a folder", () => {
+  assert.deepEqual(
+    ["web", "library/web", "team/web", "docker.io/web", "localhost/web", "r.example:5000/team/web"].map(
+      splitSearchTerm,
+    ),
+    [
+      { registry: "", term: "web" },
+      { registry: "", term: "web" },
+      { registry: "", term: "team/web" },
+      { registry: "", term: "web" },
+      { registry: "localhost", term: "web" },
+      { registry: "r.example:5000", term: "team/web" },
+    ],
+  );
+});
+
+test("checkPlatform refuses what the image is not made for", () => {
+  const own = { os: "linux", architecture: "arm64", variant: "v8" };
+  const check = (text: string) => checkPlatform(new Query(`platform=${text}`), "web", own);
+  for (const text of ["", "linux", "linux/arm64", "linux/arm64/v8", '{"os":"linux","architecture":"arm64"}'])
+    check(text);
+  assert.throws(() => check("linux/amd64"), /web was found but its platform \(linux\/arm64\) does not match/);
+  assert.throws(() => check("linux/a/b/c"), /expected such as linux\/amd64/);
 });
 
 test("wholeTar ends a tar that lacks its end, and no compressed one", async () => {

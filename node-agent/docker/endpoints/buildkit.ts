@@ -1,0 +1,43 @@
+// BuildKit's own protocol (gRPC over a connection that is handed over), which buildx speaks: Naru builds by the build endpoint. A client's
+// calls are answered with that, in the one place where it shows an engine's words.
+import { performServerHandshake, type ServerHttp2Stream } from "node:http2";
+import type { Duplex } from "node:stream";
+import type { Call, Reply, Route } from "../http/reply.ts";
+
+const words =
+  "Naru builds without BuildKit's protocol, though with its Dockerfiles, caches and stages in parallel: set DOCKER_BUILDKIT=0 for 'docker build', or use 'naru build', which has secrets, outputs and cache exports too";
+/** gRPC's code for what a server does not have. */
+const unimplemented = 12;
+
+export function buildkitRoutes(): readonly Route[] {
+  const refuse = async (_call: Call): Promise<Reply> => ({ type: "upgrade", protocol: "h2c", run: refuseCalls });
+  return [
+    ["POST /grpc", refuse],
+    ["POST /session", refuse],
+  ];
+}
+
+/** Until the client goes; it is the one that calls. */
+function refuseCalls(socket: Duplex, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const session = performServerHandshake(socket);
+    session.on("stream", refuseCall);
+    session.on("error", () => socket.destroy());
+    session.on("close", () => resolve());
+    signal.addEventListener("abort", () => session.destroy(), { once: true });
+  });
+}
+
+function refuseCall(stream: ServerHttp2Stream): void {
+  stream.on("error", () => {});
+  stream.resume();
+  stream.respond(
+    {
+      ":status": 200,
+      "content-type": "application/grpc",
+      "grpc-status": String(unimplemented),
+      "grpc-message": encodeURIComponent(words),
+    },
+    { endStream: true },
+  );
+}
