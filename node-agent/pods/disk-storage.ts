@@ -14,6 +14,7 @@ import {
 import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join, resolve, sep } from "node:path";
 import type { Pod, Volume } from "../../api/kinds/generated/types.ts";
+import { spreadDirectory } from "../../lib/spread-directory.ts";
 import type { Images } from "../images/images.ts";
 import { readMountinfo } from "../runtime/cgroup-files.ts";
 import type { Mount } from "../runtime/runtime.ts";
@@ -46,6 +47,9 @@ export async function openDiskStorage({ dataDir, runDir, images }: DiskStorageOp
   const localVolumesDir = join(dataDir, "volumes");
   for (const dir of [podsDir, memoryRoot, logsDir, localVolumesDir]) await mkdir(dir, { recursive: true, mode: 0o700 });
   if (!(await isTmpfs(memoryRoot))) await mountFileSystem("tmpfs", memoryRoot, { mode: "0700" });
+  const statusDir = join(memoryRoot, ".status");
+  await mkdir(statusDir, { recursive: true, mode: 0o700 });
+  await Promise.all([podsDir, logsDir].map(spreadDirectory));
   // The containers' users must be able to walk to what is mounted from below; names and modes there guard the rest.
   const hostResolvConf = await readFile("/etc/resolv.conf", "utf8").catch(() => "");
   const hostHosts = await readFile("/etc/hosts", "utf8").catch(() => "");
@@ -56,8 +60,13 @@ export async function openDiskStorage({ dataDir, runDir, images }: DiskStorageOp
     if (range !== undefined) ranges.set(uid, range.hostId);
   }
   const savings = new Map<string, Promise<void>>();
+  /** As it was last written to the disk. */
+  const checkpoints = new Map<string, Pod>();
   const podDir = (uid: string) => join(podsDir, checkName(uid));
   const logDir = (pod: Pod) => join(logsDir, checkName(logName(pod)));
+  const terminationPath = (uid: string, container: string, attempt: number) =>
+    join(podDir(uid), `termination.${checkName(container)}.${attempt}`);
+  const statusPath = (uid: string) => join(statusDir, checkName(uid));
   const volumeContext = (
     pod: Pod,
     volume: Volume,
@@ -119,7 +128,7 @@ export async function openDiskStorage({ dataDir, runDir, images }: DiskStorageOp
   const storage: PodStorage = {
     setUp: async (pod, context) => {
       const dir = podDir(uidOf(pod));
-      mkdirSync(join(dir, "termination"), { recursive: true, mode: 0o700 });
+      mkdirSync(dir, { recursive: true, mode: 0o700 });
       const ips = context.fields.podIps;
       writeFileSync(join(dir, "hosts"), hostsFile(pod, { ...context.names, ips }, hostHosts));
       writeFileSync(join(dir, "hostname"), `${context.names.kernelName}\n`);
@@ -147,7 +156,7 @@ export async function openDiskStorage({ dataDir, runDir, images }: DiskStorageOp
 
     containerMounts: async (pod, container, { attempt, env }) => {
       const dir = podDir(uidOf(pod));
-      const termination = join(dir, "termination", `${checkName(container.name)}.${attempt}`);
+      const termination = terminationPath(uidOf(pod), container.name, attempt);
       writeFileSync(termination, "", { flag: "a" });
       // A container that runs as some other user may write why it ended.
       chmodSync(termination, 0o666);
@@ -165,7 +174,7 @@ export async function openDiskStorage({ dataDir, runDir, images }: DiskStorageOp
 
     terminationMessage: async (pod, container, { attempt, failed }) =>
       readTerminationMessage({
-        path: join(podDir(uidOf(pod)), "termination", `${checkName(container.name)}.${attempt}`),
+        path: terminationPath(uidOf(pod), container.name, attempt),
         logPath:
           failed && container.terminationMessagePolicy === "FallbackToLogsOnError"
             ? storage.logPath(pod, container.name, attempt)
@@ -209,7 +218,7 @@ export async function openDiskStorage({ dataDir, runDir, images }: DiskStorageOp
       for (const name of await readdir(dir).catch(() => [])) {
         if (Number.parseInt(name, 10) < attempt) await rm(join(dir, name), { force: true });
       }
-      await rm(join(podDir(uidOf(pod)), "termination", `${checkName(containerName)}.${attempt - 1}`), { force: true });
+      await rm(terminationPath(uidOf(pod), containerName, attempt - 1), { force: true });
     },
 
     removeVolumes: async (uid) => {
@@ -232,6 +241,8 @@ export async function openDiskStorage({ dataDir, runDir, images }: DiskStorageOp
       await storage.removeVolumes(uidOf(pod));
       rmSync(logDir(pod), { recursive: true, force: true });
       rmSync(podDir(uidOf(pod)), { recursive: true, force: true });
+      rmSync(statusPath(uidOf(pod)), { force: true });
+      checkpoints.delete(uidOf(pod));
     },
 
     saveCheckpoint: async (pod) => {
@@ -241,9 +252,16 @@ export async function openDiskStorage({ dataDir, runDir, images }: DiskStorageOp
           mkdirSync(join(logDir(pod), checkName(container.name)), { recursive: true, mode: 0o700 });
         mkdirSync(dir, { mode: 0o700 });
       }
+      // Its status changes a few times while it starts: that is noted in memory, which outlives this agent, not the machine.
+      const known = checkpoints.get(uidOf(pod));
+      if (known?.spec === pod.spec && known?.metadata === pod.metadata) {
+        if (pod.status !== undefined) replaceFile(statusPath(uidOf(pod)), JSON.stringify(pod.status));
+        return;
+      }
       // Not synced: after a crash of the machine nothing of the pod runs, and the server tells of it again.
-      writeFileSync(join(dir, "pod.json.new"), JSON.stringify(pod), { mode: 0o600 });
-      renameSync(join(dir, "pod.json.new"), join(dir, "pod.json"));
+      replaceFile(join(dir, "pod.json"), JSON.stringify(pod));
+      rmSync(statusPath(uidOf(pod)), { force: true });
+      checkpoints.set(uidOf(pod), pod);
     },
 
     loadCheckpoints: async () => {
@@ -251,9 +269,13 @@ export async function openDiskStorage({ dataDir, runDir, images }: DiskStorageOp
       for (const uid of await readdir(podsDir)) {
         const text = await readFile(join(podsDir, uid, "pod.json"), "utf8").catch(() => undefined);
         const pod = text === undefined ? undefined : parse<Pod>(text);
-        if (pod !== undefined && uidOf(pod) === uid) pods.push(pod);
+        const noted = await readFile(statusPath(uid), "utf8").catch(() => undefined);
+        const status = (noted === undefined ? undefined : parse<Pod["status"]>(noted)) ?? pod?.status;
+        if (pod !== undefined && uidOf(pod) === uid) pods.push(status === undefined ? pod : { ...pod, status });
         else await storage.removeVolumes(uid).then(() => rm(join(podsDir, uid), { recursive: true, force: true }));
       }
+      const known = new Set(pods.map(uidOf));
+      for (const uid of await readdir(statusDir)) if (!known.has(uid)) await rm(join(statusDir, uid), { force: true });
       return pods;
     },
 
@@ -328,6 +350,12 @@ function readOnlyRoot(rootfs: Mount): Mount {
   const value = (name: string) =>
     rootfs.options.find((option) => option.startsWith(`${name}=`))?.slice(name.length + 1);
   return { ...rootfs, options: [`lowerdir=${value("lowerdir")}:${value("upperdir")}`] };
+}
+
+/** The old one or the new one is there, whenever we are killed. */
+function replaceFile(path: string, text: string): void {
+  writeFileSync(`${path}~`, text, { mode: 0o600 });
+  renameSync(`${path}~`, path);
 }
 
 function bind(source: string, destination: string): Mount {
