@@ -5,8 +5,9 @@ import { apiVersionOf, type KubeObject, type Resource } from "../api/kinds/resou
 import { isReason } from "../api/kinds/status.ts";
 import { type Clock, timestamp } from "../lib/clock.ts";
 import type { Logger } from "../lib/log.ts";
-import { nameSuffix, type Random } from "../lib/random.ts";
+import type { Random } from "../lib/random.ts";
 import type { Client } from "./client.ts";
+import { openEventNames } from "./event-names.ts";
 
 export interface Recorder {
   /** Same object, reason and message again: the count of the first Event grows instead. */
@@ -46,6 +47,7 @@ interface Entry {
 
 export function createRecorder(options: RecorderOptions): Recorder {
   const { client, clock, log } = options;
+  const nameOf = openEventNames(options);
   const entries = new Map<string, Entry>();
   const waiting = new Map<string, Entry>();
   const budgets = new Map<string, { tokens: number; atMs: number }>();
@@ -101,7 +103,7 @@ export function createRecorder(options: RecorderOptions): Recorder {
       const known = entries.get(key);
       const lastTimestamp = timestamp(clock.now());
       const entry = known ?? {
-        event: firstEvent(options, involved, { type, reason, text }),
+        event: firstEvent(options, involved, { type, reason, text, name: nameOf(involved.name ?? "") }),
         stored: false,
         writing: false,
       };
@@ -123,15 +125,15 @@ export function createRecorder(options: RecorderOptions): Recorder {
 }
 
 function firstEvent(
-  { component, host, clock, random }: RecorderOptions,
+  { component, host, clock }: RecorderOptions,
   involved: ObjectReference,
-  { type, reason, text }: { readonly type: string; readonly reason: string; readonly text: string },
+  { type, reason, text, name }: Readonly<Record<"type" | "reason" | "text" | "name", string>>,
 ): KubeEvent {
   const now = timestamp(clock.now());
   return {
     apiVersion: "v1",
     kind: "Event",
-    metadata: { namespace: involved.namespace ?? "default", name: `${involved.name}.${nameSuffix(random, 16)}` },
+    metadata: { namespace: involved.namespace ?? "default", name },
     involvedObject: involved,
     type,
     reason,

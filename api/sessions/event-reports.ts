@@ -1,9 +1,10 @@
 // Events of agents, on their way into the API: about their own node and its pods only, so many per second, repeats counted.
 import type { Client } from "../../client/client.ts";
+import { openEventNames } from "../../client/event-names.ts";
 import type { Clock } from "../../lib/clock.ts";
 import { timestamp } from "../../lib/clock.ts";
 import type { Logger } from "../../lib/log.ts";
-import { nameSuffix, type Random } from "../../lib/random.ts";
+import type { Random } from "../../lib/random.ts";
 import { events } from "../kinds/generated/resources.ts";
 import type { Event, Pod } from "../kinds/generated/types.ts";
 
@@ -38,7 +39,8 @@ interface Budget {
 }
 
 export function openEventReports(parts: EventReportsParts): EventReports {
-  const { client, clock, random, log } = parts;
+  const { client, clock, log } = parts;
+  const nameOf = openEventNames(parts);
   const budgets = new Map<string, Budget>();
   let dropped = 0;
 
@@ -72,7 +74,7 @@ export function openEventReports(parts: EventReportsParts): EventReports {
       const key = JSON.stringify([involvedObject.uid, involvedObject.fieldPath, type, reason, message]);
       const written = write(budget, key, {
         ...event,
-        metadata: { ...event.metadata, name: `${involvedObject.name}.${nameSuffix(random, 10)}` },
+        metadata: { ...event.metadata, name: nameOf(involvedObject.name ?? "") },
       }).catch((error) => {
         log.warn({ node, error: String(error) }, "event not written");
         return undefined;

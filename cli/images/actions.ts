@@ -16,7 +16,7 @@ import { startProgress } from "../progress.ts";
 import { printTable } from "../terminal.ts";
 import { commandLine, commandLines, type ImageLine, linesOf, openCommand } from "./ask-node.ts";
 import { eraseLogin, loginsFor, storeLogin } from "./registry-logins.ts";
-import { megabytes, transfer } from "./transfer.ts";
+import { sizeText, transfer } from "./transfer.ts";
 
 export interface ActionContext {
   readonly connection: Connection;
@@ -57,7 +57,7 @@ async function list({ connection, nodes }: ActionContext): Promise<void> {
       const lines: string[][] = [];
       for await (const { tags = [], id = "", sizeBytes = 0 } of linesOf(connection, "GET", node, {})) {
         for (const name of tags.length === 0 ? ["<none>"] : tags)
-          lines.push([node, name, short(id), megabytes(sizeBytes)]);
+          lines.push([node, name, short(id), sizeText(sizeBytes)]);
       }
       return lines;
     }),
@@ -94,7 +94,7 @@ async function push({ connection, nodes, invocation, args: [reference = ""] }: A
       const known = count(["exists", "mounted"]);
       progress.update(
         `${node}: ${known + count(["pushed"])} of ${layers.size} layers${known === 0 ? "" : `, ${known} of them already there`}`,
-        `${megabytes(sum("doneBytes"))} of ${megabytes(sum("totalBytes"))}`,
+        `${sizeText(sum("doneBytes"))} of ${sizeText(sum("totalBytes"))}`,
       );
     }
   } catch (error) {
@@ -159,7 +159,7 @@ async function history({ connection, nodes, args: [reference = ""] }: ActionCont
     rows.push([
       short(line.id ?? ""),
       line.created ?? "",
-      megabytes(line.sizeBytes),
+      sizeText(line.sizeBytes),
       line.createdBy.replace(/\s+/g, " "),
       line.comment,
     ]);
@@ -174,7 +174,7 @@ async function prune({ connection, nodes, invocation }: ActionContext): Promise<
       readonly freedBytes: number;
     }>(connection, node, { command: "prune", all: invocation.flag("all") });
     for (const removal of removed) tellRemoval(node, removal);
-    console.log(`${node}: freed ${megabytes(freedBytes)}`);
+    console.log(`${node}: freed ${sizeText(freedBytes)}`);
   });
 }
 
@@ -191,8 +191,8 @@ async function usage({ connection, nodes }: ActionContext): Promise<void> {
       const written = used.containers.reduce((sum, { writableBytes }) => sum + writableBytes, 0);
       const free = used.images.filter(({ containerIds }) => containerIds.length === 0).length;
       return [
-        ...[node, String(used.images.length), String(free), megabytes(used.layerBytes), megabytes(used.blobBytes)],
-        ...[megabytes(written), megabytes(used.buildCache.bytes)],
+        ...[node, String(used.images.length), String(free), sizeText(used.layerBytes), sizeText(used.blobBytes)],
+        ...[sizeText(written), sizeText(used.buildCache.bytes)],
       ];
     }),
   );

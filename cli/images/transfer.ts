@@ -27,8 +27,9 @@ export async function transfer(
   progress.done(`${node}: ${done(last)}`);
 }
 
-export function megabytes(bytes: number): string {
-  return `${(bytes / 1e6).toFixed(1)} MB`;
+/** Such as "23.0 kB" or "1.5 MB". */
+export function sizeText(bytes: number): string {
+  return bytes < 1e5 ? `${(bytes / 1e3).toFixed(1)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
 }
 
 function layersText(layers: readonly ImageLine[]): readonly [text: string, detail: string] {
@@ -37,6 +38,6 @@ function layersText(layers: readonly ImageLine[]): readonly [text: string, detai
   const sum = (field: "doneBytes" | "totalBytes") => layers.reduce((bytes, layer) => bytes + (layer[field] ?? 0), 0);
   return [
     `${unpacked + here} of ${layers.length} layers${here === 0 ? "" : `, ${here} of them already there`}`,
-    `${megabytes(sum("doneBytes"))} of ${megabytes(sum("totalBytes"))}`,
+    `${sizeText(sum("doneBytes"))} of ${sizeText(sum("totalBytes"))}`,
   ];
 }
