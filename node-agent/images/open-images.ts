@@ -3,6 +3,7 @@
 import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { resolve as absolute, join } from "node:path";
 import type { Logger } from "../../lib/log.ts";
+import { spreadDirectory } from "../../lib/spread-directory.ts";
 import { blobsInUse, layersInUse, removeImages, withoutUnsynced } from "./changes.ts";
 import { Content } from "./content.ts";
 import { DiskSync } from "./disk-sync.ts";
@@ -31,6 +32,8 @@ export async function openImages(options: ImagesOptions): Promise<OpenedImages> 
       throw new Error(`${path}: overlay mounts cannot have a folder with , : \\ or spaces in its name`);
   }
   await mkdir(join(directory, "tmp"), { recursive: true, mode: 0o700 });
+  // Layers and drafts are made there, and stay where on the disk they were made.
+  await spreadDirectory(join(directory, "tmp"));
   const { random, log, clock } = options;
   const trash = new Trash({ directory, clock, random, log });
   const records = new RecordFile(directory, clock);
