@@ -1,8 +1,14 @@
 #!/bin/sh
 # Builds build/naru-unpack, one static program. Does nothing when it is newer than its sources.
+# For tests: `build.sh sanitized` builds build/naru-unpack-sanitized with gcc's address and undefined behaviour sanitizers.
 set -eu
 cd "$(dirname "$0")"
-program=build/naru-unpack
+variant=${1:-plain}
+case $variant in
+  plain) program=build/naru-unpack ;;
+  sanitized) program=build/naru-unpack-sanitized ;;
+  *) echo "build.sh: unknown variant $variant; there are plain, sanitized" >&2; exit 2 ;;
+esac
 if [ -x "$program" ] && [ -z "$(find . -maxdepth 1 \( -name 'unpack*.[ch]' -o -name build.sh \) -newer "$program")" ]; then
   exit 0
 fi
@@ -11,12 +17,15 @@ if [ -z "$compiler" ]; then
   if command -v musl-gcc >/dev/null; then compiler=musl-gcc; else compiler=gcc; fi
 fi
 # musl has no kernel headers of its own: the system's come after everything else.
-headers="-idirafter /usr/include -idirafter /usr/include/$(gcc -print-multiarch)"
+flags="-O2 -static -fstack-protector-strong -D_FORTIFY_SOURCE=2 -idirafter /usr/include -idirafter /usr/include/$(gcc -print-multiarch)"
+if [ "$variant" = sanitized ]; then
+  compiler=gcc
+  flags="-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all"
+fi
 mkdir -p build
 started=$(date +%s.%N)
 # shellcheck disable=SC2086
-"$compiler" -std=c11 -O2 -static -Wall -Wextra -Werror -Wconversion -Wstrict-prototypes -Wpointer-arith \
-  -Wformat=2 -Wundef -fstack-protector-strong -D_FORTIFY_SOURCE=2 $headers \
+"$compiler" -std=c11 -Wall -Wextra -Werror -Wconversion -Wstrict-prototypes -Wpointer-arith -Wformat=2 -Wundef $flags \
   -o "$program.$$" unpack*.c
 # Its age is the build's beginning: a source that changes meanwhile must count as newer.
 touch -d "@$started" "$program.$$"

@@ -5,9 +5,17 @@ import { join } from "node:path";
 import type { Clock } from "../../lib/clock.ts";
 import type { Content } from "./content.ts";
 import type { Descriptor } from "./manifest.ts";
+import type { Keeping } from "./unpack.ts";
 
 /** Gives a blob's bytes from a place on. */
 export type FetchFrom = (fromByte: number) => AsyncIterable<Buffer>;
+
+/** Its file is closed when it is disposed. */
+export interface Incoming extends AsyncDisposable {
+  readonly bytes: AsyncIterable<Uint8Array>;
+  /** Undefined where the bytes cannot be kept. */
+  readonly keeping: Keeping | undefined;
+}
 
 const ageMsMax = 7 * 24 * 3600 * 1000;
 const readBytes = 1024 * 1024;
@@ -34,40 +42,31 @@ export class Downloads {
   }
 
   /**
-   * The bytes of a blob, what is here first. Who reads them verifies the digest, and says `keep` or `drop` then; without either the
-   * part that came stays for the next time.
+   * The bytes of a blob, what is here first; who reads them adds the rest to the file. Who has verified the digest says `keep` or `drop`
+   * then; without either the part that came stays for the next time.
    */
-  async *read({ digest, sizeBytes }: Descriptor, fetch: FetchFrom): AsyncGenerator<Buffer, void, void> {
-    if (this.#busy.has(digest)) {
-      yield* fetch(0);
-      return;
-    }
+  async receive({ digest, sizeBytes }: Descriptor, fetch: FetchFrom): Promise<Incoming> {
+    if (this.#busy.has(digest)) return { bytes: fetch(0), keeping: undefined, [Symbol.asyncDispose]: async () => {} };
     this.#busy.add(digest);
-    let file: FileHandle | undefined;
+    const stack = new AsyncDisposableStack();
+    stack.defer(() => void this.#busy.delete(digest));
     try {
-      file = await open(this.path(digest), "a+");
-      let doneBytes = (await file.stat()).size;
-      if (doneBytes > sizeBytes) {
+      const file = await open(this.path(digest), "a+");
+      stack.defer(() => file.close());
+      let keptBytes = (await file.stat()).size;
+      if (keptBytes > sizeBytes) {
         await file.truncate(0);
-        doneBytes = 0;
+        keptBytes = 0;
       }
-      yield* readParts(file, doneBytes);
-      if (doneBytes === sizeBytes && sizeBytes > 0) return;
-      // One write is under way while the next part comes.
-      let writing: Promise<unknown> = Promise.resolve();
-      try {
-        for await (const part of fetch(doneBytes)) {
-          await writing;
-          writing = file.appendFile(part);
-          writing.catch(() => {});
-          yield part;
-        }
-      } finally {
-        await writing;
-      }
-    } finally {
-      this.#busy.delete(digest);
-      await file?.close();
+      const isWhole = keptBytes === sizeBytes && sizeBytes > 0;
+      const bytes = (async function* () {
+        yield* readParts(file, keptBytes);
+        if (!isWhole) yield* fetch(keptBytes);
+      })();
+      return { bytes, keeping: { file, keptBytes }, [Symbol.asyncDispose]: () => stack.disposeAsync() };
+    } catch (error) {
+      await stack.disposeAsync();
+      throw error;
     }
   }
 

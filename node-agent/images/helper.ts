@@ -6,21 +6,31 @@ import type { Readable } from "node:stream";
 /** A failure that naru-unpack reported: of the archive ("bad"), of the disk's room ("nospace") or of the machine ("system"). */
 export class HelperError extends Error {
   readonly kind: "bad" | "nospace" | "system";
+  /** Digits of the digest of all that it was fed, where it looked at them. */
+  readonly input: string | undefined;
 
-  constructor(kind: HelperError["kind"], words: string) {
+  constructor(kind: HelperError["kind"], words: string, input?: string) {
     super(words);
     this.name = "HelperError";
     this.kind = kind;
+    this.input = input;
   }
 }
 
-const helperPath = new URL("./build/naru-unpack", import.meta.url).pathname;
+/** Another build of it, such as the sanitized one, by the environment. */
+const helperPath = process.env["NARU_UNPACK"] ?? new URL("./build/naru-unpack", import.meta.url).pathname;
 
 const outputBytesMax = 256 * 1024 * 1024;
 
-/** Starts a command; its stdin is the caller's. `done` gives its output, or rejects with HelperError. */
-export function startHelper(args: readonly string[]): { readonly child: ChildProcess; readonly done: Promise<Buffer> } {
-  const child = spawn(helperPath, args, { stdio: ["pipe", "pipe", "ignore"], env: {} });
+/** Starts a command; its stdin is the caller's, `file` its descriptor 3. `done` gives its output, or rejects with HelperError. */
+export function startHelper(
+  args: readonly string[],
+  file?: number,
+): { readonly child: ChildProcess; readonly done: Promise<Buffer> } {
+  const child = spawn(helperPath, args, {
+    stdio: ["pipe", "pipe", "inherit", ...(file === undefined ? [] : [file])],
+    env: {},
+  });
   unspare(child);
   return { child, done: collect(child, child.stdout) };
 }
@@ -31,7 +41,7 @@ export function startPacking(args: readonly string[]): {
   readonly done: Promise<Buffer>;
   kill(): void;
 } {
-  const child = spawn(helperPath, args, { stdio: ["ignore", "pipe", "ignore", "pipe"], env: {} });
+  const child = spawn(helperPath, args, { stdio: ["ignore", "pipe", "inherit", "pipe"], env: {} });
   unspare(child);
   const [, tar, , results] = child.stdio;
   if (tar === null || tar === undefined) throw new Error("bug: helper without output");
@@ -76,7 +86,7 @@ function collect(child: ChildProcess, results: Readable | null): Promise<Buffer>
       const output = Buffer.concat(parts);
       const last = lastLine(output);
       if (code === 0 && last.startsWith("ok")) resolve(output);
-      else reject(parseFailure(last, signal));
+      else reject(parseFailure(output, signal));
     });
   });
 }
@@ -85,9 +95,12 @@ function lastLine(output: Buffer): string {
   return output.toString("latin1", output.lastIndexOf(0x0a, output.length - 2) + 1);
 }
 
-function parseFailure(line: string, signal: NodeJS.Signals | null): HelperError {
-  const found = /^(bad|nospace|system) (.*)\n$/.exec(line);
-  if (found !== null) return new HelperError(found[1] as HelperError["kind"], found[2] ?? "");
+function parseFailure(output: Buffer, signal: NodeJS.Signals | null): HelperError {
+  const found = /^(bad|nospace|system) (.*)\n$/.exec(lastLine(output));
+  const input = /(?:^|\n)input ([a-f0-9]{64})\n.*\n$/.exec(
+    output.toString("latin1", Math.max(0, output.length - 2048)),
+  );
+  if (found !== null) return new HelperError(found[1] as HelperError["kind"], found[2] ?? "", input?.[1]);
   return new HelperError("system", `naru-unpack was ended${signal === null ? "" : ` by ${signal}`} without a word`);
 }
 

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { nameSuffix, type Random } from "../../lib/random.ts";
 import { commitImage, type Folder } from "./commit.ts";
 import { digestOf } from "./content.ts";
+import type { Incoming } from "./downloads.ts";
 import { type Image, PullError } from "./images.ts";
 import { noSpace } from "./layers.ts";
 import {
@@ -80,7 +81,7 @@ export async function importImage(
       const layer = {
         diffId,
         ...(digest === undefined ? {} : { digest }),
-        open: () => createReadStream(path, { highWaterMark: 262_144 }),
+        open: async () => fileOf(path),
       };
       await folder.layers.ensure(layer, { signal: options.signal });
     }),
@@ -89,6 +90,11 @@ export async function importImage(
   const digests =
     manifest === undefined ? [] : [...new Set(names.map((name) => `${repositoryName(name)}@${manifest.digest}`))];
   return await commitImage(folder, { configBytes, manifestBytes: manifest?.bytes, tags, digests, blobs });
+}
+
+function fileOf(path: string): Incoming {
+  const bytes = createReadStream(path, { highWaterMark: 262_144 });
+  return { bytes, keeping: undefined, [Symbol.asyncDispose]: async () => void bytes.destroy() };
 }
 
 // Archives bring layers that only their own bytes can be made of again: they stay for pushes and saves.
@@ -100,17 +106,25 @@ async function keepLayers(
   const blobs: Record<string, LayerBlob> = {};
   for (const [i, layer] of layers.entries()) {
     const diffId = diffIds[i] ?? "";
-    if (folder.records.current.blobs?.[diffId] === undefined) blobs[diffId] = await keepLayer(folder, layer, diffId);
+    if (folder.records.current.blobs?.[diffId] !== undefined) continue;
+    const blob = await keepLayer(folder, layer, diffId);
+    if (blob !== undefined) blobs[diffId] = blob;
   }
   return blobs;
 }
 
-async function keepLayer(folder: Folder, layer: ArchivedImage["layers"][number], diffId: string): Promise<LayerBlob> {
+// Undefined for forms that no registry knows: the layer is packed anew when it is needed.
+async function keepLayer(
+  folder: Folder,
+  layer: ArchivedImage["layers"][number],
+  diffId: string,
+): Promise<LayerBlob | undefined> {
   await using file = await open(layer.path, "r");
   const { size: sizeBytes } = await file.stat();
   const start = Buffer.alloc(6);
   await file.read(start, 0, start.length, 0);
   const compression = recognize(start);
+  if (compression === "xz" || compression === "bzip2") return undefined;
   const digest = layer.digest ?? (compression === "none" ? diffId : await digestOfFile(layer.path));
   if (!(await folder.content.has(digest, sizeBytes))) {
     const temporary = folder.content.temporaryPath();

@@ -4,6 +4,7 @@ import { mkdirSync, renameSync, symlinkSync, unlinkSync } from "node:fs";
 import { mkdir, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { nameSuffix, type Random } from "../../lib/random.ts";
+import type { Incoming } from "./downloads.ts";
 import { okWords, runHelper } from "./helper.ts";
 import { PullError } from "./images.ts";
 import { Limit, SharedWork } from "./share.ts";
@@ -18,7 +19,7 @@ export interface WantedLayer {
   /** Another node of the cluster gives it, which may have to fetch it first. */
   readonly fromPeer?: boolean;
   /** The layer's bytes as they come from the registry or an archive. */
-  open(signal: AbortSignal): AsyncIterable<Uint8Array>;
+  open(signal: AbortSignal): Promise<Incoming>;
 }
 
 export interface AdoptedLayer extends Disposable {
@@ -205,10 +206,12 @@ export class Layers {
       const aside = join(this.#directory, "tmp", nameSuffix(this.#random, 16));
       try {
         mkdirSync(aside, { mode: 0o755 });
+        await using incoming = await layer.open(signal);
         const source: LayerSource = {
           diffId: layer.diffId,
           ...(layer.digest === undefined ? {} : { digest: layer.digest }),
-          bytes: reportBytes(layer.open(signal), report),
+          bytes: reportBytes(incoming.bytes, report),
+          keeping: incoming.keeping,
         };
         const bytes = await unpackLayer(source, { directory: aside, limits: this.#limits }, signal);
         renameSync(aside, this.#path(layer.diffId.slice("sha256:".length)));

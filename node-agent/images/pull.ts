@@ -263,7 +263,7 @@ async function pullLayer(
 ): Promise<void> {
   const { sources, fromPeer, descriptor, diffId, tell } = pull;
   const open = (own: AbortSignal) =>
-    folder.downloads.read(descriptor, (fromByte) => readBlob(sources, descriptor, { fromByte, signal: own }));
+    folder.downloads.receive(descriptor, (fromByte) => readBlob(sources, descriptor, { fromByte, signal: own }));
   try {
     await folder.layers.ensure(
       { diffId, digest: descriptor.digest, fromPeer, open },

@@ -102,6 +102,7 @@ void sha256_start(struct sha256 *hash) {
 }
 
 void sha256_add(struct sha256 *hash, const void *data, size_t size) {
+  if (size == 0) return;
   const uint8_t *at = data;
   size_t held = hash->bytes % 64;
   hash->bytes += size;

@@ -1,4 +1,4 @@
-// Reads a tar on stdin: ustar, pax, GNU long names, old v7. Every number and name in it is a stranger's.
+// Reads a tar: ustar, pax, GNU long names, old v7. Every number and name in it is a stranger's.
 #define _GNU_SOURCE
 #include "unpack.h"
 
@@ -42,26 +42,26 @@ struct overrides {
   char *held[3];
 };
 
-static char buffer[256 * 1024];
-static size_t buffer_start;
-static size_t buffer_end;
+static const uint8_t *piece;
+static size_t piece_left;
 static struct sha256 digest;
+static bool hashed;
 static uint64_t tar_bytes;
 static uint64_t tar_bytes_max;
 
-// At least one byte, unless stdin is at its end.
+// At least one byte, unless the tar is at its end.
 static size_t available(void) {
-  if (buffer_start < buffer_end) return buffer_end - buffer_start;
-  buffer_start = buffer_end = 0;
-  ssize_t got;
-  do got = read(0, buffer, sizeof buffer);
-  while (got < 0 && errno == EINTR);
-  if (got < 0) fail_errno("read", "the archive");
-  buffer_end = (size_t)got;
-  sha256_add(&digest, buffer, buffer_end);
-  tar_bytes += buffer_end;
+  if (piece_left > 0) return piece_left;
+  piece_left = next_piece(&piece);
+  if (hashed) sha256_add(&digest, piece, piece_left);
+  tar_bytes += piece_left;
   if (tar_bytes > tar_bytes_max) fail("bad", "unpacks to more than %llu bytes", (unsigned long long)tar_bytes_max);
-  return buffer_end;
+  return piece_left;
+}
+
+static void pass(size_t size) {
+  piece += size;
+  piece_left -= size;
 }
 
 static size_t read_up_to(char *into, size_t size) {
@@ -70,8 +70,8 @@ static size_t read_up_to(char *into, size_t size) {
     size_t part = available();
     if (part == 0) break;
     if (part > size - done) part = size - done;
-    memcpy(into + done, buffer + buffer_start, part);
-    buffer_start += part;
+    memcpy(into + done, piece, part);
+    pass(part);
     done += part;
   }
   return done;
@@ -82,7 +82,7 @@ static void skip(uint64_t size) {
     size_t part = available();
     if (part == 0) fail("bad", "ends in the middle of an entry");
     if (part > size) part = (size_t)size;
-    buffer_start += part;
+    pass(part);
     size -= part;
   }
 }
@@ -290,15 +290,29 @@ static void copy_data(int fd, const struct entry *entry) {
     size_t part = available();
     if (part == 0) fail("bad", "ends in the middle of %s", entry->path);
     if (part > left) part = (size_t)left;
-    ssize_t wrote = write(fd, buffer + buffer_start, part);
+    ssize_t wrote = write(fd, piece, part);
     if (wrote < 0) fail_errno("write", entry->path);
-    buffer_start += (size_t)wrote;
+    pass((size_t)wrote);
     left -= (size_t)wrote;
   }
 }
 
+bool begins_tar(void) {
+  struct header header;
+  hashed = false;
+  tar_bytes = 0;
+  piece_left = 0;
+  tar_bytes_max = UINT64_MAX;
+  if (read_up_to((char *)&header, sizeof header) < sizeof header || is_zero(&header)) return false;
+  check_sum(&header);
+  return true;
+}
+
 uint64_t unpack_tar(uint64_t bytes_max, uint64_t whole_bytes_max, char *hex) {
   sha256_start(&digest);
+  hashed = hex != NULL;
+  tar_bytes = 0;
+  piece_left = 0;
   tar_bytes_max = whole_bytes_max;
   static struct entry entry;
   struct overrides o = {0};
@@ -333,7 +347,7 @@ uint64_t unpack_tar(uint64_t bytes_max, uint64_t whole_bytes_max, char *hex) {
     forget(&o);
   }
   // What follows the end belongs to the layer's digest all the same: read it, so that the writer can end.
-  for (size_t part; (part = available()) > 0;) buffer_start += part;
-  sha256_end(&digest, hex);
+  for (size_t part; (part = available()) > 0;) pass(part);
+  if (hashed) sha256_end(&digest, hex);
   return bytes;
 }

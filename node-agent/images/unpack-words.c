@@ -65,6 +65,7 @@ _Noreturn void fail(const char *kind, const char *format, ...) {
   for (char *at = words; *at != 0; at++)
     if (*at < ' ' || *at > '~') *at = '?';
   start_line();
+  if (strcmp(kind, "bad") == 0) tell_input();
   say("%s ", kind);
   say("%.500s", words);
   say("\n");

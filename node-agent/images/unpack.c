@@ -1,6 +1,8 @@
 // naru-unpack: what the images of a node need from the kernel and Node does not offer. Commands, a ROOT as in unpack-root.c:
-//   unpack DIR BYTES_MAX ENTRIES_MAX   writes the tar on stdin below DIR, confined to it, whiteouts as overlayfs wants them
+//   unpack DIR BYTES_MAX ENTRIES_MAX KEPT   writes the tar on stdin, compressed or not, below DIR, confined to it, whiteouts as overlayfs
+//                                      wants them; adds what comes to the file at descriptor 3, which has the first KEPT bytes, unless "-"
 //   write ROOT PATH KEEP_KINDS OWNER   the same into a directory of a container, where whiteouts mean nothing; OWNER "uid:gid" or ""
+//   probe                              tells whether stdin begins as a tar, compressed or not
 //   pack ROOT PATH PREFIX              writes a tar of what lies at PATH, its entries named PREFIX; results and failures go to descriptor 3
 //   pack-layer DIR TIME_MAX            the same of a layer's directory, whiteouts as the image specification wants them
 //   hash-layer DIR TIME_MAX            only the digest of that tar; files younger than TIME_MAX (unless -1) become that old, and the empty
@@ -45,12 +47,15 @@ static void unpack(char *const *arguments) {
   enter_root(arguments[0]);
   drop_privileges(writing(), files_few);
   tree_open(strtoull(arguments[2], NULL, 10));
-  char hex[65];
+  const bool keeps = strcmp(arguments[3], "-") != 0;
+  input_open(&(struct wanted_input){.hashed = true, .keep_fd = keeps ? 3 : -1, .kept_bytes = keeps ? strtoull(arguments[3], NULL, 10) : 0});
+  char hex[65], input_hex[65];
   uint64_t bytes_max = strtoull(arguments[1], NULL, 10);
   // Headers and padding of a tar's entries come on top of their bytes.
   uint64_t bytes = unpack_tar(bytes_max, bytes_max + strtoull(arguments[2], NULL, 10) * 4096, hex);
   tree_finish();
-  say("ok %llu %llu %s\n", (unsigned long long)tree_entries(), (unsigned long long)bytes, hex);
+  input_end(input_hex);
+  say("ok %llu %llu %s %s\n", (unsigned long long)tree_entries(), (unsigned long long)bytes, hex, input_hex);
 }
 
 // Opens what a command works on, and leaves everything else behind.
@@ -79,9 +84,21 @@ static void write_into(char *const *arguments) {
   if (fd < 0) fail_errno("open", arguments[1]);
   tree_enter(fd);
   tree_place(&placing);
-  char hex[65];
-  unpack_tar(UINT64_MAX / 2, UINT64_MAX / 2, hex);
+  input_open(&(struct wanted_input){.keep_fd = -1});
+  unpack_tar(UINT64_MAX / 2, UINT64_MAX / 2, NULL);
   tree_finish();
+  input_end((char[65]){0});
+  say("ok\n");
+}
+
+static void probe(char *const *arguments) {
+  (void)arguments;
+  enter_mount_namespace();
+  make_empty_root();
+  leave_machine();
+  drop_privileges(0, files_few);
+  input_open(&(struct wanted_input){.keep_fd = -1});
+  if (!begins_tar()) fail("bad", "is no tar");
   say("ok\n");
 }
 
@@ -216,8 +233,8 @@ static const struct command {
   int most;
   void (*run)(char *const *arguments);
 } commands[] = {
-    {"unpack", 3, 3, unpack},         {"write", 4, 4, write_into},     {"pack", 3, 3, pack_path},   {"pack-layer", 2, 2, pack_layer},
-    {"hash-layer", 2, 2, hash_layer}, {"digest", 1, 1, digest},        {"stat", 2, 2, tell_stat}, {"copy", 2, 2, copy},        {"snapshot", 2, 2, snapshot},
+    {"unpack", 4, 4, unpack},         {"write", 4, 4, write_into},     {"pack", 3, 3, pack_path},   {"pack-layer", 2, 2, pack_layer},
+    {"probe", 0, 0, probe},           {"hash-layer", 2, 2, hash_layer}, {"digest", 1, 1, digest},        {"stat", 2, 2, tell_stat}, {"copy", 2, 2, copy},        {"snapshot", 2, 2, snapshot},
     {"changes", 2, 2, changes},       {"measure", 1, 10000, measure},  {"files", 2, 10000, files},  {"empty", 1, 1, empty},
     {"sync", 1, 1, sync_file_system},
 };

@@ -101,6 +101,8 @@ void sha256_end(struct sha256 *hash, char *hex);
 //   over:LINKS:UPPER:WORK:NAMES   the same below a directory that takes what is written
 //   process:PID                   what a process sees as its root
 int open_root(const char *word);
+// For who needs no root.
+void make_empty_root(void);
 // The roots become all there is.
 void leave_machine(void);
 
@@ -175,5 +177,52 @@ char *next_word(void);
 // Where results and failures are told; 1, or 3 where the output is a tar.
 extern int result_fd;
 
-// unpack-tar.c: reads the tar on stdin to its end; returns the bytes of all files. Writes the digits of its digest and a zero.
+// unpack-input.c: the bytes on stdin as they come.
+struct input {
+  const uint8_t *at;
+  const uint8_t *end;
+};
+extern struct input input;
+struct wanted_input {
+  // Its digest is asked for.
+  bool hashed;
+  // What comes is added to this file, which has the first `kept_bytes` of it; -1: none.
+  int keep_fd;
+  uint64_t kept_bytes;
+};
+void input_open(const struct wanted_input *wanted);
+// Makes `least` bytes, at most 64 KiB, or all that there are; false when the input ends before.
+bool input_fill(size_t least);
+// Reads what is left. Writes the digest's 64 digits and a zero.
+void input_end(char *hex);
+// For what is refused: a line with the digest of all that came.
+void tell_input(void);
+
+// unpack-decode.c: what the input unpacks to, piece by piece, however it is compressed; 0 at its end.
+void decode_start(void);
+size_t next_piece(const uint8_t **piece);
+
+// unpack-gunzip.c
+void gunzip_start(void);
+size_t gunzip_piece(const uint8_t **piece);
+
+// unpack-lzma.c: the data of a block, whose dictionary's size is told by a byte. 0 at its end; `used`: bytes of the input.
+void lzma_start(uint8_t dictionary);
+size_t lzma_piece(const uint8_t **piece, uint64_t *used);
+
+// unpack-xz.c
+void xz_start(void);
+size_t xz_piece(const uint8_t **piece);
+
+// unpack-bunzip.c
+void bunzip_start(void);
+size_t bunzip_piece(const uint8_t **piece);
+
+// unpack-crc32.c: of more bytes, after those whose checksum is `before`; 0 before the first.
+uint32_t crc32_add(uint32_t before, const uint8_t *at, size_t size);
+
+// unpack-tar.c: reads the tar in the input to its end; returns the bytes of all files. Writes the digits of its digest and a zero; NULL:
+// nobody asks for it.
+// Whether the input begins as a tar does; where it cannot be one it is refused.
+bool begins_tar(void);
 uint64_t unpack_tar(uint64_t bytes_max, uint64_t whole_bytes_max, char *hex);

@@ -12,7 +12,7 @@ import { type AdoptedLayer, noSpace } from "./layers.ts";
 import { clearVolatile, overlayMount } from "./overlay.ts";
 import type { CacheEntry, ImageRecord } from "./records.ts";
 import type { Trash } from "./trash.ts";
-import { unpackPlain } from "./unpack.ts";
+import { isTar, unpackPlain } from "./unpack.ts";
 import { type ResolvedUser, resolveUser } from "./users.ts";
 
 export interface Draft {
@@ -113,6 +113,11 @@ export class Workshop {
   /** Unpacks a stranger's tar, compressed or not, below a root; whiteouts mean nothing. */
   async unpack(tar: AsyncIterable<Uint8Array>, root: string, path: string, signal?: AbortSignal): Promise<void> {
     await unpackPlain(tar, { root, path }, signal);
+  }
+
+  /** Whether ADD unpacks it. */
+  async isTar(bytes: AsyncIterable<Uint8Array>, signal?: AbortSignal): Promise<boolean> {
+    return await isTar(bytes, signal);
   }
 
   async readFiles(diffIds: readonly string[], paths: readonly string[]): Promise<readonly (Buffer | undefined)[]> {

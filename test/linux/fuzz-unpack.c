@@ -36,6 +36,8 @@ _Noreturn void fail(const char *kind, const char *format, ...) {
 
 _Noreturn void fail_errno(const char *action, const char *name) { fail("bad", "%s %s", action, name); }
 
+void say(const char *format, ...) { (void)format; }
+
 void count_entry(void) {
   if (++counted > entries_max) fail("bad", "too many entries");
 }
@@ -138,8 +140,7 @@ int main(int argc, char **argv) {
   for (volatile long i = 0; i < rounds; i++) {
     size_t size = make(tar);
     if (ftruncate(0, 0) != 0 || pwrite(0, tar, size, 0) != (ssize_t)size || lseek(0, 0, SEEK_SET) != 0) return 1;
-    buffer_start = buffer_end = 0;
-    tar_bytes = 0;
+    input_open(&(struct wanted_input){.hashed = true, .keep_fd = -1});
     char digest_text[128];
     counted = 0;
     if (setjmp(refused) == 0) unpack_tar(1 << 20, 1 << 20, digest_text);
