@@ -33,6 +33,8 @@ export interface AgentOptions {
   readonly insecureRegistries: readonly string[];
   /** YAML: mirrors, authorities, credentials and signatures by registry. */
   readonly registriesFile?: string;
+  /** "runsc=/usr/local/bin/runsc --platform=systrap": for RuntimeClasses, besides runc and crun on the PATH. */
+  readonly ociRuntimes?: readonly string[];
   /** "net.core.somaxconn", "net.core.*": what pods may set besides the safe ones. */
   readonly allowedUnsafeSysctls?: readonly string[];
   /** When it ends: everything that runs here ends too. */

@@ -37,6 +37,7 @@ import { openRegistry, registryPort } from "./registry/registry.ts";
 import { readMountinfo } from "./runtime/cgroup-files.ts";
 import { detectCgroups } from "./runtime/cgroups.ts";
 import { openLinuxRuntime } from "./runtime/linux.ts";
+import { findOciPrograms, parseOciProgram } from "./runtime/oci-programs.ts";
 import { openSession } from "./session.ts";
 import { grpcTransport } from "./session-grpc.ts";
 import type { AgentSession } from "./session-types.ts";
@@ -92,6 +93,7 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
     stateDir: join(dataDir, "runtime"),
     launcherPath,
     cgroupParent: options.cgroupParent,
+    ociPrograms: findOciPrograms((options.ociRuntimes ?? []).map(parseOciProgram), process.env["PATH"]),
     clock,
     log,
   };
@@ -180,6 +182,7 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
         pressures: pressure.conditions,
         reserved,
         images: imageList,
+        handlers: runtime.handlers,
         volumes: agent?.localVolumes.notes() ?? [],
         notReady: notReadyReason(agent),
         metricsPort: door?.port,

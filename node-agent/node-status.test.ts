@@ -5,6 +5,7 @@ import type { Pressure } from "./eviction/plan-eviction.ts";
 import { parseReserved } from "./eviction/reserve.ts";
 import { hardDefault, parseThresholds } from "./eviction/thresholds.ts";
 import { type NodeLoad, nodeStatus, readLoad, readMachine } from "./node-status.ts";
+import { builtInHandlers } from "./runtime/oci-handlers.ts";
 
 const load: NodeLoad = {
   memoryBytes: 4 * 2 ** 30,
@@ -21,7 +22,7 @@ const reserved = { ...parseReserved("cpu=250m,memory=256Mi"), thresholds: parseT
 async function statusOf(pressures: ReadonlyMap<Pressure, string> = new Map(), notReady?: string) {
   const machine = { ...(await readMachine({ version: "1.2.3", cpus: "2", memory: "2Gi" })), hugePages: [] };
   const input = { name: "n", nodeIp: "10.0.0.1", machine, images: [], volumes: [], notReady, metricsPort: undefined };
-  return nodeStatus({ ...input, load, reserved, pressures }, 0);
+  return nodeStatus({ ...input, handlers: builtInHandlers, load, reserved, pressures }, 0);
 }
 
 test("readMachine offers what it is told to, and a version that kubectl can read", async () => {

@@ -15,6 +15,7 @@ import type { Pressure } from "./eviction/plan-eviction.ts";
 import { allocatable, type NodeReserve } from "./eviction/reserve.ts";
 import { type HugePages, readHugePages } from "./huge-pages.ts";
 import type { Image } from "./images/images.ts";
+import type { RuntimeHandler } from "./runtime/runtime.ts";
 
 /** What does not change while the agent runs. */
 export interface NodeMachine {
@@ -115,6 +116,8 @@ export interface NodeStatusInput {
   readonly pressures: ReadonlyMap<Pressure, string>;
   readonly reserved: NodeReserve;
   readonly images: readonly Image[];
+  /** What makes containers here. */
+  readonly handlers: readonly RuntimeHandler[];
   /** Volumes that outlive their pods, as `volumesInUse` tells of them. */
   readonly volumes: readonly string[];
   /** Why pods cannot run here yet; undefined when they can. */
@@ -151,6 +154,7 @@ export function nodeStatus(input: NodeStatusInput, nowMs: number): NodeStatus {
       .toSorted((a, b) => b.sizeBytes - a.sizeBytes)
       .slice(0, imagesMax)
       .map(imageEntry),
+    runtimeHandlers: input.handlers,
     ...(input.volumes.length === 0 ? {} : { volumesInUse: input.volumes }),
     ...(input.metricsPort === undefined ? {} : { daemonEndpoints: { kubeletEndpoint: { Port: input.metricsPort } } }),
   };

@@ -69,6 +69,12 @@ export const agent: Command = {
     },
     "image-gc-low-threshold": { type: "string", value: "PERCENT", help: "until so much is in use (default: 80)" },
     "insecure-registry": { type: "string", multiple: true, value: "HOST", help: "registry to speak plain HTTP with" },
+    "oci-runtime": {
+      type: "string",
+      multiple: true,
+      value: "NAME=PROGRAM",
+      help: "OCI runtime that RuntimeClasses may name, with options behind its path (runc and crun on the PATH are found)",
+    },
     "allowed-unsafe-sysctl": {
       type: "string",
       multiple: true,
@@ -126,6 +132,7 @@ export const agent: Command = {
         labels: invocation.texts("label"),
         taints: invocation.texts("taint"),
         insecureRegistries: invocation.texts("insecure-registry"),
+        ociRuntimes: invocation.texts("oci-runtime"),
         allowedUnsafeSysctls: invocation.texts("allowed-unsafe-sysctl"),
         stopPods: invocation.flag("stop-pods"),
         ...shutdownOf(invocation),

@@ -32,6 +32,12 @@ export const up: Command = {
     cpus: { type: "string", value: "N", help: "CPUs that each node offers (default: all of this machine's)" },
     memory: { type: "string", value: "BYTES", help: "memory that each node offers (default: an equal share)" },
     "insecure-registry": { type: "string", multiple: true, value: "HOST", help: "registry to speak plain HTTP with" },
+    "oci-runtime": {
+      type: "string",
+      multiple: true,
+      value: "NAME=PROGRAM",
+      help: "OCI runtime that RuntimeClasses may name, with options behind its path (runc and crun on the PATH are found)",
+    },
     "docker-listen": {
       type: "string",
       value: "PORT",
@@ -63,6 +69,7 @@ export const up: Command = {
         demo: invocation.flag("demo"),
         dataDir: invocation.text("data") ?? `/var/lib/${name}`,
         insecureRegistries: invocation.texts("insecure-registry"),
+        ociRuntimes: invocation.texts("oci-runtime"),
         logLevel: invocation.text("log-level") ?? "info",
         ...optional("storeUrl", invocation.text("store")),
         ...optional("subnet", invocation.text("subnet")),

@@ -22,6 +22,7 @@ export interface ClusterOptions {
   readonly demo: boolean;
   readonly dataDir: string;
   readonly insecureRegistries: readonly string[];
+  readonly ociRuntimes: readonly string[];
   readonly dockerListen?: string;
   readonly logLevel: string;
   readonly storeUrl?: string;

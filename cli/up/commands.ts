@@ -16,6 +16,7 @@ export interface NodeResources {
   readonly cpus?: string;
   readonly memory: string;
   readonly insecureRegistries: readonly string[];
+  readonly ociRuntimes: readonly string[];
   readonly dockerListen?: string;
 }
 
@@ -60,6 +61,7 @@ export function agentCommand(context: CommandContext, host: Host, resources: Nod
     ...["--log-level", logLevel],
     ...(resources.cpus === undefined ? [] : ["--cpus", resources.cpus]),
     ...(resources.dockerListen === undefined ? [] : ["--docker-listen", resources.dockerListen]),
+    ...resources.ociRuntimes.flatMap((runtime) => ["--oci-runtime", runtime]),
     ...resources.insecureRegistries.flatMap((registry) => ["--insecure-registry", registry]),
   ];
 }

@@ -169,9 +169,9 @@ struct launch_op {
 };
 
 extern const struct launch_op mount_launch_ops[], bind_launch_ops[], user_launch_ops[], process_launch_ops[], monitor_launch_ops[],
-    once_launch_ops[], copy_launch_ops[];
+    once_launch_ops[], copy_launch_ops[], delegate_launch_ops[];
 extern const int mount_launch_op_count, bind_launch_op_count, user_launch_op_count, process_launch_op_count,
-    monitor_launch_op_count, once_launch_op_count, copy_launch_op_count;
+    monitor_launch_op_count, once_launch_op_count, copy_launch_op_count, delegate_launch_op_count;
 
 /* Performs ops in the monitor up to and with clone. 0 once the child exists; the child never returns. On failure -errno, *index
    says which op, and call what. */
@@ -218,6 +218,13 @@ int open_mount_point(int root, const char *path, bool directory, bool plain);
 /* The op `mount`. */
 int mount_file_system(struct launch *launch, struct op_call *call);
 
+/* --- plan-delegate.c ---------------------------------------------------------------------------------------------------------- */
+
+/* Whether another runtime makes the container of this plan. */
+bool delegated(void);
+/* Waits until it has, and lets the container's process go on, which then is the launch's: 0, or -errno with call->what. */
+int delegate_start(struct launch *launch, struct op_call *call);
+
 /* --- log.c: a container's log file in the CRI format -------------------------------------------------------------------- */
 
 struct log {
@@ -232,7 +239,7 @@ void log_write(struct log *log, const char *stream, const char *data, size_t siz
 
 /* --- crash.c: nothing but in tests' builds ----------------------------------------------------------------------------- */
 
-enum { CRASH_BEFORE_STATUS = 1000, CRASH_AFTER_STATUS, CRASH_BEFORE_EXIT, CRASH_AFTER_EXIT };
+enum { CRASH_BEFORE_STATUS = 1000, CRASH_AFTER_STATUS, CRASH_BEFORE_EXIT, CRASH_AFTER_EXIT, CRASH_DELEGATE_CREATED, CRASH_DELEGATE_STARTED };
 
 #ifdef CRASH_POINTS
 void crash_prepare(int containers);

@@ -439,6 +439,7 @@ static int start(int containers, const struct launch_request *request, int *inde
       if (fd >= 0) close(fd);
     }
     result = wait_for_exec(index, call);
+    if (result == 0 && delegated()) result = delegate_start(&launch, call);
   }
   if (result < 0) {
     if (launch.pid > 0) {

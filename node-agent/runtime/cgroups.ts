@@ -77,6 +77,19 @@ export function detectCgroups(mountinfo: string, controllers = controllersWanted
   return unified === undefined ? undefined : { version: 2, mount: unified };
 }
 
+/** Every tree of this machine once, also those that nothing here limits: other runtimes make cgroups in all of them. */
+export function detectAllCgroups(mountinfo: string): CgroupLayout | undefined {
+  const known = detectCgroups(mountinfo);
+  if (known?.version !== 1) return known;
+  const mounts = new Map<string, string>();
+  for (const line of mountinfo.split("\n")) {
+    const [left, right] = line.split(" - ");
+    const [, , device = "", , path = ""] = left?.split(" ") ?? [];
+    if (/^cgroup2? /.test(right ?? "") && !mounts.has(device)) mounts.set(device, path);
+  }
+  return { version: 1, mounts: Object.fromEntries(mounts) };
+}
+
 /** Every directory of `path` in the trees, one per tree. */
 export function cgroupDirectories(layout: CgroupLayout, path: string): readonly string[] {
   const mounts = layout.version === 1 ? Object.values(layout.mounts) : [layout.mount];

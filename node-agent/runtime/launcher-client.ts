@@ -13,6 +13,7 @@ export interface RequestOptions {
 
 /** An op that failed: what, and the kernel's reason. */
 export class LauncherError extends Error {
+  readonly what: string;
   readonly errno: number;
   /** Of a launch: which of its ops. */
   readonly opIndex: number | undefined;
@@ -20,6 +21,7 @@ export class LauncherError extends Error {
   constructor(what: string, errno: number, opIndex?: number) {
     super(`${what}: ${errnoText(errno)}`);
     this.name = "LauncherError";
+    this.what = what;
     this.errno = errno;
     this.opIndex = opIndex;
   }

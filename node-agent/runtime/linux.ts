@@ -50,6 +50,9 @@ import { encodeFields, type FrameField } from "./frames.ts";
 import { hostDevices } from "./host-devices.ts";
 import { LauncherError, LauncherGoneError, type RequestOptions } from "./launcher-client.ts";
 import { LauncherProcess } from "./launcher-process.ts";
+import type { OciProgram } from "./oci-programs.ts";
+import { ociLaunchError } from "./oci-runtime.ts";
+import { type OciMachine, OciRuntimes } from "./oci-runtimes.ts";
 import { type LaunchOp, planExec, planLaunch } from "./plan.ts";
 import {
   type Container,
@@ -80,6 +83,10 @@ const eacces = 13;
 const enotdir = 20;
 const eisdir = 21;
 const ealready = 114;
+/** A runtime that was asked refused: what failed is its words. */
+const eremoteio = 121;
+/** Times 50 ms, until a launch is given up whose launcher went away. Other runtimes take their time. */
+const launchTriesMax = { builtIn: 5, oci: 200 };
 
 export interface LinuxRuntimeOptions {
   /** For the launcher's socket and the sandboxes' namespaces; may vanish when the machine restarts. */
@@ -93,6 +100,8 @@ export interface LinuxRuntimeOptions {
   readonly log: Logger;
   /** Found in /proc/self/mountinfo when absent; "none" goes without limits. */
   readonly cgroups?: CgroupLayout | "none";
+  /** Other OCI runtimes, which containers name by their handlers. */
+  readonly ociPrograms?: readonly OciProgram[];
 }
 
 interface Entry {
@@ -120,6 +129,7 @@ export class LinuxRuntime implements Runtime {
   readonly #cgroups: CgroupLayout | undefined;
   readonly #containers = new Map<string, Entry>();
   readonly #filters = new Map<string, Buffer>();
+  readonly #oci: OciRuntimes;
   #defaultProfile: unknown;
 
   constructor(options: LinuxRuntimeOptions) {
@@ -128,6 +138,11 @@ export class LinuxRuntime implements Runtime {
     this.#sandboxesDir = join(options.runDir, "sandboxes");
     this.#rootfsDir = join(options.runDir, "rootfs");
     this.#cgroups = options.cgroups === "none" ? undefined : (options.cgroups ?? detectCgroups(readMountinfo()));
+    this.#oci = new OciRuntimes({
+      programs: options.ociPrograms ?? [],
+      directory: join(options.runDir, "oci"),
+      machine: this.#ociMachine(),
+    });
     this.#launcher = new LauncherProcess({
       ...options,
       containersDir: this.#containersDir,
@@ -158,8 +173,24 @@ export class LinuxRuntime implements Runtime {
     return client.request(op, args, options);
   }
 
+  get handlers(): Runtime["handlers"] {
+    return this.#oci.handlers;
+  }
+
+  #ociMachine(): OciMachine {
+    return {
+      rootfsPath: this.#rootfsDir,
+      cgroups: this.#cgroups,
+      cgroupParent: this.#options.cgroupParent,
+      seccompProfile: (spec) => this.#seccompProfile(spec),
+      logFileBytesMax,
+      logFilesMax,
+    };
+  }
+
   async create(spec: ContainerSpec): Promise<void> {
     checkId(spec.id);
+    this.#oci.check(spec.runtime);
     if (this.#containers.has(spec.id)) throw new Error(`container ${spec.id} exists already`);
     if (spec.args.length === 0) throw new LaunchError("exec: no program is named", 127);
     checkCgroupPath(spec.cgroupPath);
@@ -185,20 +216,15 @@ export class LinuxRuntime implements Runtime {
     if (entry.state.status === "stopped") forgetRun(this.#directory(id));
     entry.state = { status: "created" };
     entry.process = undefined;
-    const cgroup = this.#planCgroup(entry.spec);
-    const ops = planLaunch(entry.spec, {
-      rootfsPath: this.#rootfsDir,
-      cgroup,
-      deviceFilter: cgroup?.deviceFilter
-        ? compileDeviceFilter([...allowedDevices, ...(entry.spec.devices ?? [])])
-        : undefined,
-      seccompFilter: this.#seccompFilter(entry.spec),
-      logFileBytesMax,
-      logFilesMax,
-      hostDevices: entry.spec.privileged ? hostDevices() : [],
-      holdOutput,
+    const delegated = await this.#oci.planStart(entry.spec, this.#directory(id), { holdOutput });
+    const ops = delegated?.ops ?? this.#planStart(entry.spec, { holdOutput });
+    const status = await this.#launch(
+      id,
+      ops,
+      delegated === undefined ? launchTriesMax.builtIn : launchTriesMax.oci,
+    ).catch((error: unknown) => {
+      throw delegated?.explain(error) ?? error;
     });
-    const status = await this.#launch(id, ops);
     entry.process = status.process;
     // A short one may have ended already: its end comes right behind its start.
     if (entry.state.status === "created")
@@ -206,7 +232,23 @@ export class LinuxRuntime implements Runtime {
     return { pid: status.process.pid };
   }
 
-  async #launch(id: string, ops: readonly LaunchOp[]): Promise<StatusRecord> {
+  #planStart(spec: ContainerSpec, { holdOutput }: { readonly holdOutput: boolean }): readonly LaunchOp[] {
+    const cgroup = this.#planCgroup(spec);
+    return planLaunch(spec, {
+      rootfsPath: this.#rootfsDir,
+      cgroup,
+      deviceFilter: cgroup?.deviceFilter
+        ? compileDeviceFilter([...allowedDevices, ...(spec.devices ?? [])])
+        : undefined,
+      seccompFilter: this.#seccompFilter(spec),
+      logFileBytesMax,
+      logFilesMax,
+      hostDevices: spec.privileged ? hostDevices() : [],
+      holdOutput,
+    });
+  }
+
+  async #launch(id: string, ops: readonly LaunchOp[], triesMax: number): Promise<StatusRecord> {
     for (let tries = 0; ; tries++) {
       const client = await this.#launcher.client();
       try {
@@ -219,7 +261,7 @@ export class LinuxRuntime implements Runtime {
         // A launcher that was killed may have forked the monitor before.
         const status = readStatus(this.#directory(id));
         if (status !== undefined) return status;
-        if (tries >= 5) throw new LaunchError(`start ${id}: the launcher is gone`, 128, { cause: error });
+        if (tries >= triesMax) throw new LaunchError(`start ${id}: the launcher is gone`, 128, { cause: error });
         await new Promise<void>((resolve) => void this.#options.clock.after(50, resolve));
       }
     }
@@ -231,6 +273,7 @@ export class LinuxRuntime implements Runtime {
     if (target === "all" && this.#cgroups !== undefined) killAll(this.#cgroups, this.#cgroupOf(entry.spec), signal);
     if (target === "all" || entry.state.status !== "running" || entry.process === undefined) return;
     const { pid, startTicks } = entry.process;
+    if (await this.#oci.signal(entry.spec, entry.process, signal)) return;
     await this.request("signal", [pid, startTicks, signal]).catch((error: unknown) => {
       if (!(error instanceof LauncherError) || error.errno !== esrch) throw error;
     });
@@ -259,10 +302,13 @@ export class LinuxRuntime implements Runtime {
 
   async exec(id: string, request: ExecRequest, signal?: AbortSignal): Promise<ProcessStreams> {
     const { spec, process: target } = this.#running(id);
-    const ops = planExec(spec, target, request, {
-      cgroup: this.#planCgroup(spec),
-      seccompFilter: this.#seccompFilter(spec),
-    });
+    const delegated = this.#oci.planExec(spec, this.#directory(id), request);
+    const ops =
+      delegated?.ops ??
+      planExec(spec, target, request, {
+        cgroup: this.#planCgroup(spec),
+        seccompFilter: this.#seccompFilter(spec),
+      });
     await this.#launcher.client();
     const streams = openStreams(
       this.#launcher.socketPath,
@@ -276,9 +322,11 @@ export class LinuxRuntime implements Runtime {
       },
       signal,
     );
-    return streams.catch((error: unknown) => {
-      throw asLaunchError(error, ops);
-    });
+    return streams
+      .catch((error: unknown) => {
+        throw asLaunchError(error, ops);
+      })
+      .finally(() => delegated?.done());
   }
 
   async attach(id: string, signal?: AbortSignal): Promise<ProcessStreams> {
@@ -338,6 +386,7 @@ export class LinuxRuntime implements Runtime {
       const { directories, writes } = planUpdate(this.#cgroups, this.#options.cgroupParent, spec);
       if (directories.some((directory) => existsSync(directory))) applyWrites(writes);
     }
+    if (entry.state.status === "running") await this.#oci.update(spec);
     replaceSpec(this.#directory(id), spec);
     entry.spec = spec;
   }
@@ -352,9 +401,11 @@ export class LinuxRuntime implements Runtime {
       await this.signal(id, 9);
       await this.wait(id);
     }
-    if (this.#cgroups !== undefined) {
+    await this.#oci.remove(entry.spec, this.#directory(id));
+    const cgroups = this.#oci.cgroupsOf(entry.spec) ?? this.#cgroups;
+    if (cgroups !== undefined) {
       const { clock, cgroupParent } = this.#options;
-      await removeCgroup(this.#cgroups, cgroupParent, entry.spec.cgroupPath, clock);
+      await removeCgroup(cgroups, cgroupParent, entry.spec.cgroupPath, clock);
     }
     // Nothing is ever mounted below it.
     rmSync(this.#directory(id), { recursive: true, force: true });
@@ -367,6 +418,7 @@ export class LinuxRuntime implements Runtime {
 
   async createSandbox(...[id, options]: Parameters<Runtime["createSandbox"]>): Promise<Sandbox> {
     checkId(id);
+    this.#oci.check(options.runtime);
     return createSandbox(await this.#launcher.client(), this.#sandboxesDir, id, options);
   }
 
@@ -383,7 +435,8 @@ export class LinuxRuntime implements Runtime {
   async tearDown(): Promise<void> {
     for (const id of [...this.#containers.keys()]) await this.remove(id);
     for (const id of listDirectories(this.#sandboxesDir)) await this.removeSandbox(id);
-    if (this.#cgroups !== undefined) await removeTree(this.#cgroups, this.#options.cgroupParent, this.#options.clock);
+    const cgroups = this.#oci.allCgroups ?? this.#cgroups;
+    if (cgroups !== undefined) await removeTree(cgroups, this.#options.cgroupParent, this.#options.clock);
     await this.request("stop", []);
     await this.#launcher.close();
   }
@@ -472,11 +525,17 @@ export class LinuxRuntime implements Runtime {
     });
   }
 
-  #seccompFilter(spec: ContainerSpec): Buffer | undefined {
+  /** Undefined: every system call is let through. */
+  #seccompProfile(spec: ContainerSpec): unknown {
     if (spec.privileged || spec.seccomp === "unconfined") return undefined;
-    if (spec.seccomp === "default")
-      this.#defaultProfile ??= JSON.parse(readFileSync(new URL("seccomp-default.json", import.meta.url), "utf8"));
-    const profile = spec.seccomp === "default" ? this.#defaultProfile : spec.seccomp.profile;
+    if (spec.seccomp !== "default") return spec.seccomp.profile;
+    this.#defaultProfile ??= JSON.parse(readFileSync(new URL("seccomp-default.json", import.meta.url), "utf8"));
+    return this.#defaultProfile;
+  }
+
+  #seccompFilter(spec: ContainerSpec): Buffer | undefined {
+    const profile = this.#seccompProfile(spec);
+    if (profile === undefined) return undefined;
     const key = JSON.stringify([spec.capabilities, spec.seccomp]);
     const known = this.#filters.get(key);
     if (known !== undefined) return known;
@@ -536,6 +595,7 @@ function checkCgroupPath(path: string): void {
 
 function asLaunchError(error: unknown, ops: readonly LaunchOp[]): unknown {
   if (!(error instanceof LauncherError)) return error;
+  if (error.errno === eremoteio) return ociLaunchError(error.what, error);
   const [name, ...args] = (error.opIndex === undefined ? undefined : ops[error.opIndex]) ?? [];
   const subPathOf = (name === "bind" || name === "hold") && args[1] !== "" ? String(args[2]) : undefined;
   return new LaunchError(error.message, name === "exec" ? execExitCode(error.errno) : 128, { cause: error, subPathOf });

@@ -178,7 +178,7 @@ function planNamespaces(spec: ContainerSpec): readonly LaunchOp[] {
 }
 
 /** The container's users are others on the host; what the child makes for it from here on is theirs. */
-function planUsers(spec: ContainerSpec): readonly LaunchOp[] {
+export function planUsers(spec: ContainerSpec): readonly LaunchOp[] {
   const users = spec.namespaces.find(({ type }) => type === "user");
   if (users === undefined && spec.idMapping === undefined) return [];
   if (users?.path === undefined || spec.idMapping === undefined)
@@ -312,7 +312,7 @@ export function planCgroupLinks(
   ];
 }
 
-function planRootfs({ rootfs, idMapping }: ContainerSpec, target: string): readonly LaunchOp[] {
+export function planRootfs({ rootfs, idMapping }: ContainerSpec, target: string): readonly LaunchOp[] {
   const parsed = options(rootfs);
   const type = parsed.bind === undefined ? rootfs.type : "bind";
   if (idMapping === undefined) return [["rootfs", target, type, rootfs.source, words(parsed), parsed.data]];
@@ -398,9 +398,14 @@ function planProcess(spec: ContainerSpec, filter: Buffer | undefined, enterUsers
 }
 
 export function planRlimit(limit: ContainerSpec["rlimits"][number]): LaunchOp {
-  const number = rlimits.indexOf(limit.type);
-  if (number === -1) throw new LaunchError(`resource limit ${limit.type}: known are ${rlimits.join(", ")}`, 128);
-  return ["rlimit", number, rlimitText(limit.soft), rlimitText(limit.hard)];
+  return ["rlimit", rlimitNumber(limit.type), rlimitText(limit.soft), rlimitText(limit.hard)];
+}
+
+/** Throws LaunchError for a name that is none. */
+export function rlimitNumber(type: string): number {
+  const number = rlimits.indexOf(type);
+  if (number === -1) throw new LaunchError(`resource limit ${type}: known are ${rlimits.join(", ")}`, 128);
+  return number;
 }
 
 /** -1 and what is beyond exact numbers mean no limit. */

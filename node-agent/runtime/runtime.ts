@@ -43,6 +43,8 @@ export interface Resources {
 export interface ContainerSpec {
   /** Unique on the node; [a-zA-Z0-9_.-]+ */
   readonly id: string;
+  /** The handler of the OCI runtime that makes it; absent, "" or "naru": the built-in one. */
+  readonly runtime?: string;
   /** Free for the caller (pod uid, container name, attempt); comes back from `list`, also after a restart of the agent. */
   readonly labels: Readonly<Record<string, string>>;
   readonly args: readonly string[];
@@ -152,7 +154,15 @@ export interface ContainerStats {
   readonly oomKills: number;
 }
 
+/** What makes containers here, and what it can. */
+export interface RuntimeHandler {
+  /** "" is the one that containers get who name none. */
+  readonly name: string;
+  readonly features: { readonly recursiveReadOnlyMounts: boolean; readonly userNamespaces: boolean };
+}
+
 export interface Runtime {
+  readonly handlers: readonly RuntimeHandler[];
   /** Writes down what is wanted; nothing runs yet. */
   create(spec: ContainerSpec): Promise<void>;
   /**
@@ -191,6 +201,8 @@ export interface Runtime {
       /** A user namespace of its own, which rules over the others. */
       readonly idMapping?: IdMapping;
       readonly sharePids?: boolean;
+      /** The handler for the containers to come; refused when there is no such runtime here. */
+      readonly runtime?: string;
     },
   ): Promise<Sandbox>;
   removeSandbox(id: string): Promise<void>;
@@ -212,4 +224,6 @@ export interface Sandbox {
   readonly idMapping?: IdMapping;
   /** As `createSandbox` gave it, for one that shares pids. */
   readonly pidPath?: string;
+  /** What its containers are made by, when that was said. */
+  readonly runtime?: string;
 }

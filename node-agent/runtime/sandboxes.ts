@@ -1,13 +1,15 @@
 // Sandboxes: namespaces that a pod's containers share, held by bind mounts below the run directory.
-import { existsSync, mkdirSync, statfsSync } from "node:fs";
+import { existsSync, mkdirSync, rmSync, statfsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { listDirectories } from "./container-directory.ts";
+import { listDirectories, readOptional } from "./container-directory.ts";
 import type { LauncherClient } from "./launcher-client.ts";
 import { sysctlPath, sysctlScope } from "./plan.ts";
 import type { Runtime, Sandbox } from "./runtime.ts";
 
 /** linux/magic.h: the file system of namespace files. */
 const nsfsMagic = 0x6e736673;
+/** Beside the namespaces: the handler of what makes the sandbox's containers. */
+const runtimeFile = "runtime";
 
 export async function createSandbox(
   client: LauncherClient,
@@ -18,14 +20,16 @@ export async function createSandbox(
   const sandbox = sandboxAt(directory, id);
   const shared = {
     ...sandbox,
+    ...(options.runtime === undefined ? {} : { runtime: options.runtime }),
     ...(options.sharePids === true ? { pidPath: join(own, "pid") } : {}),
     ...(options.idMapping === undefined ? {} : { userPath: join(own, "user"), idMapping: options.idMapping }),
   };
   if (existsSync(own)) {
     if (isWhole(shared)) return shared;
-    await client.request("sandbox.remove", [own]);
+    await removeSandbox(client, directory, id);
   }
   mkdirSync(own, { recursive: true, mode: 0o700 });
+  if (options.runtime !== undefined) writeFileSync(join(own, runtimeFile), options.runtime);
   const writes = Object.entries(options.sysctls).flatMap(([name, value]) => {
     const scope = sysctlScope(name);
     const path = sysctlPath(name);
@@ -42,12 +46,16 @@ export async function createSandbox(
 }
 
 export async function removeSandbox(client: LauncherClient, directory: string, id: string): Promise<void> {
+  rmSync(join(directory, id, runtimeFile), { force: true });
   await client.request("sandbox.remove", [join(directory, id)]);
 }
 
 export function listSandboxes(directory: string): readonly Sandbox[] {
   return listDirectories(directory)
-    .map((id) => sandboxAt(directory, id))
+    .map((id) => {
+      const runtime = readOptional(join(directory, id, runtimeFile));
+      return { ...sandboxAt(directory, id), ...(runtime === undefined ? {} : { runtime }) };
+    })
     .filter(isWhole);
 }
 

@@ -94,7 +94,8 @@ function answerOf(rules: readonly Rule[], defaultAction: number): Block {
   return [...block, ret(end)];
 }
 
-function applies(rule: Rule, context: SeccompContext & { readonly arch: string }): boolean {
+/** Whether a rule is one for such a container, kernel and machine. */
+export function applies(rule: Rule, context: SeccompContext & { readonly arch: string }): boolean {
   const { includes, excludes } = rule;
   if (includes.arches.length > 0 && !includes.arches.includes(context.arch)) return false;
   if (!includes.caps.every((cap) => context.capabilities.includes(cap))) return false;

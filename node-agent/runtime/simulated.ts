@@ -1,6 +1,7 @@
 // A runtime without a kernel: containers are records, programs are functions, time is the clock's. For the simulator and for tests.
 import { PassThrough } from "node:stream";
 import type { Clock } from "../../lib/clock.ts";
+import { builtInHandlers, checkHandler } from "./oci-handlers.ts";
 import {
   type Container,
   type ContainerSpec,
@@ -176,14 +177,17 @@ export function openSimulatedRuntime(machine: SimulatedMachine, options: Simulat
       [...machine.processes.values()].map(
         ({ spec, state }): Container => ({ id: spec.id, labels: spec.labels, state }),
       ),
-    createSandbox: async (id, { sharePids }) => {
+    handlers: builtInHandlers,
+    createSandbox: async (id, { sharePids, runtime }) => {
       fail("createSandbox", id);
+      checkHandler(runtime, builtInHandlers);
       const made = machine.sandboxes.get(id) ?? {
         id,
         networkPath: `/simulated/${id}/net`,
         ipcPath: `/simulated/${id}/ipc`,
         utsPath: `/simulated/${id}/uts`,
         ...(sharePids === true ? { pidPath: `/simulated/${id}/pid` } : {}),
+        ...(runtime === undefined ? {} : { runtime }),
       };
       machine.sandboxes.set(id, made);
       return made;

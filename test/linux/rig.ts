@@ -24,7 +24,11 @@ export interface Rig extends AsyncDisposable {
   logOf(id: string): string;
 }
 
-export async function openRig(more: Partial<LinuxRuntimeOptions> = {}): Promise<Rig> {
+/** `always` changes every spec. */
+export async function openRig(
+  more: Partial<LinuxRuntimeOptions> = {},
+  always: Partial<ContainerSpec> = {},
+): Promise<Rig> {
   const directory = makeTestFolder("runtime");
   const image = join(directory, "image");
   mkdirSync(join(image, "etc"), { recursive: true });
@@ -46,7 +50,7 @@ export async function openRig(more: Partial<LinuxRuntimeOptions> = {}): Promise<
     get runtime() {
       return runtime;
     },
-    spec: (id, args, changes = {}) => probeSpec(directory, id, args, changes),
+    spec: (id, args, changes = {}) => probeSpec(directory, id, args, { ...always, ...changes }),
     reopen: async () => {
       await runtime[Symbol.asyncDispose]();
       runtime = await openLinuxRuntime(options);

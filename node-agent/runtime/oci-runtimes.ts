@@ -1,0 +1,177 @@
+// Containers that name another OCI runtime: what the Linux runtime asks of it in their place. Everything here is silent, or undefined,
+// for containers of the built-in one.
+import { existsSync, readdirSync, rmSync } from "node:fs";
+import { release } from "node:os";
+import { dirname, join } from "node:path";
+import { readMountinfo } from "./cgroup-files.ts";
+import { type CgroupLayout, detectAllCgroups, planCgroup, planParent } from "./cgroups.ts";
+import { isAlive, type ProcessIdentity } from "./container-directory.ts";
+import { hostDevices } from "./host-devices.ts";
+import { ociConfig } from "./oci-config.ts";
+import { builtInHandlers, checkHandler, featuresOf } from "./oci-handlers.ts";
+import { ociMounts } from "./oci-mounts.ts";
+import { planOciExec, planOciStart, stageName } from "./oci-plan.ts";
+import { builtInHandler, type OciProgram } from "./oci-programs.ts";
+import { bundleOf, OciRuntime } from "./oci-runtime.ts";
+import { ociSeccomp } from "./oci-seccomp.ts";
+import type { LaunchOp } from "./plan.ts";
+import { type ContainerSpec, type ExecRequest, LaunchError, type RuntimeHandler } from "./runtime.ts";
+import { ownSeccompMachine } from "./seccomp-machines.ts";
+
+/** What they share with the built-in runtime's containers. */
+export interface OciMachine {
+  readonly rootfsPath: string;
+  readonly cgroups: CgroupLayout | undefined;
+  readonly cgroupParent: string;
+  /** Undefined: no filter. */
+  readonly seccompProfile: (spec: ContainerSpec) => unknown;
+  readonly logFileBytesMax: number;
+  readonly logFilesMax: number;
+}
+
+export interface OciRuntimesOptions {
+  readonly programs: readonly OciProgram[];
+  /** For the runtimes' own state. */
+  readonly directory: string;
+  readonly machine: OciMachine;
+}
+
+export interface DelegatedStart {
+  readonly ops: readonly LaunchOp[];
+  /** The error as the container's owner knows its mounts. */
+  explain(error: unknown): unknown;
+}
+
+export interface DelegatedExec {
+  readonly ops: readonly LaunchOp[];
+  /** Once the process runs, or does not. */
+  done(): void;
+}
+
+export class OciRuntimes {
+  readonly #machine: OciMachine;
+  readonly #runtimes: ReadonlyMap<string, OciRuntime>;
+  readonly handlers: readonly RuntimeHandler[];
+  /** With trees that only these runtimes use; undefined without them. */
+  readonly allCgroups: CgroupLayout | undefined;
+
+  constructor({ programs, directory, machine }: OciRuntimesOptions) {
+    this.#machine = machine;
+    this.#runtimes = new Map(programs.map((program) => [program.handler, new OciRuntime(program, directory)]));
+    this.allCgroups =
+      programs.length === 0 || machine.cgroups === undefined ? undefined : detectAllCgroups(readMountinfo());
+    this.handlers = [
+      ...builtInHandlers,
+      ...[...this.#runtimes].map(([name, runtime]) => ({ name, features: featuresOf(runtime.features()) })),
+    ];
+  }
+
+  /** Throws for a handler that nothing here has. */
+  check(handler: string | undefined): void {
+    checkHandler(handler, this.handlers);
+  }
+
+  cgroupsOf(spec: ContainerSpec): CgroupLayout | undefined {
+    return this.#of(spec) === undefined ? undefined : this.allCgroups;
+  }
+
+  async planStart(
+    spec: ContainerSpec,
+    containerDirectory: string,
+    { holdOutput }: { readonly holdOutput: boolean },
+  ): Promise<DelegatedStart | undefined> {
+    const runtime = this.#of(spec);
+    if (runtime === undefined) return undefined;
+    // An earlier run, or one that was killed on its way.
+    if (existsSync(bundleOf(containerDirectory))) await runtime.delete(spec.id);
+    const { cgroups, cgroupParent, rootfsPath, logFileBytesMax, logFilesMax } = this.#machine;
+    const bundle = bundleOf(containerDirectory);
+    const mounts = ociMounts(spec, join(bundle, stageName));
+    const cgroupsPath = join(cgroupParent, spec.cgroupPath);
+    const config = ociConfig(spec, {
+      rootfsPath,
+      cgroupsPath,
+      mounts: mounts.mounts,
+      rootfsPropagation: mounts.rootfsPropagation,
+      seccomp: this.#seccomp(spec),
+      hostDevices: spec.privileged ? hostDevices() : [],
+      countsSwap: this.#countsSwap,
+    });
+    runtime.makeBundle(containerDirectory, config);
+    const above =
+      cgroups === undefined || spec.resourcesAbove === undefined
+        ? undefined
+        : planParent(cgroups, dirname(cgroupsPath), spec.resourcesAbove);
+    const { cgroupPath: path, resources, privileged: allDevices } = spec;
+    const oom =
+      cgroups === undefined
+        ? undefined
+        : planCgroup(cgroups, { parent: cgroupParent, path, resources, allDevices }).oom;
+    const { command } = runtime;
+    return {
+      ops: planOciStart(spec, {
+        ...{ command, directory: bundle, rootfsPath, mounts, above, oom, logFileBytesMax, logFilesMax, holdOutput },
+      }),
+      explain: (error) => {
+        if (!(error instanceof LaunchError) || error.subPathOf === undefined) return error;
+        const subPathOf = mounts.mounts.find(({ source }) => source === join(bundle, stageName, error.subPathOf ?? ""));
+        return new LaunchError(error.message, error.exitCode, { cause: error, subPathOf: subPathOf?.destination });
+      },
+    };
+  }
+
+  planExec(spec: ContainerSpec, containerDirectory: string, request: ExecRequest): DelegatedExec | undefined {
+    const runtime = this.#of(spec);
+    if (runtime === undefined) return undefined;
+    const directory = runtime.makeExec(containerDirectory, spec, request);
+    return {
+      ops: planOciExec(spec, request, { command: runtime.command, directory }),
+      done: () => rmSync(directory, { recursive: true, force: true }),
+    };
+  }
+
+  /** False when it is not theirs to send. */
+  async signal(spec: ContainerSpec, process: ProcessIdentity, signal: number): Promise<boolean> {
+    const runtime = this.#of(spec);
+    if (runtime === undefined) return false;
+    await runtime.kill(spec.id, signal).catch((error: unknown) => {
+      if (isAlive(process)) throw error;
+    });
+    return true;
+  }
+
+  async update(spec: ContainerSpec): Promise<void> {
+    await this.#of(spec)?.update(spec.id, spec.resources, this.#countsSwap);
+  }
+
+  /** What the runtime knows of it, and what of it still runs. */
+  async remove(spec: ContainerSpec, containerDirectory: string): Promise<void> {
+    // One whose runtime the node has no more goes with its cgroup alone.
+    const runtime = this.#runtimes.get(spec.runtime ?? "");
+    if (runtime !== undefined && existsSync(bundleOf(containerDirectory))) await runtime.delete(spec.id);
+  }
+
+  #of({ runtime }: ContainerSpec): OciRuntime | undefined {
+    if (runtime === undefined || runtime === "" || runtime === builtInHandler) return undefined;
+    this.check(runtime);
+    return this.#runtimes.get(runtime);
+  }
+
+  #seccomp(spec: ContainerSpec) {
+    const profile = this.#machine.seccompProfile(spec);
+    if (profile === undefined) return undefined;
+    const [major = 0, minor = 0] = release().split(".").map(Number);
+    try {
+      return ociSeccomp(profile, { capabilities: spec.capabilities, kernel: [major, minor] }, ownSeccompMachine());
+    } catch (cause) {
+      throw new LaunchError(cause instanceof Error ? cause.message : "seccomp profile", 128, { cause });
+    }
+  }
+
+  get #countsSwap(): boolean {
+    const { cgroups } = this.#machine;
+    if (cgroups?.version !== 1) return true;
+    const memory = cgroups.mounts["memory"];
+    return memory !== undefined && readdirSync(memory).includes("memory.memsw.limit_in_bytes");
+  }
+}
