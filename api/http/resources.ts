@@ -1,6 +1,7 @@
 // Requests for stored resources: reads query and body, calls the verb, answers in the client's view.
 import type { DeleteOptions } from "../kinds/generated/types.ts";
 import type { Kind } from "../kinds/kind.ts";
+import { deleteOptionsType } from "../kinds/schema/openapi-paths.ts";
 import { patchTypes } from "../kinds/schema/patch.ts";
 import { isObject } from "../kinds/schema/schema.ts";
 import { validateSchema } from "../kinds/schema/validate.ts";
@@ -106,7 +107,7 @@ async function deleteOptions(exchange: Exchange): Promise<DeleteOptions> {
   };
   if (body === undefined) return fromQuery;
   if (!isObject(body)) throw new ApiError("BadRequest", "the body must be DeleteOptions");
-  const error = validateSchema("io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions", body)[0];
+  const error = validateSchema(deleteOptionsType, body)[0];
   if (error !== undefined) throw new ApiError("BadRequest", `DeleteOptions: ${error.field}: ${error.message}`);
   return { ...fromQuery, ...(body as DeleteOptions) };
 }
