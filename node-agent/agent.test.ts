@@ -5,6 +5,7 @@ import type { Container, Pod, PodSpec, PodStatus } from "../api/kinds/generated/
 import { type VirtualClock, virtualClock } from "../lib/virtual-clock.ts";
 import type { Agent } from "./agent.ts";
 import { PullError } from "./images/images.ts";
+import { openSimulatedRuntime } from "./runtime/simulated.ts";
 import { SimulatedNode, type SimulatedNodeOptions } from "./simulated-node.ts";
 import { parseStaticPods } from "./static-pod-file.ts";
 import { TestSession } from "./test-session.ts";
@@ -269,6 +270,27 @@ test("openAgent adopts what an earlier agent ran, without a restart and without 
       next.gone,
     ],
     ["Running", [process?.state], status, []],
+  );
+});
+
+test("openAgent keeps a pod's containers in the cgroup that an earlier agent gave it", async () => {
+  const scene = await open();
+  const { clock, node, session } = scene;
+  session.put("pods", pod());
+  await clock.advance(1000);
+  const paths = () => [...node.machine.processes.values()].map(({ spec }) => spec.cgroupPath);
+  const ours = paths();
+  scene.agent.close();
+  for (const [id, one] of node.machine.processes)
+    node.machine.processes.set(id, { ...one, spec: { ...one.spec, cgroupPath: "poduid-web/uid-web.main.0" } });
+  await node.startAgent(session);
+  await clock.advance(1000);
+  const runtime = openSimulatedRuntime(node.machine, { clock, program: () => ({}) });
+  await runtime.signal("uid-web.main.0", 9);
+  await clock.advance(60_000);
+  assert.deepEqual(
+    [ours, paths().toSorted()],
+    [["besteffort/poduid-web/uid-web.main.0"], ["poduid-web/uid-web.main.0", "poduid-web/uid-web.main.1"]],
   );
 });
 

@@ -25,6 +25,7 @@ import type { PodParts } from "./pods/pod-parts.ts";
 import { claimNames, usesClaim, usesConfig } from "./pods/pod-references.ts";
 import { PodWorker } from "./pods/pod-worker.ts";
 import type { ProbeTransport } from "./pods/probe-transport.ts";
+import { QosGroups } from "./pods/qos-groups.ts";
 import { type RequestToken, type ServiceTokens, serviceTokens, watchTokens } from "./pods/service-tokens.ts";
 import { discard } from "./pods/start-container.ts";
 import { messageOf } from "./pods/start-problem.ts";
@@ -86,6 +87,7 @@ export class Agent {
   #muted = false;
   readonly #static: StaticWorkers;
   #shuttingDown = false;
+  readonly #groups: QosGroups;
 
   constructor(parts: AgentParts) {
     this.#parts = parts;
@@ -113,6 +115,7 @@ export class Agent {
       onStatus: (pod, status) => this.#onStatus(pod, status),
       onGone: (pod) => this.#onGone(pod),
     };
+    this.#groups = new QosGroups({ ...parts, pods: this.#podParts.podsHere });
     this.localVolumes = new LocalVolumes({
       ...parts,
       isMounted: (name) => this.#isMounted(name),
@@ -148,6 +151,8 @@ export class Agent {
 
   async open(): Promise<void> {
     const { runtime, storage, cache } = this.#parts;
+    // Before a container is removed, which would take an empty group along.
+    this.#groups.apply();
     const [containers, sandboxes] = await Promise.all([runtime.list(), runtime.listSandboxes()]);
     for (const found of planAdoption({ containers, sandboxes }).values()) {
       for (const id of found.unfinished) await discard(id, this.#parts);
@@ -169,6 +174,7 @@ export class Agent {
     this.#limits?.[Symbol.dispose]();
     this.#tokenWatch?.[Symbol.dispose]();
     this.#endListening();
+    this.#groups.close();
     for (const worker of this.#workers.values()) worker.close();
   }
 
@@ -295,8 +301,10 @@ export class Agent {
     const worker = new PodWorker(pod, this.#podParts, {
       containers: found === undefined ? [] : adoptedRecords(pod, found),
       ids: found?.ids ?? new Set(),
+      cgroup: found?.cgroup,
     });
     this.#workers.set(uid, worker);
+    this.#groups.changed();
     if (hostPortsOf(worker).length > 0) this.#applyCluster();
     const isNew = found === undefined && pod.status?.startTime === undefined;
     const refusal = isNew ? this.#parts.refusal?.(pod) : undefined;
@@ -334,7 +342,8 @@ export class Agent {
 
   async #begin(): Promise<void> {
     for (const uid of await this.#parts.network.attachedPods()) {
-      if (!this.#strangers.has(uid)) this.#strangers.set(uid, { uid, ids: new Set(), unfinished: [], labelled: [] });
+      if (!this.#strangers.has(uid))
+        this.#strangers.set(uid, { uid, ids: new Set(), cgroup: undefined, unfinished: [], labelled: [] });
     }
     if (this.#closed) return;
     this.#networkUp = true;
@@ -380,6 +389,7 @@ export class Agent {
   }
 
   #onStatus(pod: Pod, status: PodStatus): void {
+    this.#groups.changed();
     const shown = this.#static.shown(pod);
     const { namespace = "default", name = "", uid = "" } = shown?.metadata ?? {};
     if (!this.#muted && shown !== undefined) this.#parts.reports.podStatus({ namespace, name, uid }, status);
@@ -388,6 +398,7 @@ export class Agent {
   #onGone(pod: Pod): void {
     const { namespace = "default", name = "", uid = "" } = pod.metadata ?? {};
     this.#workers.delete(uid);
+    this.#groups.changed();
     if (hostPortsOf({ pod, uid }).length > 0) this.#applyCluster();
     this.localVolumes.removeDeleted();
     if (!this.#muted && !isStatic(pod)) this.#parts.reports.podGone({ namespace, name, uid });

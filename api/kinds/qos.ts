@@ -3,11 +3,16 @@
 import type { PodSpec } from "./generated/types.ts";
 import { compareQuantities, parseQuantity } from "./schema/quantity.ts";
 
-export function qosClassOf(spec: PodSpec): "Guaranteed" | "Burstable" | "BestEffort" {
-  const containers = [...spec.containers, ...(spec.initContainers ?? [])];
+export type QosClass = "Guaranteed" | "Burstable" | "BestEffort";
+
+export function qosClassOf(spec: PodSpec): QosClass {
+  const { requests = {}, limits = {} } = spec.resources ?? {};
+  // What a pod asks for as a whole goes before what its containers ask for.
+  const asOne = [...Object.values(requests), ...Object.values(limits)].some(positive);
+  const parts = asOne ? [spec] : [...spec.containers, ...(spec.initContainers ?? [])];
   let asks = false;
   let guaranteed = true;
-  for (const { resources = {} } of containers) {
+  for (const { resources = {} } of parts) {
     for (const name of ["cpu", "memory"]) {
       const limit = resources.limits?.[name];
       const request = resources.requests?.[name] ?? limit;

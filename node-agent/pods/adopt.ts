@@ -15,6 +15,8 @@ export interface FoundPod {
   readonly uid: string;
   /** Every container that the runtime has for it. */
   readonly ids: ReadonlySet<string>;
+  /** Where its containers have theirs: an agent of an earlier version may have put them elsewhere than this one would. */
+  readonly cgroup: string | undefined;
   /** Made but never started, when the agent died: to be removed before anything else. */
   readonly unfinished: readonly string[];
   readonly labelled: readonly { readonly labels: ContainerLabels; readonly container: Container }[];
@@ -35,6 +37,7 @@ export function planAdoption(found: Found): ReadonlyMap<string, FoundPod> {
         {
           uid,
           ids: new Set(its.map(({ container }) => container.id)),
+          cgroup: cgroupAbove(its[0]?.container.cgroupPath),
           unfinished: its
             .filter(({ container }) => container.state.status === "created")
             .map(({ container }) => container.id),
@@ -43,6 +46,10 @@ export function planAdoption(found: Found): ReadonlyMap<string, FoundPod> {
       ] as const;
     }),
   );
+}
+
+function cgroupAbove(path: string | undefined): string | undefined {
+  return path?.slice(0, path.lastIndexOf("/"));
 }
 
 /** The records that go on for a pod: for each container its latest run, and the one before. */

@@ -30,6 +30,7 @@ const probeTitles = { startup: "Startup", readiness: "Readiness", liveness: "Liv
 export class ContainerRuns {
   readonly #parts: PodParts;
   readonly #pod: () => Pod;
+  readonly #cgroup: string;
   readonly #changed: () => void;
   readonly #records = new Map<string, ContainerRecord>();
   readonly #underway = new Map<string, Underway>();
@@ -38,12 +39,14 @@ export class ContainerRuns {
   constructor(options: {
     readonly parts: PodParts;
     readonly pod: () => Pod;
+    readonly cgroup: string;
     readonly records: readonly ContainerRecord[];
     /** Called after a record changed by itself: a start finished, a process ended, a probe answered. */
     readonly changed: () => void;
   }) {
     this.#parts = options.parts;
     this.#pod = options.pod;
+    this.#cgroup = options.cgroup;
     this.#changed = options.changed;
     for (const record of options.records) this.#records.set(record.name, record);
   }
@@ -137,7 +140,8 @@ export class ContainerRuns {
     if (attempt > 1) this.#forgetRun(name, attempt - 2);
     const startMs = clock.now();
     const startMonotonicMs = clock.monotonicMs();
-    const request = { pod: this.#pod(), container, role, attempt, sandbox: ground.sandbox, fields: ground.fields };
+    const { sandbox, fields } = ground;
+    const request = { pod: this.#pod(), container, role, attempt, sandbox, cgroup: this.#cgroup, fields };
     startContainer(request, this.#parts, underway.controller.signal).then(
       (labels) => {
         const durationMs = clock.monotonicMs() - startMonotonicMs;

@@ -7,6 +7,7 @@ import type { Image } from "../images/images.ts";
 import { resolveUser } from "../images/users.ts";
 import { type ConfigLookup, containerEnv } from "./container-env.ts";
 import { containerSpec } from "./container-spec.ts";
+import { podCgroup } from "./pod-cgroup.ts";
 import { userToResolve } from "./security.ts";
 import { serviceEnv } from "./service-env.ts";
 
@@ -63,6 +64,7 @@ function specOf(container: Partial<Container>, spec: Partial<PodSpec> = {}) {
   );
   const fields = { pod, podIps: ["10.244.1.9"], node };
   return containerSpec({
+    cgroup: podCgroup(pod),
     pod,
     container: whole,
     role: "main",

@@ -24,6 +24,8 @@ export interface ContainerSpecInput {
   /** Volumes and the files that the agent makes (/etc/hosts, …), outermost first. */
   readonly mounts: readonly Mount[];
   readonly sandbox: Sandbox;
+  /** The pod's, below the node's own. */
+  readonly cgroup: string;
   /** The pid namespace of the container that an ephemeral one looks at. */
   readonly targetPidPath?: string | undefined;
   readonly hostname: string;
@@ -67,7 +69,7 @@ export function containerSpec(input: ContainerSpecInput): ContainerSpec {
     ],
     namespaces: namespaces(pod, input.sandbox, input.targetPidPath),
     ...(input.sandbox.idMapping === undefined ? {} : { idMapping: input.sandbox.idMapping }),
-    cgroupPath: `pod${uid}/${id}`,
+    cgroupPath: `${input.cgroup}/${id}`,
     resources: containerResources(container, pod, input.memoryCapacityBytes),
     resourcesAbove: podResources(pod),
     // The sandbox sets the pod's sysctls: they belong to its namespaces.

@@ -9,6 +9,7 @@ import { deadlineOf, type Ending, intentOf } from "./intent.ts";
 import { lostContainer } from "./lost-container.ts";
 import { defaultGraceMs } from "./next-container-step.ts";
 import { nextStep, type Step } from "./next-step.ts";
+import { podCgroup } from "./pod-cgroup.ts";
 import { type Ground, makeGround, removeGround, SetUpError, storageContext } from "./pod-ground.ts";
 import type { PodParts } from "./pod-parts.ts";
 import { PodResizer } from "./pod-resizer.ts";
@@ -45,7 +46,11 @@ export class PodWorker {
   constructor(
     pod: Pod,
     parts: PodParts,
-    found: { readonly containers: readonly ContainerRecord[]; readonly ids: ReadonlySet<string> },
+    found: {
+      readonly containers: readonly ContainerRecord[];
+      readonly ids: ReadonlySet<string>;
+      readonly cgroup?: string | undefined;
+    },
   ) {
     this.#pod = pod;
     this.#parts = parts;
@@ -56,6 +61,7 @@ export class PodWorker {
     this.#runs = new ContainerRuns({
       parts,
       pod: () => this.allocated,
+      cgroup: found.cgroup ?? podCgroup(pod),
       records: containersOf(pod).map(
         ({ container, role }) =>
           found.containers.find(({ name }) => name === container.name) ?? lostContainer(pod, container.name, role),

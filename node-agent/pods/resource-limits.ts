@@ -1,10 +1,9 @@
 // Requests and limits as the kernel takes them, QoS class and who the OOM killer takes first. Pure.
 // Source: Kubernetes, "Pod Quality of Service Classes", "Node-pressure Eviction" (oom_score_adj).
 import type { Container, Pod } from "../../api/kinds/generated/types.ts";
+import { type QosClass, qosClassOf } from "../../api/kinds/qos.ts";
 import { bytes, cpuMilli } from "../../api/kinds/schema/quantity.ts";
 import type { Resources } from "../runtime/runtime.ts";
-
-export type QosClass = "Guaranteed" | "Burstable" | "BestEffort";
 
 const cpuPeriodUs = 100_000;
 const cpuSharesMin = 2;
@@ -12,20 +11,8 @@ const cpuSharesMax = 262_144;
 const cpuQuotaUsMin = 1000;
 const pidsMaxDefault = 4096;
 
-export function qosClass(pod: Pod): QosClass {
-  const containers = [...(pod.spec?.containers ?? []), ...(pod.spec?.initContainers ?? [])];
-  let any = false;
-  let guaranteed = true;
-  for (const { resources } of containers) {
-    for (const name of ["cpu", "memory"] as const) {
-      const limit = resources?.limits?.[name];
-      const request = resources?.requests?.[name] ?? limit;
-      if (amount(name, request) > 0 || amount(name, limit) > 0) any = true;
-      if (amount(name, limit) === 0 || amount(name, limit) !== amount(name, request)) guaranteed = false;
-    }
-  }
-  if (!any) return "BestEffort";
-  return guaranteed ? "Guaranteed" : "Burstable";
+export function qosClass({ spec }: Pod): QosClass {
+  return spec === undefined ? "BestEffort" : qosClassOf(spec);
 }
 
 export function containerResources(container: Container, pod: Pod, memoryCapacityBytes: number): Resources {
@@ -47,20 +34,30 @@ export function containerResources(container: Container, pod: Pod, memoryCapacit
  * run before the others, so the largest of them counts. A pod's own `resources` and `overhead` go over that.
  */
 export function podResources(pod: Pod): Resources {
-  const { resources, overhead = {} } = pod.spec ?? {};
+  const { overhead = {} } = pod.spec ?? {};
   const over = (name: Counted) => amount(name, overhead[name]);
-  const own = (kind: "requests" | "limits", name: Counted) => amount(name, resources?.[kind]?.[name]);
-  const cpuRequestMilli = own("requests", "cpu") || own("limits", "cpu") || together(pod, "requests", "cpu");
+  const own = (kind: "requests" | "limits", name: Counted) => ownAmount(pod, kind, name);
   const cpuLimitMilli = own("limits", "cpu") || together(pod, "limits", "cpu");
   const memoryLimit = own("limits", "memory") || together(pod, "limits", "memory");
   return {
-    cpuShares: sharesOf(cpuRequestMilli + over("cpu")),
+    cpuShares: sharesOf(podCpuMilli(pod)),
     ...(cpuLimitMilli === 0 ? {} : quotaOf(cpuLimitMilli + over("cpu"))),
     ...(memoryLimit === 0 ? {} : { memoryBytesMax: memoryLimit + over("memory") }),
   };
 }
 
+/** What it asks for. */
+export function podCpuMilli(pod: Pod): number {
+  const asked =
+    ownAmount(pod, "requests", "cpu") || ownAmount(pod, "limits", "cpu") || together(pod, "requests", "cpu");
+  return asked + amount("cpu", pod.spec?.overhead?.["cpu"]);
+}
+
 type Counted = "cpu" | "memory";
+
+function ownAmount({ spec }: Pod, kind: "requests" | "limits", name: Counted): number {
+  return amount(name, spec?.resources?.[kind]?.[name]);
+}
 
 /** 0 when a limit is missing somewhere: then there is none together. */
 function together(pod: Pod, kind: "requests" | "limits", name: Counted): number {
@@ -78,7 +75,7 @@ function together(pod: Pod, kind: "requests" | "limits", name: Counted): number 
   return Math.max(largest, sidecars + (pod.spec?.containers ?? []).reduce((sum, container) => sum + of(container), 0));
 }
 
-function sharesOf(cpuMilli: number): number {
+export function sharesOf(cpuMilli: number): number {
   return Math.min(cpuSharesMax, Math.max(cpuSharesMin, Math.floor((cpuMilli * 1024) / 1000)));
 }
 

@@ -21,6 +21,7 @@ export interface StartRequest {
   readonly role: ContainerRole;
   readonly attempt: number;
   readonly sandbox: Sandbox;
+  readonly cgroup: string;
   readonly fields: FieldContext;
 }
 
@@ -53,7 +54,7 @@ export async function startContainer(
 }
 
 async function makeSpec(
-  { pod, container, role, attempt, sandbox, fields }: StartRequest,
+  { pod, container, role, attempt, sandbox, cgroup, fields }: StartRequest,
   image: Image,
   parts: PodParts,
 ) {
@@ -90,6 +91,7 @@ async function makeSpec(
     rootfs,
     mounts,
     sandbox,
+    cgroup,
     targetPidPath,
     hostname: hostNames(pod, node).kernelName,
     logPath: storage.logPath(pod, container.name, attempt),

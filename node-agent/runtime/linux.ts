@@ -128,6 +128,8 @@ export class LinuxRuntime implements Runtime {
   readonly #rootfsDir: string;
   readonly #cgroups: CgroupLayout | undefined;
   readonly #containers = new Map<string, Entry>();
+  /** Cgroups that stay when nothing is in them. */
+  readonly #groups = new Set<string>();
   readonly #filters = new Map<string, Buffer>();
   readonly #oci: OciRuntimes;
   #defaultProfile: unknown;
@@ -350,6 +352,13 @@ export class LinuxRuntime implements Runtime {
     if (this.#cgroups !== undefined) limitParent(planParent(this.#cgroups, this.#options.cgroupParent, resources));
   }
 
+  limitGroup(name: string, resources: Resources): void {
+    if (this.#cgroups === undefined) return;
+    checkCgroupPath(name);
+    limitParent(planParent(this.#cgroups, join(this.#options.cgroupParent, name), resources));
+    this.#groups.add(name);
+  }
+
   /** What they use together; undefined where nobody counts. */
   statsOfAll(): ContainerStats | undefined {
     return this.#cgroups === undefined ? undefined : readStats(this.#cgroups, this.#options.cgroupParent);
@@ -405,7 +414,10 @@ export class LinuxRuntime implements Runtime {
     const cgroups = this.#oci.cgroupsOf(entry.spec) ?? this.#cgroups;
     if (cgroups !== undefined) {
       const { clock, cgroupParent } = this.#options;
-      await removeCgroup(cgroups, cgroupParent, entry.spec.cgroupPath, clock);
+      const [first = "", ...rest] = entry.spec.cgroupPath.split("/");
+      if (this.#groups.has(first) && rest.length > 0)
+        await removeCgroup(cgroups, join(cgroupParent, first), rest.join("/"), clock);
+      else await removeCgroup(cgroups, cgroupParent, entry.spec.cgroupPath, clock);
     }
     // Nothing is ever mounted below it.
     rmSync(this.#directory(id), { recursive: true, force: true });
@@ -413,7 +425,12 @@ export class LinuxRuntime implements Runtime {
   }
 
   async list(): Promise<readonly Container[]> {
-    return [...this.#containers].map(([id, { spec, state }]) => ({ id, labels: spec.labels, state }));
+    return [...this.#containers].map(([id, { spec, state }]) => ({
+      id,
+      labels: spec.labels,
+      cgroupPath: spec.cgroupPath,
+      state,
+    }));
   }
 
   async createSandbox(...[id, options]: Parameters<Runtime["createSandbox"]>): Promise<Sandbox> {

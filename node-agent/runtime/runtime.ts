@@ -103,6 +103,8 @@ export type ContainerState =
 export interface Container {
   readonly id: string;
   readonly labels: Readonly<Record<string, string>>;
+  /** As its spec has it. */
+  readonly cgroupPath: string;
   readonly state: ContainerState;
 }
 
@@ -184,6 +186,11 @@ export interface Runtime {
   resume(id: string): Promise<void>;
   /** Changes the limits, of a running one at once; those of the cgroup above it too when they are given. */
   update(id: string, resources: Resources, above?: Resources): Promise<void>;
+  /**
+   * Limits what all containers whose cgroup path begins with this name may use together. The group is made when it is not there, and
+   * stays when the last of them has gone.
+   */
+  limitGroup(name: string, resources: Resources): void;
   /** Kills what still runs and removes everything it had; can be called again. */
   remove(id: string): Promise<void>;
   /** All that exist, those from before a restart of the agent too. */

@@ -166,6 +166,7 @@ export function openSimulatedRuntime(machine: SimulatedMachine, options: Simulat
     pause: async (id) => void find(id),
     resume: async (id) => void find(id),
     update: async (id) => void find(id),
+    limitGroup: () => {},
     remove: async (id) => {
       fail("remove", id);
       const process = machine.processes.get(id);
@@ -175,7 +176,7 @@ export function openSimulatedRuntime(machine: SimulatedMachine, options: Simulat
     },
     list: async () =>
       [...machine.processes.values()].map(
-        ({ spec, state }): Container => ({ id: spec.id, labels: spec.labels, state }),
+        ({ spec, state }): Container => ({ id: spec.id, labels: spec.labels, cgroupPath: spec.cgroupPath, state }),
       ),
     handlers: builtInHandlers,
     createSandbox: async (id, { sharePids, runtime }) => {

@@ -6,7 +6,7 @@ import { test } from "node:test";
 import { readMountinfo } from "../../node-agent/runtime/cgroup-files.ts";
 import { detectCgroups } from "../../node-agent/runtime/cgroups.ts";
 import { look } from "./look.ts";
-import { openRig } from "./rig.ts";
+import { openRig, readCgroup } from "./rig.ts";
 
 const layout = detectCgroups(readMountinfo());
 const v1 = layout?.version === 1;
@@ -62,4 +62,38 @@ test("the cgroup above holds what containers share, before and after a change cr
     [128, 128],
     [16, 24],
   ]);
+});
+
+test("a group weighs what it was given, and stays when the last container in it goes limitGroup, remove", async () => {
+  await using rig = await openRig();
+  const weight = (path: string) => readCgroup(rig, path, ["cpu", "cpu.shares", "cpu.weight"]);
+  const groups = () => ["burstable", "besteffort"].map(weight);
+  const weigh = (burstable: number) => {
+    rig.runtime.limitGroup("burstable", { cpuShares: burstable });
+    rig.runtime.limitGroup("besteffort", { cpuShares: 2 });
+  };
+  weigh(512);
+  const spec = rig.spec("a", ["sleep"], { cgroupPath: "burstable/pod-a/a", resources: { cpuShares: 512 } });
+  await rig.runtime.create(spec);
+  await rig.runtime.start("a");
+  const seen = [[...groups(), weight("burstable/pod-a/a")]];
+  weigh(1024);
+  seen.push(groups());
+  await rig.runtime.remove("a");
+  seen.push(groups());
+  assert.throws(() => weight("burstable/pod-a"), /ENOENT/);
+  assert.deepEqual(
+    seen,
+    v1
+      ? [
+          ["512", "2", "512"],
+          ["1024", "2"],
+          ["1024", "2"],
+        ]
+      : [
+          ["20", "1", "20"],
+          ["39", "1"],
+          ["39", "1"],
+        ],
+  );
 });

@@ -22,7 +22,7 @@ export interface NodeRigOptions {
 
 export class NodeRig implements AsyncDisposable {
   readonly directory = makeTestFolder("pods");
-  readonly #options: AgentProcessOptions;
+  readonly options: AgentProcessOptions;
   readonly #disk: string | undefined;
   #child: ChildProcess;
   #messages: FromAgent[] = [];
@@ -30,7 +30,7 @@ export class NodeRig implements AsyncDisposable {
 
   constructor({ care, disk, ballastMib }: NodeRigOptions = {}) {
     this.#disk = disk;
-    this.#options = {
+    this.options = {
       directory: this.directory,
       launcherPath: buildLauncher(),
       cgroupParent: `/naru-${ownTest}/${this.directory.slice(-6)}`,
@@ -122,7 +122,7 @@ export class NodeRig implements AsyncDisposable {
   #start(): ChildProcess {
     // Else it would take itself for a test.
     const { NODE_TEST_CONTEXT: _, ...env } = process.env;
-    const child = fork(program, [JSON.stringify(this.#options)], {
+    const child = fork(program, [JSON.stringify(this.options)], {
       env,
       ...(this.#disk === undefined
         ? { execArgv }

@@ -68,7 +68,11 @@ export async function openRig(
 export const unifiedCgroups = existsSync("/sys/fs/cgroup/cgroup.controllers");
 
 /** What a container's cgroup says; `names` are the file's on v1 and on v2. */
-export function readCgroup(rig: Rig, path: string, [controller, v1, v2]: readonly [string, string, string]): string {
+export function readCgroup(
+  rig: { readonly options: { readonly cgroupParent: string } },
+  path: string,
+  [controller, v1, v2]: readonly [string, string, string],
+): string {
   const below = `${rig.options.cgroupParent}/${path}`;
   const file = unifiedCgroups ? `${below}/${v2}` : `/${controller}${below}/${v1}`;
   return readFileSync(join("/sys/fs/cgroup", file), "utf8").trim();
