@@ -10,6 +10,10 @@ export interface EvictionOptions {
   readonly soft?: string;
   /** "memory.available=1m30s" */
   readonly softGrace?: string;
+  /** "nodefs.available=500Mi": once something is done about a threshold, so much more is freed. */
+  readonly minimumReclaim?: string;
+  /** What pods get at most to end by themselves when a soft threshold is passed; 0: hardly any time. Default 0. */
+  readonly podGraceMsMax?: number;
   /** How long the node says to be under pressure after it was. Default 300,000. */
   readonly transitionMs?: number;
 }

@@ -57,6 +57,16 @@ export const agent: Command = {
       help: "the same after a grace period, such as memory.available<1Gi",
     },
     "eviction-soft-grace-period": { type: "string", value: "LIST", help: "of each of them: memory.available=1m30s" },
+    "eviction-max-pod-grace-period": {
+      type: "string",
+      value: "SECONDS",
+      help: "pods get at most so long to end when a soft threshold is passed (default: hardly any time)",
+    },
+    "eviction-minimum-reclaim": {
+      type: "string",
+      value: "LIST",
+      help: "once below a threshold, so much more than that is freed: nodefs.available=500Mi",
+    },
     "eviction-pressure-transition-period": {
       type: "string",
       value: "SECONDS",
@@ -68,6 +78,16 @@ export const agent: Command = {
       help: "of the disk in use: from here on images that nothing uses are removed (default: 85)",
     },
     "image-gc-low-threshold": { type: "string", value: "PERCENT", help: "until so much is in use (default: 80)" },
+    "image-minimum-gc-age": {
+      type: "string",
+      value: "SECONDS",
+      help: "images that were used within this time stay (default: 120)",
+    },
+    "image-maximum-gc-age": {
+      type: "string",
+      value: "SECONDS",
+      help: "images that nothing has used for so long go in any case (default: none)",
+    },
     "insecure-registry": { type: "string", multiple: true, value: "HOST", help: "registry to speak plain HTTP with" },
     "oci-runtime": {
       type: "string",
@@ -160,11 +180,14 @@ function evictionOf(invocation: Invocation): EvictionOptions {
     return value === undefined ? {} : ({ [key]: value } as Record<K, string>);
   };
   const seconds = numberOption(invocation, "eviction-pressure-transition-period");
+  const graceSeconds = numberOption(invocation, "eviction-max-pod-grace-period");
   return {
     ...text("hard", "eviction-hard"),
     ...text("soft", "eviction-soft"),
     ...text("softGrace", "eviction-soft-grace-period"),
+    ...text("minimumReclaim", "eviction-minimum-reclaim"),
     ...(seconds === undefined ? {} : { transitionMs: seconds * 1000 }),
+    ...(graceSeconds === undefined ? {} : { podGraceMsMax: graceSeconds * 1000 }),
   };
 }
 
@@ -173,7 +196,15 @@ function imageCollectionOf(invocation: Invocation): NonNullable<AgentOptions["im
   const low = numberOption(invocation, "image-gc-low-threshold");
   if ((low ?? 80) >= (high ?? 85))
     throw new UsageError("--image-gc-low-threshold must be below --image-gc-high-threshold (85 by default)");
-  return { ...(high === undefined ? {} : { highPercent: high }), ...(low === undefined ? {} : { lowPercent: low }) };
+  const [minAge, maxAge] = ["image-minimum-gc-age", "image-maximum-gc-age"].map((name) =>
+    numberOption(invocation, name),
+  );
+  return {
+    ...(high === undefined ? {} : { highPercent: high }),
+    ...(low === undefined ? {} : { lowPercent: low }),
+    ...(minAge === undefined ? {} : { minAgeMs: minAge * 1000 }),
+    ...(maxAge === undefined ? {} : { maxAgeMs: maxAge * 1000 }),
+  };
 }
 
 function shutdownOf(invocation: Invocation): Pick<AgentOptions, "shutdown"> {

@@ -19,7 +19,7 @@ import {
   reservedDefault,
   reservedOfOffer,
 } from "./reserve.ts";
-import { hardDefault, parseThresholds } from "./thresholds.ts";
+import { hardDefault, parseThresholds, withMinimumReclaim } from "./thresholds.ts";
 
 const transitionMsDefault = 300_000;
 
@@ -43,8 +43,12 @@ export async function openNodeCare(parts: {
   readonly onChange: () => void;
 }): Promise<NodeCare> {
   const { clock, log, options, machine, dataDir, runtime, images, storage, agent, onChange } = parts;
-  const { hard = hardDefault, soft = "", softGrace = "", transitionMs = transitionMsDefault } = options.eviction ?? {};
-  const thresholds = [...parseThresholds(hard), ...parseThresholds(soft, softGrace)];
+  const { hard = hardDefault, soft = "", softGrace = "", minimumReclaim = "" } = options.eviction ?? {};
+  const { transitionMs = transitionMsDefault, podGraceMsMax = 0 } = options.eviction ?? {};
+  const thresholds = withMinimumReclaim(
+    [...parseThresholds(hard), ...parseThresholds(soft, softGrace)],
+    minimumReclaim,
+  );
   const reserveText = options.reserved ?? (options.memory === undefined ? reservedDefault : reservedOfOffer);
   const reserved: NodeReserve = { ...parseReserved(reserveText), thresholds };
   let load = await readLoad(dataDir);
@@ -57,7 +61,7 @@ export async function openNodeCare(parts: {
     log.warn({ error: messageOf(error) }, "pods together are not limited: their cgroup takes no limits");
   }
   const pressure = await openPressure({
-    ...{ clock, log, thresholds, transitionMs, runtime, storage, images, onChange },
+    ...{ clock, log, thresholds, transitionMs, podGraceMsMax, runtime, storage, images, onChange },
     imageCollection: { ...imageCollectionDefault, ...options.imageCollection },
     observe: async () => {
       load = await readLoad(dataDir);

@@ -4,6 +4,7 @@ import { test } from "node:test";
 import {
   admissionRefusal,
   type Candidate,
+  evictionGraceMs,
   evictionMessage,
   lookAtPressure,
   noPressure,
@@ -11,7 +12,7 @@ import {
   rankForEviction,
 } from "./plan-eviction.ts";
 import { planImageCollection } from "./plan-image-collection.ts";
-import { type Observations, parseThresholds } from "./thresholds.ts";
+import { type Observations, parseThresholds, withMinimumReclaim } from "./thresholds.ts";
 
 const mib = 2 ** 20;
 const thresholds = [
@@ -53,6 +54,35 @@ test("lookAtPressure keeps a condition for the transition period, and looks at m
       [[], ["MemoryPressure", "DiskPressure"]],
       [[], []],
     ],
+  );
+});
+
+test("lookAtPressure goes on until the minimum reclaim is free as well, once something was done", () => {
+  const thresholds = withMinimumReclaim(parseThresholds("nodefs.available<10%"), "nodefs.available=5%");
+  const seen: boolean[] = [];
+  let memory = noPressure;
+  for (const available of [12, 9, 12, 14, 15, 12]) {
+    const observations = { "nodefs.available": { available, capacity: 100 } };
+    const found = lookAtPressure(memory, observations, { thresholds, transitionMs: 0, nowMs: 0 });
+    memory = found.memory;
+    seen.push(found.passed.length > 0);
+  }
+  assert.deepEqual(seen, [false, true, true, true, false, false]);
+});
+
+test("evictionGraceMs leaves a pod time for soft thresholds alone, and no more than the node allows", () => {
+  const observation = { available: 0, capacity: 1 };
+  const [hard] = parseThresholds("memory.available<1Gi");
+  const [soft] = parseThresholds("memory.available<1Gi", "memory.available=1s");
+  assert.ok(hard !== undefined && soft !== undefined);
+  assert.deepEqual(
+    [
+      evictionGraceMs({ threshold: hard, observation }, 30_000, 60_000),
+      evictionGraceMs({ threshold: soft, observation }, 30_000, 0),
+      evictionGraceMs({ threshold: soft, observation }, 30_000, 10_000),
+      evictionGraceMs({ threshold: soft, observation }, 5000, 10_000),
+    ],
+    [undefined, undefined, 10_000, 5000],
   );
 });
 
@@ -131,7 +161,7 @@ test("admissionRefusal keeps off what would make it worse", () => {
 });
 
 test("planImageCollection frees down to the low mark once the high one is reached", () => {
-  const limits = { highPercent: 85, lowPercent: 80, minAgeMs: 0 };
+  const limits = { highPercent: 85, lowPercent: 80, minAgeMs: 0, maxAgeMs: 0 };
   const bytesAt = (available: number) => planImageCollection({ available, capacity: 1000 }, limits);
   assert.deepEqual([bytesAt(160), bytesAt(159), bytesAt(150), bytesAt(0)], [undefined, 41, 50, 200]);
 });

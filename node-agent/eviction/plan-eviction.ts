@@ -1,7 +1,15 @@
 // What a node under pressure does, decided purely: which thresholds are passed, what the node says of it, and who goes first.
 // Source: Kubernetes documentation, "Node-pressure Eviction", and the kubelet's order of pods.
 import { canonicalQuantity } from "../../api/kinds/schema/quantity.ts";
-import { minOf, type Observation, type Observations, resourceOf, type Signal, type Threshold } from "./thresholds.ts";
+import {
+  minOf,
+  type Observation,
+  type Observations,
+  reliefOf,
+  resourceOf,
+  type Signal,
+  type Threshold,
+} from "./thresholds.ts";
 
 export type Pressure = "MemoryPressure" | "DiskPressure" | "PIDPressure";
 export type ScarceResource = ReturnType<typeof resourceOf>;
@@ -10,6 +18,8 @@ export type ScarceResource = ReturnType<typeof resourceOf>;
 export interface PressureMemory {
   /** By threshold: since when it is passed. */
   readonly passedSinceMs: ReadonlyMap<Threshold, number>;
+  /** About these something was done, and they are not over yet. */
+  readonly acted: ReadonlySet<Threshold>;
   /** By condition: when a threshold of it was last passed, and which. */
   readonly lastSeen: ReadonlyMap<Pressure, { readonly atMs: number; readonly threshold: Threshold }>;
 }
@@ -19,7 +29,7 @@ export interface Passed {
   readonly observation: Observation;
 }
 
-export const noPressure: PressureMemory = { passedSinceMs: new Map(), lastSeen: new Map() };
+export const noPressure: PressureMemory = { passedSinceMs: new Map(), acted: new Set(), lastSeen: new Map() };
 
 /** A pod with what it uses of the one resource that runs short. */
 export interface Candidate {
@@ -46,9 +56,9 @@ export function lookAtPressure(
   const { thresholds, transitionMs, nowMs } = options;
   const below = thresholds.flatMap((threshold): readonly Passed[] => {
     const observation = observations[threshold.signal];
-    return observation !== undefined && observation.available < minOf(threshold, observation)
-      ? [{ threshold, observation }]
-      : [];
+    if (observation === undefined) return [];
+    const end = before.acted.has(threshold) ? reliefOf(threshold, observation) : minOf(threshold, observation);
+    return observation.available < end ? [{ threshold, observation }] : [];
   });
   const passedSinceMs = new Map(
     below.map(({ threshold }) => [threshold, before.passedSinceMs.get(threshold) ?? nowMs] as const),
@@ -57,7 +67,8 @@ export function lookAtPressure(
   const lastSeen = new Map([...before.lastSeen].filter(([, { atMs }]) => nowMs - atMs < transitionMs));
   for (const { threshold } of passed.toReversed())
     lastSeen.set(pressureOf(threshold.signal), { atMs: nowMs, threshold });
-  return { passed: passed.toSorted(memoryFirst), memory: { passedSinceMs, lastSeen } };
+  const acted = new Set(passed.map(({ threshold }) => threshold));
+  return { passed: passed.toSorted(memoryFirst), memory: { passedSinceMs, acted, lastSeen } };
 }
 
 /** Of one resource, whoever goes first: over its request before within, lower priority first, then who is furthest over. */
@@ -74,6 +85,11 @@ export function rankForEviction(resource: ScarceResource, candidates: readonly C
         over(b) - over(a) ||
         a.uid.localeCompare(b.uid),
     );
+}
+
+/** What a pod gets to end by itself; undefined: hardly any time. A soft threshold leaves time, up to `graceMsMax`. */
+export function evictionGraceMs({ threshold }: Passed, podGraceMs: number, graceMsMax: number): number | undefined {
+  return threshold.graceMs === 0 || graceMsMax === 0 ? undefined : Math.min(podGraceMs, graceMsMax);
 }
 
 /** In the kubelet's words, which dashboards and people search for. */

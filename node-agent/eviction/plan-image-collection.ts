@@ -8,9 +8,16 @@ export interface ImageCollectionLimits {
   readonly lowPercent: number;
   /** Images used within this time stay. */
   readonly minAgeMs: number;
+  /** Images that nothing has used for so long go however much room there is; 0: none. */
+  readonly maxAgeMs: number;
 }
 
-export const imageCollectionDefault: ImageCollectionLimits = { highPercent: 85, lowPercent: 80, minAgeMs: 120_000 };
+export const imageCollectionDefault: ImageCollectionLimits = {
+  highPercent: 85,
+  lowPercent: 80,
+  minAgeMs: 120_000,
+  maxAgeMs: 0,
+};
 
 /** Bytes to free; undefined: the disk is not that full. */
 export function planImageCollection(

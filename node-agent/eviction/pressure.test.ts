@@ -9,7 +9,7 @@ import type { CollectOptions } from "../images/images.ts";
 import { SimulatedNode } from "../simulated-node.ts";
 import { TestSession } from "../test-session.ts";
 import { type NodePressure, openPressure } from "./pressure.ts";
-import { parseThresholds } from "./thresholds.ts";
+import { parseThresholds, type Threshold, withMinimumReclaim } from "./thresholds.ts";
 
 const gib = 2 ** 30;
 
@@ -25,7 +25,15 @@ interface Rig {
   pass(ms: number): Promise<void>;
 }
 
-async function openTestRig(uses: Readonly<Record<string, number>>, memoryAvailable = () => 8 * gib): Promise<Rig> {
+interface RigOptions {
+  readonly memoryAvailable?: () => number;
+  readonly thresholds?: readonly Threshold[];
+  readonly podGraceMsMax?: number;
+  readonly maxAgeMs?: number;
+}
+
+async function openTestRig(uses: Readonly<Record<string, number>>, options: RigOptions = {}): Promise<Rig> {
+  const { memoryAvailable = () => 8 * gib, podGraceMsMax = 0, maxAgeMs = 0 } = options;
   const clock = virtualClock();
   const node = new SimulatedNode({ clock, name: "n1", nodeIp: "10.0.0.1", registry: () => ({}) });
   const session = new TestSession();
@@ -39,9 +47,10 @@ async function openTestRig(uses: Readonly<Record<string, number>>, memoryAvailab
   pressure = await openPressure({
     clock,
     log: silentLogger,
-    thresholds: parseThresholds("memory.available<1Gi,nodefs.available<10%"),
+    thresholds: options.thresholds ?? parseThresholds("memory.available<1Gi,nodefs.available<10%"),
     transitionMs: 60_000,
-    imageCollection: { highPercent: 85, lowPercent: 80, minAgeMs: 1000 },
+    podGraceMsMax,
+    imageCollection: { highPercent: 85, lowPercent: 80, minAgeMs: 1000, maxAgeMs },
     observe: async () => ({
       "nodefs.available": { available: (disk.availableGib + over() * disk.perPodGib) * gib, capacity: 100 * gib },
       "memory.available": { available: memoryAvailable(), capacity: 16 * gib },
@@ -136,7 +145,7 @@ test("NodePressure evicts one pod at a time until there is room, and says why", 
 
 test("NodePressure asks for no images when memory is short, and refuses pods that would make it worse", async () => {
   let available = 8 * gib;
-  const rig = await openTestRig({ greedy: 4, modest: 1 }, () => available);
+  const rig = await openTestRig({ greedy: 4, modest: 1 }, { memoryAvailable: () => available });
   available = gib / 2;
   await rig.pass(2500);
   available = 4 * gib;
@@ -168,5 +177,47 @@ test("NodePressure removes images on a full disk before it is short, and says wh
       ],
       [],
     ],
+  );
+});
+
+test("NodePressure lets a pod end by itself when a soft threshold is passed for long enough", async () => {
+  const rig = await openTestRig(
+    { quick: 4 },
+    { thresholds: parseThresholds("nodefs.available<10%", "nodefs.available=20s"), podGraceMsMax: 10_000 },
+  );
+  rig.session.put("pods", {
+    ...podOf("slow"),
+    spec: { containers: [{ name: "main", image: "app", lifecycle: { preStop: { sleep: { seconds: 60 } } } }] },
+  });
+  await rig.pass(1000);
+  rig.disk.availableGib = 5;
+  await rig.pass(18_000);
+  const before = failed(rig);
+  // The one that uses more goes first; the next one gets all that it may, and not what it asked for.
+  await rig.pass(6000);
+  const first = failed(rig);
+  await rig.pass(7000);
+  const during = failed(rig);
+  await rig.pass(10_000);
+  assert.deepEqual([before, first, during, failed(rig).sort()], [[], ["quick"], ["quick"], ["quick", "slow"]]);
+});
+
+test("NodePressure goes on beyond the threshold until the minimum reclaim is free", async () => {
+  const rig = await openTestRig(
+    { a: 1, b: 2, c: 3 },
+    { thresholds: withMinimumReclaim(parseThresholds("nodefs.available<10%"), "nodefs.available=4Gi") },
+  );
+  rig.disk.availableGib = 8;
+  rig.disk.perPodGib = 3;
+  await rig.pass(60_000);
+  assert.deepEqual(failed(rig).sort(), ["b", "c"]);
+});
+
+test("NodePressure removes images that nothing has used for the maximum age, though there is room", async () => {
+  const rig = await openTestRig({}, { maxAgeMs: 3_600_000 });
+  await rig.pass(10_000);
+  assert.deepEqual(
+    rig.collected.map(({ bytes, minAgeMs }) => [bytes, minAgeMs]),
+    [[Number.POSITIVE_INFINITY, 3_600_000]],
   );
 });

@@ -5,6 +5,7 @@ import type { Clock, Timer } from "../../lib/clock.ts";
 import type { Logger } from "../../lib/log.ts";
 import type { ImageStore } from "../images/images.ts";
 import type { EventRecorder } from "../pods/events.ts";
+import { defaultGraceMs } from "../pods/next-container-step.ts";
 import type { PodWorker } from "../pods/pod-worker.ts";
 import { qosClass } from "../pods/resource-limits.ts";
 import { messageOf } from "../pods/start-problem.ts";
@@ -12,6 +13,7 @@ import type { PodStorage } from "../pods/storage.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import {
   admissionRefusal,
+  evictionGraceMs,
   evictionMessage,
   lookAtPressure,
   noPressure,
@@ -22,7 +24,7 @@ import {
 } from "./plan-eviction.ts";
 import { type ImageCollectionLimits, planImageCollection } from "./plan-image-collection.ts";
 import { isCriticalPod, measureCandidates } from "./pod-usage.ts";
-import { minOf, type Observations, resourceOf, type Signal, type Threshold } from "./thresholds.ts";
+import { minOf, type Observations, reliefOf, resourceOf, type Signal, type Threshold } from "./thresholds.ts";
 
 const lookMs = 2000;
 /** A pod that was evicted has so long to go before the next one is. */
@@ -39,6 +41,8 @@ export interface PressureParts {
   readonly log: Logger;
   readonly thresholds: readonly Threshold[];
   readonly transitionMs: number;
+  /** What pods get at most to end by themselves when a soft threshold is passed. */
+  readonly podGraceMsMax: number;
   readonly imageCollection: ImageCollectionLimits;
   readonly observe: () => Promise<Observations>;
   readonly workers: () => readonly PodWorker[];
@@ -67,7 +71,7 @@ export class NodePressure implements Disposable {
   readonly #evictions = new Map<Signal, number>();
   #memory: PressureMemory = noPressure;
   #imagesCollected = 0;
-  #evicting: { readonly worker: PodWorker; readonly sinceMs: number } | undefined;
+  #evicting: { readonly worker: PodWorker; readonly untilMs: number } | undefined;
   /** Told already that this is being reclaimed. */
   #reclaiming: Signal | undefined;
   #imagesAtMs = Number.NEGATIVE_INFINITY;
@@ -155,7 +159,10 @@ export class NodePressure implements Disposable {
     const bytes =
       resource === "inodes"
         ? Number.POSITIVE_INFINITY
-        : minOf(threshold, observation) - observation.available + observation.capacity * spareShare;
+        : Math.max(
+            reliefOf(threshold, observation),
+            minOf(threshold, observation) + observation.capacity * spareShare,
+          ) - observation.available;
     for (const free of [
       () => this.#collect(bytes),
       () => this.#collect(Number.POSITIVE_INFINITY),
@@ -181,25 +188,33 @@ export class NodePressure implements Disposable {
       return;
     }
     const message = evictionMessage(passed, victim);
+    const graceMs = evictionGraceMs(passed, defaultGraceMs(worker.pod), this.#parts.podGraceMsMax);
     log.warn({ pod: worker.uid, message }, "evicting a pod");
     this.#evictions.set(passed.threshold.signal, (this.#evictions.get(passed.threshold.signal) ?? 0) + 1);
-    this.#evicting = { worker, sinceMs: clock.monotonicMs() };
-    worker.evict(message);
+    this.#evicting = { worker, untilMs: clock.monotonicMs() + (graceMs ?? 0) + evictionMsMax };
+    worker.evict(message, graceMs);
   }
 
   /** The last one may still free what is needed. */
   #isGoing(): boolean {
     const { clock } = this.#parts;
     if (this.#evicting === undefined) return false;
-    const { worker, sinceMs } = this.#evicting;
-    return !worker.isOver && clock.monotonicMs() - sinceMs < evictionMsMax;
+    const { worker, untilMs } = this.#evicting;
+    return !worker.isOver && clock.monotonicMs() < untilMs;
   }
 
   async #collectImages(observations: Observations): Promise<void> {
     const disk = observations["imagefs.available"] ?? observations["nodefs.available"];
     const nowMs = this.#parts.clock.monotonicMs();
     const bytes = disk === undefined ? undefined : planImageCollection(disk, this.#parts.imageCollection);
-    if (bytes === undefined || nowMs < this.#imagesAtMs) return;
+    if (nowMs < this.#imagesAtMs) return;
+    const { maxAgeMs } = this.#parts.imageCollection;
+    if (bytes === undefined) {
+      if (maxAgeMs === 0) return;
+      this.#imagesAtMs = nowMs + imagesAgainMs;
+      await this.#collect(Number.POSITIVE_INFINITY, maxAgeMs);
+      return;
+    }
     const freedBytes = await this.#collect(bytes);
     this.#imagesAtMs = nowMs + (freedBytes >= bytes ? imagesMs : imagesAgainMs);
     if (freedBytes >= bytes) return;
@@ -209,15 +224,15 @@ export class NodePressure implements Disposable {
     this.#parts.events()?.node({ type: "Warning", reason: "FreeDiskSpaceFailed", message });
   }
 
-  async #collect(bytes: number): Promise<number> {
-    const { images, imageCollection, workers, log } = this.#parts;
+  async #collect(bytes: number, minAgeMs = this.#parts.imageCollection.minAgeMs): Promise<number> {
+    const { images, workers, log } = this.#parts;
     // Containers that wait for their next run have no layer that would keep their image.
     const keep = new Set(
       workers()
         .filter(({ isOver }) => !isOver)
         .flatMap(({ containers }) => containers.map(({ imageId }) => imageId)),
     );
-    const collected = await images.collect({ bytes, minAgeMs: imageCollection.minAgeMs, keep });
+    const collected = await images.collect({ bytes, minAgeMs, keep });
     this.#imagesCollected += collected.images.length;
     if (collected.images.length > 0) {
       const names = collected.images.map(({ id, tags }) => tags[0] ?? id);

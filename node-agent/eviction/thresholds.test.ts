@@ -1,7 +1,7 @@
 // Thresholds as people write them.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { hardDefault, parseThresholds } from "./thresholds.ts";
+import { hardDefault, parseThresholds, reliefOf, withMinimumReclaim } from "./thresholds.ts";
 
 test("parseThresholds reads amounts, shares and the grace periods of soft ones", () => {
   assert.deepEqual(
@@ -15,6 +15,15 @@ test("parseThresholds reads amounts, shares and the grace periods of soft ones",
 
 test("parseThresholds takes none and the defaults", () => {
   assert.deepEqual([parseThresholds("").length, parseThresholds(hardDefault).length], [0, 6]);
+});
+
+test("withMinimumReclaim adds what has to be freed beyond a threshold, in bytes or as a share", () => {
+  const thresholds = parseThresholds("memory.available<100,nodefs.available<10%,pid.available<5");
+  const disk = { available: 0, capacity: 1000 };
+  assert.deepEqual(
+    withMinimumReclaim(thresholds, "nodefs.available=5%,pid.available=7").map((each) => reliefOf(each, disk)),
+    [100, 150, 12],
+  );
 });
 
 test("parseThresholds says what is wrong with a text, and what it takes", () => {
@@ -37,8 +46,8 @@ test("parseThresholds says what is wrong with a text, and what it takes", () => 
     ],
     [
       `eviction threshold "disk<10%": it must begin with one of ${begin}`,
-      'eviction threshold "memory.available<much" must end with an amount, such as <100Mi or <10%',
-      'eviction threshold "memory.available<101%" must end with an amount, such as <100Mi or <10%',
+      'eviction threshold "memory.available<much" must end with an amount, such as 100Mi or 10%',
+      'eviction threshold "memory.available<101%" must end with an amount, such as 100Mi or 10%',
       "soft threshold memory.available<1Gi needs a grace period, such as memory.available=90s",
       'eviction grace period "memory.available=soon" must look like memory.available=1m30s',
     ],

@@ -19,6 +19,8 @@ export interface Threshold {
   readonly text: string;
   /** How long it has to be passed until something is done: 0 for a hard one. */
   readonly graceMs: number;
+  /** Once something is done, it goes on until so much more than `min` is there. */
+  readonly reclaim?: Amount;
 }
 
 export interface Observation {
@@ -59,8 +61,31 @@ export function parseThresholds(text: string, grace?: string): readonly Threshol
   });
 }
 
-export function minOf({ min }: Threshold, { capacity }: Observation): number {
-  return "share" in min ? min.share * capacity : min.count;
+/** `reclaims`: "nodefs.available=500Mi,imagefs.available=2Gi". Throws for what it cannot read. */
+export function withMinimumReclaim(thresholds: readonly Threshold[], reclaims: string): readonly Threshold[] {
+  const amounts = new Map(
+    split(reclaims).map((part): readonly [Signal, Amount] => {
+      const [, name = "", amount = ""] = /^([^=]+)=(.+)$/.exec(part) ?? [];
+      return [signalOf(name, part), amountOf(amount, part)];
+    }),
+  );
+  return thresholds.map((threshold) => {
+    const reclaim = amounts.get(threshold.signal);
+    return reclaim === undefined ? threshold : { ...threshold, reclaim };
+  });
+}
+
+export function minOf({ min }: Threshold, observation: Observation): number {
+  return countOf(min, observation);
+}
+
+/** What has to be there for it to be over, once something was done about it. */
+export function reliefOf({ min, reclaim }: Threshold, observation: Observation): number {
+  return countOf(min, observation) + (reclaim === undefined ? 0 : countOf(reclaim, observation));
+}
+
+function countOf(amount: Amount, { capacity }: Observation): number {
+  return "share" in amount ? amount.share * capacity : amount.count;
 }
 
 /** Which of the kubelet's resources runs short. */
@@ -96,7 +121,7 @@ function signalOf(text: string, part: string): Signal {
 function amountOf(text: string, part: string): Amount {
   const percent = /^(\d+(?:\.\d+)?)%$/.exec(text)?.[1];
   const wrong = (cause?: unknown) =>
-    new Error(`eviction threshold ${JSON.stringify(part)} must end with an amount, such as <100Mi or <10%`, { cause });
+    new Error(`eviction threshold ${JSON.stringify(part)} must end with an amount, such as 100Mi or 10%`, { cause });
   if (percent !== undefined) {
     if (Number(percent) > 100) throw wrong();
     return { share: Number(percent) / 100 };

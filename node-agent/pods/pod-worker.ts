@@ -135,10 +135,10 @@ export class PodWorker {
     this.wake();
   }
 
-  /** It uses more of the node than it may: it fails, for these reasons. */
-  evict(message: string): void {
+  /** It uses more of the node than it may: it fails, for these reasons. `graceMs`: absent, it gets hardly any time. */
+  evict(message: string, graceMs?: number): void {
     if (this.#ending !== undefined) return;
-    this.#ending = { reason: "Evicted", message };
+    this.#ending = { reason: "Evicted", message, ...(graceMs === undefined ? {} : { graceMs }) };
     this.#event("Warning", "Evicted", message);
     this.wake();
   }
