@@ -1,4 +1,4 @@
-// What every cluster has: its namespaces with their service accounts, the Service of the API itself, a class of volumes and one of runtimes.
+// What every cluster has: its namespaces with their service accounts, the Service of the API itself, a class of volumes and those of runtimes.
 import { assert } from "../lib/assert.ts";
 import { componentUser } from "./authentication/user.ts";
 import {
@@ -33,10 +33,14 @@ export async function bootstrap(context: Context, verbs: Verbs): Promise<void> {
   await ensure(services, apiService(context));
   await ensure(services, registryService);
   await ensure(storageclasses, localClass);
-  await ensure(runtimeclasses, ownRuntime);
+  for (const handler of runtimeHandlers) {
+    const runtimeClass: RuntimeClass = { metadata: { name: handler }, handler };
+    await ensure(runtimeclasses, runtimeClass);
+  }
 }
 
-const ownRuntime: RuntimeClass = { metadata: { name: "naru" }, handler: "naru" };
+// The built-in runtime, and those that nodes find by themselves: pods go where they are.
+const runtimeHandlers = ["naru", "runc", "crun"];
 
 // Every node is behind it: a controller says which are ready.
 const registryService: Service = {

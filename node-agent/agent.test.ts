@@ -466,3 +466,38 @@ test("openAgent goes on from wherever an earlier agent was killed", async () => 
     );
   }
 });
+
+test("openAgent makes a pod by its RuntimeClass's handler, and says which class or handler is not there", async () => {
+  const { clock, node, session } = await open();
+  session.put("runtimeclasses", { metadata: { name: "own" }, handler: "naru" });
+  session.put("runtimeclasses", { metadata: { name: "vm" }, handler: "kata" });
+  for (const name of ["own", "vm", "absent"]) session.put("pods", pod({ runtimeClassName: name }, {}, name));
+  await clock.advance(400);
+  const before = brief(session.statuses.get("vm"));
+  // A class that comes later is enough.
+  session.put("runtimeclasses", { metadata: { name: "absent" }, handler: "naru" });
+  await clock.settle();
+  assert.deepEqual(
+    {
+      before,
+      states: ["own", "absent"].map((name) => brief(session.statuses.get(name))),
+      made: [...node.machine.processes.values()].map(({ spec }) => spec.runtime),
+      events: session
+        .eventLines()
+        .filter((line) => line.startsWith("Failed"))
+        .toSorted(),
+    },
+    {
+      before: { phase: "Pending", ready: "False", states: ["main: ContainerCreating, 0 restarts"] },
+      states: [
+        { phase: "Running", ready: "True", states: ["main: running, 0 restarts"] },
+        { phase: "Running", ready: "True", states: ["main: running, 0 restarts"] },
+      ],
+      made: ["naru", "naru"],
+      events: [
+        'FailedCreatePodSandBox: Failed to create pod sandbox: failed to get sandbox runtime: no runtime for "kata" is configured, this node has naru',
+        'FailedCreatePodSandBox: Failed to create pod sandbox: failed to lookup RuntimeClass absent: runtimeclass.node.k8s.io "absent" not found',
+      ],
+    },
+  );
+});

@@ -8,6 +8,7 @@ import type {
   PersistentVolumeClaim,
   Pod,
   PodStatus,
+  RuntimeClass,
   Secret,
 } from "../api/kinds/generated/types.ts";
 import { keyOf } from "../api/kinds/resource.ts";
@@ -234,6 +235,11 @@ export class Agent {
         for (const worker of this.#workers.values()) if (claimNames(worker.pod).length > 0) worker.sourcesChanged();
         this.localVolumes.removeDeleted();
         return;
+      case "runtimeclasses":
+        this.#save(storage.saveObject(resource, key, cache.get(resource, key)));
+        for (const worker of this.#workers.values())
+          if (worker.pod.spec?.runtimeClassName === key) worker.sourcesChanged();
+        return;
       case "nodes":
         if (key === node.nodeName) this.#onOwnNode();
         this.#applyCluster();
@@ -417,7 +423,13 @@ export class Agent {
 
   async #remember(): Promise<void> {
     const { storage, node } = this.#parts;
-    for (const resource of ["configmaps", "secrets", "persistentvolumes", "persistentvolumeclaims"] as const) {
+    for (const resource of [
+      "configmaps",
+      "secrets",
+      "persistentvolumes",
+      "persistentvolumeclaims",
+      "runtimeclasses",
+    ] as const) {
       for (const object of await storage.loadObjects(resource))
         this.#remembered.set(`${resource}/${keyOf(object)}`, object);
     }
@@ -439,6 +451,7 @@ export class Agent {
         remembered<PersistentVolumeClaim>("persistentvolumeclaims", `${namespace}/${name}`),
       persistentVolume: (name) =>
         cache.get("persistentvolumes", name) ?? remembered<PersistentVolume>("persistentvolumes", name),
+      runtimeClass: (name) => cache.get("runtimeclasses", name) ?? remembered<RuntimeClass>("runtimeclasses", name),
     };
   }
 

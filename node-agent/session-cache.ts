@@ -33,6 +33,7 @@ const resources: readonly NodeResource[] = [
   "nodes",
   "services",
   "endpointslices",
+  "runtimeclasses",
 ];
 
 export function openAssignmentCache(): AssignmentCache {

@@ -9,6 +9,7 @@ import type {
   PersistentVolumeClaim,
   Pod,
   PodStatus,
+  RuntimeClass,
   Secret,
   Service,
 } from "../api/kinds/generated/types.ts";
@@ -25,6 +26,7 @@ export interface NodeObjects {
   readonly nodes: Node;
   readonly services: Service;
   readonly endpointslices: EndpointSlice;
+  readonly runtimeclasses: RuntimeClass;
 }
 
 export type NodeResource = keyof NodeObjects;

@@ -6,12 +6,22 @@ import { leastUsed } from "./plugins/least-used.ts";
 import { nodeAffinity, preferredNodeAffinity } from "./plugins/node-affinity.ts";
 import { ownerSpread } from "./plugins/owner-spread.ts";
 import { resourceFit } from "./plugins/resource-fit.ts";
+import { runtimeHandler } from "./plugins/runtime-handler.ts";
 import { taints } from "./plugins/taints.ts";
 import { topologySpread, topologySpreadScore } from "./plugins/topology-spread.ts";
 import { unschedulable } from "./plugins/unschedulable.ts";
 import { volumeAffinity } from "./plugins/volume-affinity.ts";
 
 export const defaultProfile: Profile = {
-  filters: [unschedulable, taints, nodeAffinity, volumeAffinity, resourceFit, hostPorts, topologySpread],
+  filters: [
+    unschedulable,
+    taints,
+    nodeAffinity,
+    runtimeHandler,
+    volumeAffinity,
+    resourceFit,
+    hostPorts,
+    topologySpread,
+  ],
   scores: [leastUsed, balancedUse, preferredNodeAffinity, topologySpreadScore, ownerSpread],
 };

@@ -33,6 +33,8 @@ export interface PodRequirements {
   /** For each volume that is on some nodes only, terms of which one must match; known when the pod is to be placed. */
   readonly volumeTerms: readonly (readonly NodeSelectorTerm[])[];
   readonly tolerations: readonly Toleration[];
+  /** Of its RuntimeClass; known when the pod is to be placed. */
+  readonly runtimeHandler: string | undefined;
   /** "hostIP/protocol/port" of every host port. */
   readonly hostPorts: readonly string[];
   readonly spread: readonly SpreadRequirement[];
@@ -65,6 +67,7 @@ export function requirementsOf(pod: Pod): PodRequirements {
     preferredTerms,
     volumeTerms: [],
     tolerations,
+    runtimeHandler: undefined,
     hostPorts: hostPortsOf(spec),
     spread: (spec.topologySpreadConstraints ?? []).map((constraint) => ({
       topologyKey: constraint.topologyKey,
@@ -83,6 +86,13 @@ export function withVolumeTerms(pod: PodRequirements, volumeTerms: PodRequiremen
   return volumeTerms.length === 0
     ? pod
     : { ...pod, volumeTerms, classKey: JSON.stringify([pod.classKey, volumeTerms]) };
+}
+
+/** The same with what its RuntimeClass asks. */
+export function withRuntimeHandler(pod: PodRequirements, runtimeHandler: string | undefined): PodRequirements {
+  return runtimeHandler === undefined
+    ? pod
+    : { ...pod, runtimeHandler, classKey: JSON.stringify([pod.classKey, runtimeHandler]) };
 }
 
 // Containers run together, init containers one after another before them; sidecars (restartable init containers) stay.

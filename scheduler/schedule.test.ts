@@ -2,7 +2,7 @@ import { deepEqual } from "node:assert/strict";
 import { test } from "node:test";
 import type { Node, Pod } from "../api/kinds/generated/types.ts";
 import { defaultProfile } from "./profile.ts";
-import { requirementsOf } from "./requirements.ts";
+import { requirementsOf, withRuntimeHandler } from "./requirements.ts";
 import { schedule } from "./schedule.ts";
 import { createSnapshot, putNode, putPod } from "./snapshot.ts";
 
@@ -56,4 +56,26 @@ test("schedule follows nodeSelector and says which label is missing", () => {
     type: "unschedulable",
     message: "0/1 nodes fit: 1 lacks disk=ssd",
   });
+});
+
+test("schedule places where the handler of the RuntimeClass is, or says that it lacks", () => {
+  const handlers = (...names: readonly string[]) => ({ runtimeHandlers: names.map((name) => ({ name })) });
+  const [plain, other] = [node("a", "64"), node("b", "1")];
+  const snapshot = createSnapshot();
+  putNode(snapshot, plain);
+  putNode(snapshot, { ...other, status: { ...other.status, ...handlers("", "naru", "runc") } });
+  const wanted = (handler: string) => withRuntimeHandler(requirementsOf(pod("p", "100m")), handler);
+  const decisions = ["naru", "runc", "runsc"].map((handler) => schedule(wanted(handler), snapshot, defaultProfile, 0));
+  // What a node says of itself may change.
+  const changed = putNode(snapshot, { ...plain, status: { ...plain.status, ...handlers("", "runsc") } });
+  deepEqual(
+    [...decisions, changed, schedule(wanted("runsc"), snapshot, defaultProfile, 0)],
+    [
+      { type: "bind", node: "a" },
+      { type: "bind", node: "b" },
+      { type: "unschedulable", message: "0/2 nodes fit: 2 lack the runtime handler runsc" },
+      true,
+      { type: "bind", node: "a" },
+    ],
+  );
 });

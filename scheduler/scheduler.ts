@@ -1,6 +1,12 @@
 // The scheduling loop: pods without a node come in, decisions are made one after another over the snapshot, binds go out in batches.
-import { nodes, persistentvolumeclaims, persistentvolumes, pods } from "../api/kinds/generated/resources.ts";
-import type { Node, PersistentVolume, PersistentVolumeClaim, Pod } from "../api/kinds/generated/types.ts";
+import {
+  nodes,
+  persistentvolumeclaims,
+  persistentvolumes,
+  pods,
+  runtimeclasses,
+} from "../api/kinds/generated/resources.ts";
+import type { Node, PersistentVolume, PersistentVolumeClaim, Pod, RuntimeClass } from "../api/kinds/generated/types.ts";
 import { isReason } from "../api/kinds/status.ts";
 import type { Bind, Client } from "../client/client.ts";
 import { startInformer } from "../client/informer.ts";
@@ -11,8 +17,8 @@ import type { Random } from "../lib/random.ts";
 import type { SchedulerMetrics } from "./metrics.ts";
 import { createPending } from "./pending.ts";
 import type { Profile } from "./plugin.ts";
-import { type PodRequirements, requirementsOf, withVolumeTerms } from "./requirements.ts";
-import { schedule } from "./schedule.ts";
+import { type PodRequirements, requirementsOf, withRuntimeHandler, withVolumeTerms } from "./requirements.ts";
+import { type Decision, schedule } from "./schedule.ts";
 import { createSnapshot, putNode, putPod, removeNode, removePod } from "./snapshot.ts";
 import { claimKeysOf, type VolumeLookup, volumeDemandOf } from "./volume-demand.ts";
 
@@ -70,7 +76,9 @@ export function startScheduler(options: SchedulerOptions): Scheduler {
   const podInformer = startInformer<Pod>({ ...informerOptions, resource: pods });
   const claimInformer = startInformer<PersistentVolumeClaim>({ ...informerOptions, resource: persistentvolumeclaims });
   const volumeInformer = startInformer<PersistentVolume>({ ...informerOptions, resource: persistentvolumes });
-  const informers = [nodeInformer, podInformer, claimInformer, volumeInformer];
+  const classInformer = startInformer<RuntimeClass>({ ...informerOptions, resource: runtimeclasses });
+  const informers = [nodeInformer, podInformer, claimInformer, volumeInformer, classInformer];
+  classInformer.onChange(() => pending.wake());
   claimInformer.onChange(() => pending.wake());
   volumeInformer.onChange(() => pending.wake());
   /** Claim -> pod -> its node, of placed pods that use claims. */
@@ -150,11 +158,7 @@ export function startScheduler(options: SchedulerOptions): Scheduler {
     }
     const { pod, requirements } = wanted;
     const startMs = clock.monotonicMs();
-    const demand = volumeDemandOf(claimKeysOf(pod), volumes);
-    const decision =
-      demand.type === "wait"
-        ? ({ type: "unschedulable", message: demand.message } as const)
-        : schedule(withVolumeTerms(requirements, demand.terms), snapshot, profile, turn++);
+    const decision = place(pod, requirements);
     metrics?.decided(decision.type, (clock.monotonicMs() - startMs) / 1000);
     if (decision.type === "unschedulable") {
       pending.setAside(key);
@@ -166,6 +170,17 @@ export function startScheduler(options: SchedulerOptions): Scheduler {
     assumed.set(key, uid);
     noteUser(pod, key, decision.node);
     return { pod, requirements, bind: { namespace, name, uid, node: decision.node } };
+  };
+
+  const place = (pod: Pod, requirements: PodRequirements): Decision => {
+    const demand = volumeDemandOf(claimKeysOf(pod), volumes);
+    if (demand.type === "wait") return { type: "unschedulable", message: demand.message };
+    const className = pod.spec?.runtimeClassName ?? "";
+    const runtimeClass = className === "" ? undefined : classInformer.get(className);
+    if (className !== "" && runtimeClass === undefined)
+      return { type: "unschedulable", message: `runtimeclass.node.k8s.io "${className}" not found` };
+    const wanted = withRuntimeHandler(withVolumeTerms(requirements, demand.terms), runtimeClass?.handler);
+    return schedule(wanted, snapshot, profile, turn++);
   };
 
   const send = (choices: readonly Choice[]) => {

@@ -37,6 +37,8 @@ export interface Snapshot {
   readonly labels: Readonly<Record<string, string>>[];
   readonly taints: (readonly Taint[])[];
   readonly unschedulable: boolean[];
+  /** Names of what makes containers there. */
+  readonly runtimeHandlers: (readonly string[])[];
   cpuMilliFree: Float64Array;
   memoryBytesFree: Float64Array;
   storageBytesFree: Float64Array;
@@ -65,6 +67,7 @@ export function createSnapshot(): Snapshot {
     labels: [],
     taints: [],
     unschedulable: [],
+    runtimeHandlers: [],
     cpuMilliFree: new Float64Array(16),
     memoryBytesFree: new Float64Array(16),
     storageBytesFree: new Float64Array(16),
@@ -89,15 +92,18 @@ export function putNode(snapshot: Snapshot, node: Node): boolean {
   const known = snapshot.slotOf.get(name);
   const slot = known ?? takeSlot(snapshot, name);
   const described = describe(node);
+  const { labels, taints, unschedulable, runtimeHandlers } = snapshot;
   const before =
     known === undefined
       ? undefined
-      : JSON.stringify([snapshot.labels[slot], snapshot.taints[slot], snapshot.unschedulable[slot]]);
-  const descriptionChanged = before !== JSON.stringify([described.labels, described.taints, described.unschedulable]);
+      : JSON.stringify([labels[slot], taints[slot], unschedulable[slot], runtimeHandlers[slot]]);
+  const now = JSON.stringify([described.labels, described.taints, described.unschedulable, described.runtimeHandlers]);
+  const descriptionChanged = before !== now;
   if (descriptionChanged) {
     snapshot.labels[slot] = described.labels;
     snapshot.taints[slot] = described.taints;
     snapshot.unschedulable[slot] = described.unschedulable;
+    snapshot.runtimeHandlers[slot] = described.runtimeHandlers;
     snapshot.descriptionVersion++;
   }
   const capacityChanged = setCapacity(snapshot, slot, described.capacity);
@@ -207,6 +213,7 @@ function describe(node: Node) {
     labels: node.metadata?.labels ?? {},
     taints: (node.spec?.taints ?? []).filter((taint) => taint.effect !== "PreferNoSchedule"),
     unschedulable: node.spec?.unschedulable === true,
+    runtimeHandlers: (node.status?.runtimeHandlers ?? []).map(({ name }) => name ?? ""),
     capacity: { cpuMilli: cpu, memoryBytes: memory, storageBytes: storage, pods, extended } satisfies Capacity,
   };
 }

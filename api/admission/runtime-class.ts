@@ -2,7 +2,6 @@
 import { isDeepStrictEqual } from "node:util";
 import { runtimeclasses } from "../kinds/generated/resources.ts";
 import type { Pod, RuntimeClass } from "../kinds/generated/types.ts";
-import { runtimeHandlers } from "../kinds/runtime-class.ts";
 import { ApiError } from "../kinds/status.ts";
 import { details, qualified } from "../verbs/refusals.ts";
 import type { Admission, AdmissionRequest } from "./list.ts";
@@ -13,10 +12,6 @@ export const runtimeClass: Admission = (request, object) => {
   if (name === undefined || name === "" || pod.spec === undefined) return object;
   const found = request.context.cache.get(runtimeclasses, name)?.object;
   if (found === undefined) throw refuse(request, pod, `RuntimeClass ${JSON.stringify(name)} not found`);
-  if (!runtimeHandlers.includes(found.handler)) {
-    const known = runtimeHandlers.join(", ");
-    throw refuse(request, pod, `RuntimeClass ${name}: no node has the handler ${found.handler}, there is ${known}`);
-  }
   const admitted: Pod = { ...pod, spec: { ...pod.spec, ...additions(request, pod, found) } };
   return admitted;
 };

@@ -5,8 +5,8 @@ import type { RuntimeClass } from "./generated/types.ts";
 import type { Kind } from "./kind.ts";
 import { validateMetadata } from "./metadata.ts";
 
-/** What nodes have: the runtime that Naru brings. */
-export const runtimeHandlers: readonly string[] = ["naru"];
+/** What every node has: the runtime that Naru brings. */
+export const builtInHandlers: readonly string[] = ["", "naru"];
 
 export const runtimeClassKind: Kind<RuntimeClass> = {
   resource: runtimeclasses,

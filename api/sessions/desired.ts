@@ -20,7 +20,7 @@ export function splitItemKey(item: ItemKey): { readonly resource: NodeResource; 
 /** Called with what changed for one node, or for all. */
 export type Mark = (node: string | "*", item: ItemKey) => void;
 
-const everyNodes: readonly NodeResource[] = ["nodes", "services", "endpointslices"];
+const everyNodes: readonly NodeResource[] = ["nodes", "services", "endpointslices", "runtimeclasses"];
 
 export class Desired {
   readonly #mark: Mark;

@@ -13,6 +13,7 @@ export const nodeResources = [
   "persistentvolumeclaims",
   "services",
   "endpointslices",
+  "runtimeclasses",
   "pods",
 ] as const;
 export type NodeResource = (typeof nodeResources)[number];

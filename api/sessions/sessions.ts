@@ -13,6 +13,7 @@ import {
   persistentvolumeclaims,
   persistentvolumes,
   pods,
+  runtimeclasses,
   secrets,
   services,
 } from "../kinds/generated/resources.ts";
@@ -86,6 +87,7 @@ const followed: readonly (readonly [NodeResource, Resource])[] = [
   ["persistentvolumeclaims", persistentvolumeclaims],
   ["services", services],
   ["endpointslices", endpointslices],
+  ["runtimeclasses", runtimeclasses],
   ["pods", pods],
 ];
 

@@ -5,6 +5,7 @@ import type {
   EnvVarSource,
   PersistentVolume,
   PersistentVolumeClaim,
+  RuntimeClass,
   Secret,
 } from "../../api/kinds/generated/types.ts";
 import { expand } from "./expand.ts";
@@ -16,6 +17,7 @@ export interface ConfigLookup {
   secret(namespace: string, name: string): Secret | undefined;
   claim(namespace: string, name: string): PersistentVolumeClaim | undefined;
   persistentVolume(name: string): PersistentVolume | undefined;
+  runtimeClass(name: string): RuntimeClass | undefined;
 }
 
 /** A reason why a container cannot be made, as a user reads it: CreateContainerConfigError. */

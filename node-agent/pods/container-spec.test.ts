@@ -40,6 +40,7 @@ const lookup: ConfigLookup = {
       : undefined,
   claim: () => undefined,
   persistentVolume: () => undefined,
+  runtimeClass: () => undefined,
 };
 
 const users = { passwd: "root:x:0:0::/:\napp:x:100:101::/:\nfive:x:5:50::/:\n", group: "extra:x:102:app,five\n" };

@@ -43,6 +43,7 @@ export function containerSpec(input: ContainerSpecInput): ContainerSpec {
   const user = containerUser(pod, container, input.imageUser);
   return {
     id,
+    ...(input.sandbox.runtime === undefined ? {} : { runtime: input.sandbox.runtime }),
     labels: writeLabels({
       podUid: uid,
       podNamespace: pod.metadata?.namespace ?? "default",

@@ -5,6 +5,7 @@ import type { FieldContext } from "./field-values.ts";
 import { hostNames } from "./hostname.ts";
 import { ensureImage } from "./image-policy.ts";
 import type { PodParts } from "./pod-parts.ts";
+import { runtimeHandlerOf } from "./runtime-handler.ts";
 import { messageOf } from "./start-problem.ts";
 import type { StorageContext } from "./storage.ts";
 
@@ -21,7 +22,9 @@ export class SetUpError extends Error {
   readonly part: Part;
 
   constructor(part: Part, cause: unknown) {
-    super(messageOf(cause), { cause });
+    super(part === "FailedCreatePodSandBox" ? `Failed to create pod sandbox: ${messageOf(cause)}` : messageOf(cause), {
+      cause,
+    });
     this.name = "SetUpError";
     this.part = part;
   }
@@ -65,18 +68,21 @@ function volumeAsContainer(name: string, image: Volume["image"]): Container {
 
 async function makeSandbox(
   pod: Pod,
-  { runtime, network, storage, node }: PodParts,
+  parts: PodParts,
 ): Promise<{ readonly sandbox: Sandbox; readonly ips: readonly string[] }> {
+  const { runtime, network, storage, node } = parts;
   const { hostNetwork, hostPID, shareProcessNamespace, hostUsers, securityContext } = pod.spec ?? {};
   const uid = pod.metadata?.uid ?? "";
   await storage.saveCheckpoint(pod);
   const idMapping = hostUsers === false ? await storage.userRange(pod) : undefined;
+  const handler = await runtimeHandlerOf(pod, parts);
   const sandbox = await runtime.createSandbox(uid, {
     hostname: hostNames(pod, node).kernelName,
     hostNetwork: hostNetwork === true,
     sysctls: Object.fromEntries((securityContext?.sysctls ?? []).map(({ name, value }) => [name, value])),
     ...(idMapping === undefined ? {} : { idMapping }),
     sharePids: shareProcessNamespace === true && hostPID !== true,
+    ...(handler === undefined ? {} : { runtime: handler }),
   });
   if (hostNetwork === true) return { sandbox, ips: [node.nodeIp] };
   const { ips } = await network.attachPod(uid, sandbox.networkPath);

@@ -6,6 +6,7 @@ import type {
   PersistentVolume,
   PersistentVolumeClaim,
   Pod,
+  RuntimeClass,
   Secret,
   ServiceAccountTokenProjection,
   Volume,
@@ -28,9 +29,15 @@ export interface StorageContext {
   readonly resolvConf: string;
 }
 
-export type SavedResource = "configmaps" | "secrets" | "persistentvolumes" | "persistentvolumeclaims" | "nodes";
+export type SavedResource =
+  | "configmaps"
+  | "secrets"
+  | "persistentvolumes"
+  | "persistentvolumeclaims"
+  | "nodes"
+  | "runtimeclasses";
 
-export type SavedObject = ConfigMap | Secret | PersistentVolume | PersistentVolumeClaim | Node;
+export type SavedObject = ConfigMap | Secret | PersistentVolume | PersistentVolumeClaim | Node | RuntimeClass;
 
 export interface PodStorage {
   /** Volumes and files; finds them made when they are. Rejects with VolumeError. */

@@ -353,7 +353,8 @@ export const AssignmentSchema: GenMessage<Assignment> = /*@__PURE__*/
  */
 export type Object$ = Message<"naru.node.v1.Object"> & {
   /**
-   * "pods", "configmaps", "secrets", "persistentvolumes", "persistentvolumeclaims", "nodes", "services", "endpointslices"
+   * "pods", "configmaps", "secrets", "persistentvolumes", "persistentvolumeclaims", "nodes", "services", "endpointslices",
+   * "runtimeclasses"
    *
    * @generated from field: string resource = 1;
    */
