@@ -158,7 +158,7 @@ test("addresses, ranges and names of networks are what was asked for, and refuse
     [
       ["network", "create", "--subnet", "10.77.0.128/25", "overlapping"],
       ["network", "create", "-d", "overlay", "wide"],
-      ["network", "create", "--ipv6", "six"],
+      ["network", "create", "--subnet", "fd00:5::/64", "six"],
       ["network", "create", "bridge"],
       ["network", "rm", "bridge"],
       ["run", "--rm", "--ip", "10.1.1.1", "--network", "ranged", "busybox"],
@@ -177,6 +177,82 @@ test("addresses, ranges and names of networks are what was asked for, and refuse
       listed: "ranged",
     },
   );
+});
+
+test("a network with IPv6 gives its containers addresses, names, ports and a way out in both families", async () => {
+  const range = `fd00:${(process.pid % 65_000).toString(16)}::`;
+  await engine.ok(["network", "create", "--ipv6", "--subnet", `${range}/64`, "six"]);
+  const serve = "mkdir /www; echo hello from six > /www/index.html; httpd -f -p [::]:80 -h /www";
+  await engine.ok([
+    ...["run", "-d", "--name", "v6", "--network", "six", "--ip6", `${range}66`, "-p", "18085:80"],
+    ...["busybox", "sh", "-c", serve],
+  ]);
+  const ask = async (...words: readonly string[]) => (await engine.docker(words)).stdout.trim();
+  const guest = ["run", "--rm", "--network", "six", "busybox", "sh", "-c"];
+  const fromNode = async (url: string) => {
+    const inNode = ["netns-run", `${engine.cluster.place.runDir}/netns/node-1`, "--", "curl", "-g", "-s", "-m", "3"];
+    return (await runProgram(engine.cluster.place.launcherPath, [...inNode, url], {})).stdout.trim();
+  };
+  deepEqual(
+    {
+      own: await ask("inspect", "-f", "{{.NetworkSettings.Networks.six.GlobalIPv6Address}}", "v6"),
+      shown: await ask("network", "inspect", "-f", "{{.EnableIPv6}} {{(index .IPAM.Config 1).Gateway}}", "six"),
+      looked: /66/.test(await ask(...guest, "nslookup -type=aaaa v6")),
+      neighbour: await ask(...guest, `ping -c 1 -W 3 ${range}66 > /dev/null && echo reached`),
+      route: await ask(...guest, "ip -6 route | grep -c ^default"),
+      node: await fromNode(`http://[${range}66]/`),
+      published: await fromNode(`http://[${range}1]:18085/`),
+      everywhere: await fromNode("http://127.0.0.1:18085/"),
+      ports: await ask("port", "v6"),
+    },
+    {
+      own: `${range}66`,
+      shown: `true ${range}1`,
+      looked: true,
+      neighbour: "reached",
+      route: "1",
+      node: "hello from six",
+      published: "hello from six",
+      everywhere: "hello from six",
+      ports: "80/tcp -> 0.0.0.0:18085\n80/tcp -> [::]:18085",
+    },
+  );
+  const refused = await engine.docker(["run", "--rm", "--network", "inner", "--ip6", "fd00::9", "busybox", "true"]);
+  match(refused.stderr, /network inner has no IPv6/);
+  await engine.ok(["rm", "-f", "v6"]);
+  await engine.ok(["network", "rm", "six"]);
+});
+
+test("links name others on the default network and on one's own, and tell of their ports", async () => {
+  await engine.ok(["run", "-d", "--name", "db", "--expose", "5432", "busybox", "sleep", "100"]);
+  const told = await engine.ok([
+    ...["run", "--rm", "--name", "app", "--link", "db:store", "busybox", "sh", "-c"],
+    "ping -c 1 -W 2 store > /dev/null && echo reached; env | grep STORE_ | sort | sed s/=.*:/=/",
+  ]);
+  const own = await engine.ok([
+    ...["run", "--rm", "--network", "inner", "--link", "web:front", "busybox", "sh", "-c", fetch("front", 80)],
+  ]);
+  const absent = await engine.docker(["run", "--rm", "--link", "nobody:x", "busybox", "true"]);
+  await engine.ok(["stop", "-t", "0", "db"]);
+  const stopped = await engine.docker(["run", "--rm", "--link", "db:store", "busybox", "true"]);
+  await engine.ok(["rm", "-f", "db"]);
+  const ip = /STORE_PORT_5432_TCP_ADDR=(.*)/.exec(told)?.[1];
+  deepEqual(
+    [told.split("\n").filter((line) => line !== `STORE_PORT_5432_TCP_ADDR=${ip}`), own],
+    [
+      [
+        "reached",
+        "STORE_NAME=/app/store",
+        "STORE_PORT=5432",
+        "STORE_PORT_5432_TCP=5432",
+        "STORE_PORT_5432_TCP_PORT=5432",
+        "STORE_PORT_5432_TCP_PROTO=tcp",
+      ],
+      "hello from web",
+    ],
+  );
+  match(absent.stderr, /No such container: nobody/);
+  match(stopped.stderr, /Cannot link to a non running container: \/db AS/);
 });
 
 test("host, none and another container's network", async () => {

@@ -6,6 +6,7 @@ import { badRequest, conflict, type DockerProblem, messageOf, notFound } from ".
 import { planPorts } from "../networks/ports.ts";
 import { hasNames } from "../networks/record.ts";
 import { copyUp } from "./copy-up.ts";
+import { parseLink } from "./links.ts";
 import { checkName, findByName, makeId, makeName } from "./names.ts";
 import { type ImageDefaults, parseCreate } from "./parse-config.ts";
 import type { DockerParts } from "./parts.ts";
@@ -36,7 +37,9 @@ export async function createContainer(parts: DockerParts, body: JsonObject, want
   commandLine({ config });
   confinement(hostConfig);
   const endpoints = planEndpoints(parts, body, hostConfig, { id, name, mac: body.text("MacAddress") });
-  planPorts({ config, hostConfig }, "0.0.0.0");
+  checkLinks(parts, hostConfig);
+  const network = parts.networks.list().find(({ id }) => Object.values(endpoints)[0]?.networkId === id);
+  planPorts({ config, hostConfig }, network ?? { bindingIp: "0.0.0.0" });
   const wanted = planMounts(config, hostConfig, inheritedMounts(parts, hostConfig));
   for (const mount of wanted) checkBind(mount);
   const record: ContainerRecord = {
@@ -181,20 +184,27 @@ export function parseEndpoint(
   own: { readonly mac: string },
 ): Endpoint {
   const links = config?.texts("Links") ?? [];
-  if (links.length > 0)
-    throw badRequest("Links are not supported by Naru: containers of a user-defined network find each other by name");
+  for (const link of links) parseLink(link);
   const ipam = config?.object("IPAMConfig");
-  if ((ipam?.text("IPv6Address") ?? "") !== "")
-    throw badRequest("IPAMConfig.IPv6Address: IPv6 is not supported in container networks");
+  const wantedIpv6 = ipam?.text("IPv6Address") ?? "";
   return {
     networkId,
     aliases: config?.texts("Aliases") ?? [],
     wantedIp: ipam?.text("IPv4Address") ?? "",
+    ...(wantedIpv6 === "" ? {} : { wantedIpv6 }),
+    ...(links.length === 0 ? {} : { links }),
     wantedMac: config?.text("MacAddress") || own.mac,
     driverOpts: config?.textMap("DriverOpts") ?? {},
     gwPriority: config?.number("GwPriority") ?? 0,
     live: undefined,
   };
+}
+
+/** Those of the default network; a user-defined network's names may come later. */
+function checkLinks({ store }: DockerParts, { Links = [], NetworkMode }: HostConfig): void {
+  if (Links.length > 0 && (NetworkMode === "host" || NetworkMode.startsWith("container:")))
+    throw badRequest("conflicting options: the container shares another's network, so it cannot have links");
+  for (const link of Links) refusing(() => findByName(store.list(), parseLink(link).container, "container"));
 }
 
 // Modes that say whose namespaces a container uses.

@@ -84,7 +84,7 @@ test("parseCreate refuses what cannot be, and what Naru does not act on, by name
       "can't create 'AutoRemove' container with restart policy",
       'invalid port specification: "99999/tcp"',
       'invalid port specification: "many"',
-      'HostConfig.DeviceRequests is not supported by Naru, got [{"Count":-1}]',
+      'HostConfig.DeviceRequests: could not select device driver "" with capabilities: [[gpu]]: Naru gives containers devices by path (--device), and has no drivers for --gpus',
       'HostConfig.NewThing is not supported by Naru, got {"x":1}',
       "NetworkDisabled is not supported by Naru, got true",
       'Healthcheck.Test: begins with NONE, CMD or CMD-SHELL, got "RUN"',

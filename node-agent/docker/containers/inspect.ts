@@ -2,7 +2,8 @@
 import { defaultMaskedPaths, defaultReadonlyPaths } from "../../runtime/defaults.ts";
 import type { Filters } from "../http/query.ts";
 import { anyOf, labelsFit } from "../http/query.ts";
-import type { ContainerRecord, Endpoint, MountPoint, PortMap } from "./record.ts";
+import { parseLink } from "./links.ts";
+import type { ContainerRecord, Endpoint, MountPoint, PortMap, PublishedPort } from "./record.ts";
 import { type Live, stateName, statusText, timeText } from "./status-text.ts";
 
 export interface InspectContext {
@@ -59,7 +60,8 @@ export function inspectContainer(record: ContainerRecord, context: InspectContex
 }
 
 // Fields that clients look for, of options that are refused or only warned about.
-function resourcesOf({ hostConfig }: ContainerRecord): Readonly<Record<string, unknown>> {
+function resourcesOf(record: ContainerRecord): Readonly<Record<string, unknown>> {
+  const { hostConfig } = record;
   return {
     PidsLimit: hostConfig.PidsLimit === 0 ? null : hostConfig.PidsLimit,
     CgroupnsMode: hostConfig.CgroupnsMode || "private",
@@ -82,7 +84,7 @@ function resourcesOf({ hostConfig }: ContainerRecord): Readonly<Record<string, u
     OomKillDisable: false,
     DeviceCgroupRules: null,
     DeviceRequests: null,
-    Links: null,
+    Links: hostConfig.Links?.length ? hostConfig.Links.map((link) => shownLink(record, link)) : null,
     VolumeDriver: "",
     Cgroup: "",
     Runtime: "naru",
@@ -196,7 +198,7 @@ function portList(record: ContainerRecord): readonly unknown[] {
   const published = record.phase === "running" ? record.ports : [];
   const shown = new Set(published.map((port) => `${port.containerPort}/${port.protocol}`));
   return [
-    ...published.map(({ containerPort, protocol, hostIp, hostPort }) => ({
+    ...published.flatMap(bothFamilies).map(({ containerPort, protocol, hostIp, hostPort }) => ({
       IP: hostIp,
       PrivatePort: containerPort,
       PublicPort: hostPort,
@@ -208,12 +210,16 @@ function portList(record: ContainerRecord): readonly unknown[] {
   ];
 }
 
+function bothFamilies(port: PublishedPort): readonly PublishedPort[] {
+  return port.alsoIpv6 === true ? [port, { ...port, hostIp: "::" }] : [port];
+}
+
 /** As NetworkSettings shows it: what is only exposed has null. */
 export function portMap(record: ContainerRecord): Readonly<Record<string, unknown>> {
   if (record.phase !== "running") return {};
   const map: Record<string, PortMap[string] | null> = {};
   for (const key of record.config.ExposedPorts) map[key] = null;
-  for (const { containerPort, protocol, hostIp, hostPort } of record.ports) {
+  for (const { containerPort, protocol, hostIp, hostPort } of record.ports.flatMap(bothFamilies)) {
     const key = `${containerPort}/${protocol}`;
     map[key] = [...(map[key] ?? []), { HostIp: hostIp, HostPort: String(hostPort) }];
   }
@@ -227,11 +233,17 @@ function endpoints(record: ContainerRecord): Readonly<Record<string, unknown>> {
 }
 
 export function endpointSettings(record: ContainerRecord, name: string, endpoint: Endpoint): unknown {
-  const { live, wantedIp } = endpoint;
+  const { live, wantedIp, wantedIpv6 = "" } = endpoint;
   const own = ["bridge", "host", "none"].includes(name);
   return {
-    IPAMConfig: wantedIp === "" ? null : { IPv4Address: wantedIp },
-    Links: null,
+    IPAMConfig:
+      wantedIp === "" && wantedIpv6 === ""
+        ? null
+        : {
+            ...(wantedIp === "" ? {} : { IPv4Address: wantedIp }),
+            ...(wantedIpv6 === "" ? {} : { IPv6Address: wantedIpv6 }),
+          },
+    Links: endpoint.links ?? null,
     Aliases: endpoint.aliases.length === 0 ? null : endpoint.aliases,
     MacAddress: live?.mac ?? endpoint.wantedMac,
     DriverOpts: Object.keys(endpoint.driverOpts).length === 0 ? null : endpoint.driverOpts,
@@ -241,11 +253,16 @@ export function endpointSettings(record: ContainerRecord, name: string, endpoint
     Gateway: live?.gateway ?? "",
     IPAddress: live?.ip ?? "",
     IPPrefixLen: live?.prefix ?? 0,
-    IPv6Gateway: "",
-    GlobalIPv6Address: "",
-    GlobalIPv6PrefixLen: 0,
+    IPv6Gateway: live?.ipv6?.gateway ?? "",
+    GlobalIPv6Address: live?.ipv6?.ip ?? "",
+    GlobalIPv6PrefixLen: live?.ipv6?.prefix ?? 0,
     DNSNames: own ? null : [...new Set([record.name, ...endpoint.aliases, record.id.slice(0, 12)])],
   };
+}
+
+function shownLink({ name }: ContainerRecord, text: string): string {
+  const { container, alias } = parseLink(text);
+  return `/${container}:/${name}/${alias}`;
 }
 
 // Older clients look for the default network's address here.

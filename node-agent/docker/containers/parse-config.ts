@@ -2,6 +2,7 @@
 // container would be another one without them, else a warning. Pure.
 import type { JsonObject } from "../http/json.ts";
 import { badRequest } from "../http/problem.ts";
+import { parseLink } from "./links.ts";
 import type {
   ContainerConfig,
   DeviceMapping,
@@ -131,6 +132,7 @@ function parseHostConfig(host: JsonObject): HostConfig {
     VolumesFrom: host.texts("VolumesFrom"),
     Tmpfs: host.textMap("Tmpfs"),
     NetworkMode: mode === "" || mode === "default" ? "bridge" : mode,
+    Links: host.texts("Links").filter((link) => parseLink(link).alias !== ""),
     PortBindings: parsePorts(host.object("PortBindings")),
     PublishAllPorts: host.flag("PublishAllPorts"),
     RestartPolicy: parseRestart(host.object("RestartPolicy"), host.flag("AutoRemove")),

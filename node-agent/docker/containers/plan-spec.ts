@@ -15,6 +15,8 @@ export interface SpecInput {
   readonly files: Readonly<Record<"hosts" | "hostname" | "resolv.conf", string>>;
   readonly devices: readonly AllowedDevice[];
   readonly logPath: string | undefined;
+  /** Variables that tell of linked containers. */
+  readonly linked?: readonly string[];
   /** The program that becomes process 1 with --init. */
   readonly initPath: string;
 }
@@ -67,7 +69,7 @@ export function commandLine({ config }: Pick<ContainerRecord, "config">): readon
   return line;
 }
 
-function environment({ record, hostname, home }: SpecInput): readonly string[] {
+function environment({ record, hostname, home, linked = [] }: SpecInput): readonly string[] {
   const { Env, Tty } = record.config;
   const given = new Set(Env.map((entry) => entry.split("=", 1)[0]));
   const defaults = [
@@ -75,6 +77,7 @@ function environment({ record, hostname, home }: SpecInput): readonly string[] {
     `HOSTNAME=${hostname}`,
     ...(Tty ? ["TERM=xterm"] : []),
     ...(home === "" ? [] : [`HOME=${home}`]),
+    ...linked,
   ];
   return [...defaults.filter((entry) => !given.has(entry.split("=", 1)[0])), ...Env];
 }

@@ -92,6 +92,8 @@ export interface HostConfig extends Limits {
   readonly VolumesFrom: readonly string[];
   readonly Tmpfs: Readonly<Record<string, string>>;
   readonly NetworkMode: string;
+  /** "container:alias" on the default network. */
+  readonly Links?: readonly string[];
   readonly PortBindings: PortMap;
   readonly PublishAllPorts: boolean;
   readonly RestartPolicy: RestartPolicy;
@@ -132,7 +134,10 @@ export interface Endpoint {
   readonly aliases: readonly string[];
   /** Asked for; "" leaves it to us. */
   readonly wantedIp: string;
+  readonly wantedIpv6?: string;
   readonly wantedMac: string;
+  /** "container:alias" of others that it knows by names of its own. */
+  readonly links?: readonly string[];
   readonly driverOpts: Readonly<Record<string, string>>;
   readonly gwPriority: number;
   readonly live: LiveEndpoint | undefined;
@@ -143,6 +148,7 @@ export interface LiveEndpoint {
   readonly ip: string;
   readonly prefix: number;
   readonly gateway: string;
+  readonly ipv6?: { readonly ip: string; readonly prefix: number; readonly gateway: string };
   readonly mac: string;
   /** Of the node's end of the link, and the name inside. */
   readonly hostLink: string;
@@ -175,6 +181,8 @@ export interface PublishedPort {
   readonly protocol: "tcp" | "udp" | "sctp";
   readonly hostIp: string;
   readonly hostPort: number;
+  /** On the node's IPv6 addresses, too. */
+  readonly alsoIpv6?: boolean;
 }
 
 export type Phase = "created" | "running" | "exited" | "dead";

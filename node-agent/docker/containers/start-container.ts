@@ -14,6 +14,7 @@ import {
 import { conflict, DockerProblem } from "../http/problem.ts";
 import type { NetworkRecord } from "../networks/record.ts";
 import { hostsFile, parseResolv, resolvFile } from "./etc-files.ts";
+import { linkVariables, parseLink } from "./links.ts";
 import { findByName } from "./names.ts";
 import type { DockerParts } from "./parts.ts";
 import { planSpec } from "./plan-spec.ts";
@@ -81,6 +82,17 @@ async function makeSpec(parts: DockerParts, linked: Linked, layer: WritableLayer
     devices: await devices(record),
     logPath: hostConfig.LogConfig.Type === "none" ? undefined : logPathOf(parts, record),
     initPath: parts.initPath,
+    linked: linkedVariables(parts, record),
+  });
+}
+
+/** Of those that it is linked with, who must run. */
+function linkedVariables({ store }: DockerParts, { name, hostConfig }: ContainerRecord): readonly string[] {
+  return (hostConfig.Links ?? []).map(parseLink).flatMap((link) => {
+    const other = findByName(store.list(), link.container, "container");
+    if (other.phase !== "running")
+      throw conflict(`Cannot link to a non running container: /${other.name} AS /${name}/${link.alias}`);
+    return linkVariables(name, link, other);
   });
 }
 
@@ -194,7 +206,9 @@ function writeEtcFiles(
     return { hosts: theirs("hosts"), hostname: theirs("hostname"), "resolv.conf": theirs("resolv.conf") };
   }
   const hostname = record.config.Hostname === "" ? nodeHostname() : record.config.Hostname;
-  const ips = Object.values(record.endpoints).flatMap(({ live }) => live?.ip ?? []);
+  const ips = Object.values(record.endpoints).flatMap(({ live }) =>
+    live === undefined ? [] : [live.ip, live.ipv6?.ip ?? []].flat(),
+  );
   const nodesOwn = NetworkMode === "host" ? readNodeFile("/etc/hosts") : undefined;
   const hosts = hostsFile({
     hostname,

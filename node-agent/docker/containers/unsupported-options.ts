@@ -12,7 +12,17 @@ const configKnown = new Set([
 ]);
 
 const hostKnown = new Set([
-  ...["Binds", "Mounts", "VolumesFrom", "Tmpfs", "NetworkMode", "PortBindings", "PublishAllPorts", "RestartPolicy"],
+  ...[
+    "Binds",
+    "Mounts",
+    "VolumesFrom",
+    "Tmpfs",
+    "NetworkMode",
+    "Links",
+    "PortBindings",
+    "PublishAllPorts",
+    "RestartPolicy",
+  ],
   ...["AutoRemove", "CapAdd", "CapDrop", "Privileged", "ReadonlyRootfs", "SecurityOpt", "Dns", "DnsOptions"],
   ...["DnsSearch", "ExtraHosts", "GroupAdd", "IpcMode", "PidMode", "UTSMode", "CgroupnsMode", "UsernsMode"],
   ...["OomScoreAdj", "ShmSize", "Sysctls", "Ulimits", "Devices", "Init", "LogConfig", "ConsoleSize", "Annotations"],
@@ -43,6 +53,11 @@ const tuning: Readonly<Record<string, string>> = {
   IOMaximumBandwidth: "only on Windows",
 };
 
+const refusals: Readonly<Record<string, string>> = {
+  DeviceRequests:
+    'could not select device driver "" with capabilities: [[gpu]]: Naru gives containers devices by path (--device), and has no drivers for --gpus',
+};
+
 /** Warnings; throws for what is refused. */
 export function unsupportedOptions(body: JsonObject, host: JsonObject): readonly string[] {
   return [
@@ -58,6 +73,8 @@ function look(json: JsonObject, key: string, known: ReadonlySet<string>): readon
   const value = json.raw(key);
   if (known.has(key) || isNothing(value) || meaningless[key]?.includes(value)) return [];
   const warning = tuning[key];
+  const refusal = refusals[key];
+  if (refusal !== undefined) throw badRequest(`${json.at(key)}: ${refusal}`);
   if (warning !== undefined) return [`${json.at(key)} is not supported: ${warning}`];
   throw badRequest(`${json.at(key)} is not supported by Naru, got ${JSON.stringify(value)}`);
 }

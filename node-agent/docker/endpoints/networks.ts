@@ -99,11 +99,14 @@ function isDangling({ parts }: Door, network: NetworkRecord): boolean {
 
 function show({ parts }: Door, network: NetworkRecord, withContainers: boolean): unknown {
   if (network === undefined) throw badRequest("no network");
-  const config = {
-    Subnet: network.subnet,
-    ...(network.ipRange === "" ? {} : { IPRange: network.ipRange }),
-    Gateway: network.gateway,
-  };
+  const subnets = [network, ...(network.ipv6 === undefined ? [] : [network.ipv6])].filter(
+    ({ subnet }) => subnet !== "",
+  );
+  const Config = subnets.map(({ subnet, ipRange, gateway }) => ({
+    Subnet: subnet,
+    ...(ipRange === "" ? {} : { IPRange: ipRange }),
+    Gateway: gateway,
+  }));
   const users = parts.networks
     .usersOf(network)
     .filter(
@@ -117,7 +120,7 @@ function show({ parts }: Door, network: NetworkRecord, withContainers: boolean):
       EndpointID: live?.endpointId ?? "",
       MacAddress: live?.mac ?? "",
       IPv4Address: live === undefined ? "" : `${live.ip}/${live.prefix}`,
-      IPv6Address: "",
+      IPv6Address: live?.ipv6 === undefined ? "" : `${live.ipv6.ip}/${live.ipv6.prefix}`,
     },
   ]);
   return {
@@ -127,8 +130,8 @@ function show({ parts }: Door, network: NetworkRecord, withContainers: boolean):
     Scope: "local",
     Driver: network.driver,
     EnableIPv4: true,
-    EnableIPv6: false,
-    IPAM: { Driver: "default", Options: null, Config: network.subnet === "" ? [] : [config] },
+    EnableIPv6: network.ipv6 !== undefined,
+    IPAM: { Driver: "default", Options: null, Config },
     Internal: network.internal,
     Attachable: network.attachable,
     Ingress: false,

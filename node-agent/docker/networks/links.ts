@@ -16,11 +16,10 @@ import {
   setLink,
 } from "../../network/links.ts";
 import { errno, type Launcher, NetlinkError, type NetlinkStep, perform } from "../../network/netlink.ts";
-import type { NetworkRecord } from "./record.ts";
+import type { NetworkRecord, Subnet } from "./record.ts";
 
 /** eth0 has this index in every container, eth1 the next. */
 const firstLinkIndex = 1000;
-const everything: Range = { family: 4, base: 0n, prefix: 0 };
 
 export interface Pair {
   readonly hostLink: string;
@@ -28,6 +27,8 @@ export interface Pair {
   readonly number: number;
   readonly netns: string;
   readonly ip: string;
+  /** "" without. */
+  readonly ipv6: string;
   readonly mac: Buffer;
   /** The way out of the container leads over this network. */
   readonly isDefault: boolean;
@@ -46,8 +47,15 @@ export async function ensureBridge(launcher: Launcher, network: NetworkRecord): 
   ]);
   const index = before ?? (await findLink(launcher, network.link));
   if (index === undefined) throw new Error(`bridge ${network.link} went away`);
-  const prefix = parseRange(network.subnet)?.prefix ?? 32;
-  await perform(launcher, [{ what: "add gateway", message: addAddress({ index, address: gateway, prefix }) }]);
+  const prefix = prefixOf(network);
+  const ipv6 = network.ipv6 === undefined ? [] : [network.ipv6];
+  await perform(launcher, [
+    { what: "add gateway", message: addAddress({ index, address: gateway, prefix }) },
+    ...ipv6.map((subnet) => ({
+      what: "add IPv6 gateway",
+      message: addAddress({ index, address: mustParse(subnet.gateway), prefix: prefixOf(subnet) }),
+    })),
+  ]);
   return index;
 }
 
@@ -80,19 +88,17 @@ export async function removePair(launcher: Launcher, hostLink: string): Promise<
 export async function setDefaultRoute(
   launcher: Launcher,
   netns: string,
-  to: { readonly number: number; readonly gateway: string } | undefined,
+  to: { readonly number: number; readonly gateways: readonly string[] } | undefined,
 ): Promise<void> {
-  const steps: NetlinkStep[] =
+  const steps: readonly NetlinkStep[] =
     to === undefined
-      ? [
-          {
-            what: "delete default route",
-            message: deleteRoute({ to: everything, index: 0 }),
-            netns,
-            accept: [errno.ESRCH, errno.ENODEV],
-          },
-        ]
-      : [{ what: "add default route", message: defaultRoute(to.number, to.gateway), netns }];
+      ? ([4, 6] as const).map((family) => ({
+          what: "delete default route",
+          message: deleteRoute({ to: everything(family), index: 0 }),
+          netns,
+          accept: [errno.ESRCH, errno.ENODEV],
+        }))
+      : defaultRoutes(netns, to.number, to.gateways);
   await perform(launcher, steps);
 }
 
@@ -113,20 +119,44 @@ function pairSteps(network: NetworkRecord, masterIndex: number, pair: Pair): rea
   const index = firstLinkIndex + number;
   const peer = { name: `eth${number}`, mac, index };
   const veth = createVeth({ name: hostLink, masterIndex, mtu: network.mtu, peer });
-  const prefix = parseRange(network.subnet)?.prefix ?? 32;
-  const address = mustParse(pair.ip);
+  const addresses = [
+    { ...network, ip: pair.ip },
+    ...(network.ipv6 === undefined || pair.ipv6 === "" ? [] : [{ ...network.ipv6, ip: pair.ipv6 }]),
+  ];
   return [
     { what: `create link ${hostLink}`, message: veth, lastIsFdOf: netns },
     // A container's connection to itself through a port of the node may go back the way it came.
     { what: "set hairpin", message: setHairpin(hostLink) },
     { what: `set eth${number} up`, message: setLink(index, { up: true }), netns },
-    { what: "add address", message: addAddress({ index, address, prefix }), netns },
-    ...(pair.isDefault ? [{ what: "add default route", message: defaultRoute(number, network.gateway), netns }] : []),
+    ...addresses.map((one) => ({
+      what: "add address",
+      message: addAddress({ index, address: mustParse(one.ip), prefix: prefixOf(one) }),
+      netns,
+    })),
+    ...(pair.isDefault
+      ? defaultRoutes(
+          netns,
+          number,
+          addresses.map(({ gateway }) => gateway),
+        )
+      : []),
   ];
 }
 
-function defaultRoute(number: number, gateway: string): Buffer {
-  return addRoute({ to: everything, index: firstLinkIndex + number, via: mustParse(gateway) });
+function defaultRoutes(netns: string, number: number, gateways: readonly string[]): readonly NetlinkStep[] {
+  return gateways.map(mustParse).map((via) => ({
+    what: "add default route",
+    message: addRoute({ to: everything(via.family), index: firstLinkIndex + number, via }),
+    netns,
+  }));
+}
+
+function everything(family: 4 | 6): Range {
+  return { family, base: 0n, prefix: 0 };
+}
+
+function prefixOf({ subnet }: Pick<Subnet, "subnet">): number {
+  return parseRange(subnet)?.prefix ?? 32;
 }
 
 async function findLink(launcher: Launcher, name: string): Promise<number | undefined> {

@@ -128,11 +128,12 @@ async function answerFor(
     return respond(query, 0, [{ type: "PTR", name: question.name, ttl: ttlSeconds, data: owner }]);
   const addresses = neighbours.lookUp(name, askerIp);
   if (addresses !== undefined) {
-    const wanted = question.type === "A" || question.type === "ANY" ? addresses : [];
+    const answers = addresses.map((data) => ({ type: data.includes(":") ? ("AAAA" as const) : ("A" as const), data }));
+    const wanted = answers.filter(({ type }) => question.type === type || question.type === "ANY");
     return respond(
       query,
       0,
-      wanted.map((data) => ({ type: "A", name: question.name, ttl: ttlSeconds, data })),
+      wanted.map((answer) => ({ ...answer, name: question.name, ttl: ttlSeconds })),
     );
   }
   if (!neighbours.mayForward(askerIp)) return respond(query, flags.nxdomain, []);

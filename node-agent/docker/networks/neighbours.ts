@@ -4,6 +4,7 @@ import type { Clock } from "../../../lib/clock.ts";
 import type { Random } from "../../../lib/random.ts";
 import type { Forward } from "../../network/dns-answer.ts";
 import { createForward, nameservers } from "../../network/dns-forward.ts";
+import { parseLink } from "../containers/links.ts";
 import type { ContainerRecord, Endpoint } from "../containers/record.ts";
 import { hasNames, type NetworkRecord } from "./record.ts";
 
@@ -47,14 +48,25 @@ export class Neighbours {
   }
 
   lookUp(name: string, askerIp: string): readonly string[] | undefined {
+    const asker = this.#running().find((record) => hasIp(record, askerIp));
+    const linked = linkedNames(asker, name);
     const found = this.#neighbours(askerIp).filter(({ network, record, endpoint }) => {
+      if (linked.includes(record.name) || linked.some((id) => record.id.startsWith(id))) return true;
       if (!hasNames(network)) return false;
       const names = [record.name, record.config.Hostname, record.id.slice(0, 12), ...endpoint.aliases];
       return names.some(
         (own) => own.toLowerCase() === name || `${own.toLowerCase()}.${network.name.toLowerCase()}` === name,
       );
     });
-    return found.length === 0 ? undefined : [...new Set(found.flatMap(({ endpoint }) => endpoint.live?.ip ?? []))];
+    return found.length === 0
+      ? undefined
+      : [
+          ...new Set(
+            found.flatMap(({ endpoint: { live } }) =>
+              live === undefined ? [] : [live.ip, live.ipv6?.ip ?? []].flat(),
+            ),
+          ),
+        ];
   }
 
   /** To the servers that the asker was made with (--dns), else to the node's. */
@@ -81,6 +93,16 @@ export class Neighbours {
     );
     return found === undefined ? undefined : `${found.record.name}.${found.network.name}`;
   }
+}
+
+/** Containers that the asker knows by this name of its own (--link). */
+function linkedNames(asker: ContainerRecord | undefined, name: string): readonly string[] {
+  if (asker === undefined) return [];
+  const links = [
+    ...(asker.hostConfig.Links ?? []),
+    ...Object.values(asker.endpoints).flatMap(({ links }) => links ?? []),
+  ];
+  return links.map(parseLink).flatMap(({ container, alias }) => (alias.toLowerCase() === name ? container : []));
 }
 
 function hasIp({ endpoints }: ContainerRecord, ip: string): boolean {

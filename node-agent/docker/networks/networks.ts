@@ -5,8 +5,6 @@ import type { Clock } from "../../../lib/clock.ts";
 import type { Logger } from "../../../lib/log.ts";
 import { below, type Random } from "../../../lib/random.ts";
 import {
-  type Address,
-  AddressPool,
   contains,
   formatAddress,
   formatRange,
@@ -36,6 +34,7 @@ import {
 import { NamesServer } from "./names-server.ts";
 import { Neighbours } from "./neighbours.ts";
 import { mtuDefault, parseNetwork } from "./parse-network.ts";
+import { Pools } from "./pools.ts";
 import { choosePorts, planPorts } from "./ports.ts";
 import { hasNames, type NetworkRecord, predefined } from "./record.ts";
 import { rulesText } from "./rules.ts";
@@ -67,7 +66,7 @@ export class Networks {
   readonly #sysctls: Sysctls;
   #records: readonly NetworkRecord[];
   readonly #up = new Map<string, Promise<Up>>();
-  readonly #pools = new Map<string, AddressPool>();
+  readonly #pools = new Pools((network) => this.usersOf(network).flatMap(({ endpoint }) => endpoint.live ?? []));
   /** Published ports by container, from before it runs. */
   readonly #claims = new Map<string, readonly PublishedPort[]>();
   #rules = "";
@@ -155,15 +154,20 @@ export class Networks {
   }
 
   /** Checks what a container asks of a network before it is made. */
-  checkEndpoint(network: NetworkRecord, endpoint: Pick<Endpoint, "wantedIp" | "aliases">): void {
-    if (endpoint.wantedIp === "") return;
-    if (!hasNames(network)) throw badRequest("user specified IP address is supported on user defined networks only");
-    const address = parseAddress(endpoint.wantedIp);
-    const range = parseRange(network.subnet);
-    if (address === undefined || range === undefined || !contains(range, address))
-      throw badRequest(
-        `invalid address ${endpoint.wantedIp}: it is not in ${network.subnet} of network ${network.name}`,
-      );
+  checkEndpoint(network: NetworkRecord, endpoint: Pick<Endpoint, "wantedIp" | "wantedIpv6" | "aliases">): void {
+    const { wantedIp, wantedIpv6 = "" } = endpoint;
+    for (const [wanted, subnet] of [
+      [wantedIp, network.subnet],
+      [wantedIpv6, network.ipv6?.subnet ?? ""],
+    ] as const) {
+      if (wanted === "") continue;
+      if (!hasNames(network)) throw badRequest("user specified IP address is supported on user defined networks only");
+      const address = parseAddress(wanted);
+      const range = parseRange(subnet);
+      if (range === undefined) throw badRequest(`address ${wanted}: network ${network.name} has no IPv6 (--ipv6)`);
+      if (address === undefined || !contains(range, address))
+        throw badRequest(`invalid address ${wanted}: it is not in ${subnet} of network ${network.name}`);
+    }
   }
 
   /** Links a container's network namespace to a network. */
@@ -179,13 +183,18 @@ export class Networks {
   ): Promise<LiveEndpoint> {
     const { launcher, random } = this.#options;
     const { bridgeIndex } = await this.#ensure(network);
-    const ip = this.#take(network, endpoint.wantedIp);
+    const ip = this.#pools.take(network, 4, endpoint.wantedIp);
+    const ipv6 = this.#takeIpv6(network, endpoint, formatAddress(ip));
     const mac = endpoint.wantedMac === "" ? macOf(ip, 0x02, 0x42) : parseMac(endpoint.wantedMac);
     const hostLink = hostLinkName(where.containerId, network.id);
     try {
-      await makePair(launcher, network, bridgeIndex, { ...where, hostLink, ip: formatAddress(ip), mac });
+      await makePair(launcher, network, bridgeIndex, {
+        ...{ ...where, hostLink, mac },
+        ip: formatAddress(ip),
+        ipv6: ipv6?.ip ?? "",
+      });
     } catch (error) {
-      this.#poolOf(network).free(ip);
+      this.#pools.free(network.id, { ip: formatAddress(ip), ...(ipv6 === undefined ? {} : { ipv6 }) });
       throw error;
     }
     return {
@@ -193,6 +202,7 @@ export class Networks {
       ip: formatAddress(ip),
       prefix: parseRange(network.subnet)?.prefix ?? 32,
       gateway: network.internal ? "" : network.gateway,
+      ...(ipv6 === undefined ? {} : { ipv6 }),
       mac: [...mac].map((byte) => byte.toString(16).padStart(2, "0")).join(":"),
       hostLink,
       link: `eth${where.number}`,
@@ -206,18 +216,20 @@ export class Networks {
 
   /** Its link went with its network namespace. */
   release(networkId: string, live: LiveEndpoint): void {
-    const address = parseAddress(live.ip);
-    if (address !== undefined) this.#pools.get(networkId)?.free(address);
+    this.#pools.free(networkId, live);
   }
 
   async setDefaultRoute(netns: string, live: LiveEndpoint | undefined): Promise<void> {
-    const to = live === undefined ? undefined : { number: Number(live.link.slice(3)), gateway: live.gateway };
+    const to =
+      live === undefined
+        ? undefined
+        : { number: Number(live.link.slice(3)), gateways: [live.gateway, ...(live.ipv6 ? [live.ipv6.gateway] : [])] };
     await setDefaultRoute(this.#options.launcher, netns, to);
   }
 
   /** Chooses ports of the node and keeps them for the container until `unpublish`. */
   async publish(record: ContainerRecord, network: NetworkRecord): Promise<readonly PublishedPort[]> {
-    const wanted = planPorts(record, network.bindingIp);
+    const wanted = planPorts(record, network);
     if (wanted.length === 0) return [];
     return await this.#inTurn(async () => {
       const taken = [...this.#claims].flatMap(([id, ports]) => (id === record.id ? [] : ports));
@@ -238,8 +250,8 @@ export class Networks {
       const published = containers()
         .filter(({ phase, ports }) => phase === "running" && ports.length > 0)
         .flatMap(({ endpoints, ports }) => {
-          const ip = Object.values(endpoints).find(({ live }) => live !== undefined)?.live?.ip;
-          return ip === undefined ? [] : [{ ip, ports }];
+          const live = Object.values(endpoints).find((endpoint) => endpoint.live !== undefined)?.live;
+          return live === undefined ? [] : [{ ip: live.ip, ipv6: live.ipv6?.ip, ports }];
         });
       const text = rulesText(
         prefix,
@@ -263,7 +275,8 @@ export class Networks {
     const { nft, prefix, launcher } = this.#options;
     await this.close();
     for (const { link, driver } of this.#records) if (driver === "bridge") await removeBridge(launcher, link);
-    await runNft(nft, `add table ip ${prefix}\ndelete table ip ${prefix}\n`);
+    for (const family of ["ip", "ip6"])
+      await runNft(nft, `add table ${family} ${prefix}\ndelete table ${family} ${prefix}\n`);
     await this.#sysctls.restore();
     this.#up.clear();
     this.#rules = "";
@@ -287,6 +300,7 @@ export class Networks {
       [`${conf}/forwarding`]: "1",
       [`${conf}/route_localnet`]: "1",
       ...Object.fromEntries(out),
+      ...(network.ipv6 === undefined ? {} : { "ipv6/conf/all/forwarding": "1" }),
     });
     await this.#names.listen(network.gateway).catch((error) => {
       log.error({ error: messageOf(error), network: network.name }, "containers of a network cannot look up names");
@@ -298,7 +312,7 @@ export class Networks {
 
   async #drop(network: NetworkRecord): Promise<void> {
     const { launcher } = this.#options;
-    this.#pools.delete(network.id);
+    this.#pools.forget(network.id);
     if (!this.#up.delete(network.id)) return;
     await this.#names.stop(network.gateway);
     await removeBridge(launcher, network.link);
@@ -311,37 +325,18 @@ export class Networks {
     return turn;
   }
 
-  #poolOf(network: NetworkRecord): AddressPool {
-    const known = this.#pools.get(network.id);
-    if (known !== undefined) return known;
-    const range = parseRange(network.ipRange === "" ? network.subnet : network.ipRange);
-    if (range === undefined) throw new Error(`network ${network.name} has no addresses`);
-    const pool = new AddressPool(range);
-    for (const text of [network.gateway, ...this.usersOf(network).flatMap(({ endpoint }) => endpoint.live?.ip ?? [])]) {
-      const address = parseAddress(text);
-      if (address !== undefined) pool.reserve(address);
+  #takeIpv6(network: NetworkRecord, { wantedIpv6 = "" }: Endpoint, ip: string): LiveEndpoint["ipv6"] {
+    if (network.ipv6 === undefined) return undefined;
+    try {
+      return {
+        ip: formatAddress(this.#pools.take(network, 6, wantedIpv6)),
+        prefix: parseRange(network.ipv6.subnet)?.prefix ?? 64,
+        gateway: network.internal ? "" : network.ipv6.gateway,
+      };
+    } catch (error) {
+      this.#pools.free(network.id, { ip });
+      throw error;
     }
-    this.#pools.set(network.id, pool);
-    return pool;
-  }
-
-  #take(network: NetworkRecord, wantedIp: string): Address {
-    const pool = this.#poolOf(network);
-    if (wantedIp !== "") {
-      const address = parseAddress(wantedIp);
-      const isUsed =
-        this.usersOf(network).some(({ endpoint }) => endpoint.live?.ip === wantedIp) || wantedIp === network.gateway;
-      if (address === undefined || isUsed) throw new DockerProblem(403, `Address already in use: ${wantedIp}`);
-      pool.reserve(address);
-      return address;
-    }
-    const address = pool.take();
-    if (address === undefined)
-      throw new DockerProblem(
-        500,
-        `no available IPv4 addresses on network ${network.name}: all of ${formatRange(pool.range)} are in use`,
-      );
-    return address;
   }
 
   #freeSubnet(): Range {

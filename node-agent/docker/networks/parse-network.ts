@@ -9,8 +9,8 @@ import {
   type Range,
 } from "../../network/addresses.ts";
 import type { JsonObject } from "../http/json.ts";
-import { badRequest, conflict, notFound } from "../http/problem.ts";
-import { type NetworkRecord, predefined } from "./record.ts";
+import { badRequest, conflict, DockerProblem, notFound } from "../http/problem.ts";
+import { type NetworkRecord, predefined, type Subnet } from "./record.ts";
 import { overlaps } from "./subnets.ts";
 
 export interface NewNetwork {
@@ -26,7 +26,7 @@ export interface NewNetwork {
 const optionPrefix = "com.docker.network.";
 const optionsKnown = [
   ...["bridge.name", "bridge.enable_icc", "bridge.enable_ip_masquerade", "bridge.host_binding_ipv4", "driver.mtu"],
-  ...["bridge.default_bridge", "container_iface_prefix", "bridge.gateway_mode_ipv4"],
+  ...["bridge.default_bridge", "container_iface_prefix", "bridge.gateway_mode_ipv4", "bridge.gateway_mode_ipv6"],
 ];
 export const mtuDefault = 1500;
 
@@ -39,7 +39,8 @@ export function parseNetwork(body: JsonObject, context: NewNetwork): NetworkReco
   const driver = body.text("Driver") || "bridge";
   if (driver !== "bridge")
     throw notFound(`could not find plugin ${driver} in v1 plugin registry: Naru's networks of containers are bridges`);
-  for (const flag of ["EnableIPv6", "Ingress", "ConfigOnly"])
+  if (!body.flag("EnableIPv4", true)) throw badRequest("EnableIPv4: Naru's container networks always have IPv4");
+  for (const flag of ["Ingress", "ConfigOnly"])
     if (body.flag(flag)) throw badRequest(`${flag} is not supported by Naru's container networks`);
   if (body.object("ConfigFrom").text("Network") !== "") throw badRequest("ConfigFrom is not supported by Naru");
   if (body.text("Scope") !== "" && body.text("Scope") !== "local")
@@ -57,7 +58,7 @@ export function parseNetwork(body: JsonObject, context: NewNetwork): NetworkReco
     createdAtMs: context.nowMs,
     internal: body.flag("Internal"),
     attachable: body.flag("Attachable"),
-    ...parseAddresses(body.object("IPAM"), context),
+    ...parseAddresses(body.object("IPAM"), { ...context, hasIpv6: body.flag("EnableIPv6") }),
     masquerade: option("bridge.enable_ip_masquerade") !== "false",
     mtu: option("driver.mtu") === "" ? mtuDefault : parseMtu(option("driver.mtu")),
     bindingIp: option("bridge.host_binding_ipv4") || "0.0.0.0",
@@ -75,30 +76,60 @@ function checkOptions(options: Readonly<Record<string, string>>): void {
       throw badRequest(`network option ${key}=false is not supported: containers of a bridge always reach each other`);
     if (short === "container_iface_prefix" && value !== "eth")
       throw badRequest(`network option ${key} is not supported: links are named eth`);
-    if (short === "bridge.gateway_mode_ipv4" && value !== "nat")
+    if (short.startsWith("bridge.gateway_mode_ipv") && value !== "nat")
       throw badRequest(`network option ${key}=${value} is not supported, only nat`);
   }
 }
 
-function parseAddresses(ipam: JsonObject, context: NewNetwork): Pick<NetworkRecord, "subnet" | "gateway" | "ipRange"> {
+function parseAddresses(
+  ipam: JsonObject,
+  context: NewNetwork & { readonly hasIpv6: boolean },
+): Subnet & Pick<NetworkRecord, "ipv6"> {
   const driver = ipam.text("Driver");
   if (driver !== "" && driver !== "default") throw badRequest(`IPAM driver ${driver} is not there; there is default`);
   const configs = ipam.objects("Config").filter((config) => config.keys().length > 0);
-  const [config, second] = configs;
-  if (second !== undefined) throw badRequest("IPAM: a network has one subnet here, got two");
-  if (config === undefined || config.text("Subnet") === "") {
-    const range = context.freeSubnet();
-    return { subnet: formatRange(range), gateway: formatAddress(nthAddress(range, 1)), ipRange: "" };
-  }
-  const subnet = ipv4Range(config.text("Subnet"), "subnet");
-  if (subnet.prefix > 30) throw badRequest(`subnet ${config.text("Subnet")} has no room for a gateway and a container`);
-  const other = context.existing.find((network) => {
-    const range = parseRange(network.subnet);
+  const [config, second] = configs.filter((config) => !config.text("Subnet").includes(":"));
+  const [config6, second6] = configs.filter((config) => config.text("Subnet").includes(":"));
+  if (second !== undefined || second6 !== undefined)
+    throw badRequest("IPAM: a network has one subnet of IPv4 and one of IPv6 here, got two of a kind");
+  if (config6 !== undefined && !context.hasIpv6)
+    throw badRequest(`subnet ${config6.text("Subnet")}: IPv6 has to be asked for, with --ipv6`);
+  const none = { subnet: "", gateway: "", ipRange: "" };
+  const ipv6 = context.hasIpv6 ? (config6 === undefined ? none : parseSubnet(config6, context)) : undefined;
+  const own = ipv6 === none ? localSubnet(context.id) : ipv6;
+  const ipv4 =
+    config === undefined || config.text("Subnet") === ""
+      ? firstGateway(context.freeSubnet())
+      : parseSubnet(config, context);
+  return { ...ipv4, ...(own === undefined ? {} : { ipv6: own }) };
+}
+
+/** A range of unique local addresses (RFC 4193) of the network's own. */
+function localSubnet(id: string): Subnet {
+  const [a, b, c, d] = [id.slice(0, 2), id.slice(2, 6), id.slice(6, 10), id.slice(10, 14)];
+  return firstGateway(anyRange(`fd${a}:${b}:${c}:${d}::/64`, "subnet"));
+}
+
+function firstGateway(range: Range): Subnet {
+  return { subnet: formatRange(range), gateway: formatAddress(nthAddress(range, 1)), ipRange: "" };
+}
+
+function parseSubnet(config: JsonObject, context: NewNetwork): Subnet {
+  const subnet = anyRange(config.text("Subnet"), "subnet");
+  if (subnet.prefix > (subnet.family === 4 ? 30 : 126))
+    throw badRequest(`subnet ${config.text("Subnet")} has no room for a gateway and a container`);
+  const used = context.existing.flatMap(({ name, subnet, ipv6 }) => [
+    { name, text: subnet },
+    { name, text: ipv6?.subnet ?? "" },
+  ]);
+  const other = used.find(({ text }) => {
+    const range = parseRange(text);
     return range !== undefined && overlaps(range, subnet);
   });
   if (other !== undefined)
-    throw new Error(
-      `invalid pool request: Pool overlaps with other one on this address space: ${other.subnet} of ${other.name}`,
+    throw new DockerProblem(
+      403,
+      `invalid pool request: Pool overlaps with other one on this address space: ${other.text} of ${other.name}`,
     );
   const gateway = config.text("Gateway") || formatAddress(nthAddress(subnet, 1));
   const address = parseAddress(gateway);
@@ -106,7 +137,7 @@ function parseAddresses(ipam: JsonObject, context: NewNetwork): Pick<NetworkReco
     throw badRequest(`no matching subnet for gateway ${gateway}`);
   const ipRange = config.text("IPRange");
   if (ipRange !== "") {
-    const range = ipv4Range(ipRange, "ip-range");
+    const range = anyRange(ipRange, "ip-range");
     if (!overlaps(subnet, range) || range.prefix < subnet.prefix)
       throw badRequest(`ip-range ${ipRange} is not within ${formatRange(subnet)}`);
   }
@@ -115,10 +146,10 @@ function parseAddresses(ipam: JsonObject, context: NewNetwork): Pick<NetworkReco
   return { subnet: formatRange(subnet), gateway, ipRange };
 }
 
-function ipv4Range(text: string, what: string): Range {
+function anyRange(text: string, what: string): Range {
   const range = parseRange(text);
-  if (range === undefined) throw badRequest(`invalid ${what} ${JSON.stringify(text)}: expected such as 172.30.0.0/16`);
-  if (range.family !== 4) throw badRequest(`${what} ${text}: IPv6 is not supported in container networks`);
+  if (range === undefined)
+    throw badRequest(`invalid ${what} ${JSON.stringify(text)}: expected such as 172.30.0.0/16 or fd00:30::/64`);
   return range;
 }
 

@@ -73,6 +73,19 @@ test("parseNetwork fills in what is left open", () => {
   );
 });
 
+test("parseNetwork gives IPv6 to those that ask for it", () => {
+  const given = parse({ EnableIPv6: true, IPAM: { Config: [{ Subnet: "fd00:7::/64", IPRange: "fd00:7::8000/113" }] } });
+  assert.deepEqual(
+    [parse({}).ipv6, parse({ EnableIPv6: true }).ipv6, given.ipv6, given.subnet],
+    [
+      undefined,
+      { subnet: "fd11:1111:1111:1111::/64", gateway: "fd11:1111:1111:1111::1", ipRange: "" },
+      { subnet: "fd00:7::/64", gateway: "fd00:7::1", ipRange: "fd00:7::8000/113" },
+      "172.20.0.0/16",
+    ],
+  );
+});
+
 test("parseNetwork refuses by name what cannot be had", () => {
   const refusal = (body: object) => {
     try {
@@ -89,8 +102,9 @@ test("parseNetwork refuses by name what cannot be had", () => {
       { Name: "host" },
       { Name: "-" },
       { Driver: "macvlan" },
-      { EnableIPv6: true },
+      { EnableIPv4: false },
       config({ Subnet: "fd00::/64" }),
+      { EnableIPv6: true, ...config({ Subnet: "fd00::/127" }) },
       config({ Subnet: "10.9.0.0/31" }),
       config({ Gateway: "10.8.0.1" }),
       config({ Subnet: "172.20.3.0/24" }),
@@ -102,8 +116,9 @@ test("parseNetwork refuses by name what cannot be had", () => {
       "operation is not permitted on predefined host network",
       'invalid network name: "-"',
       "could not find plugin macvlan in v1 plugin registry: Naru's networks of containers are bridges",
-      "EnableIPv6 is not supported by Naru's container networks",
-      "subnet fd00::/64: IPv6 is not supported in container networks",
+      "EnableIPv4: Naru's container networks always have IPv4",
+      "subnet fd00::/64: IPv6 has to be asked for, with --ipv6",
+      "subnet fd00::/127 has no room for a gateway and a container",
       "subnet 10.9.0.0/31 has no room for a gateway and a container",
       "no matching subnet for gateway 10.8.0.1",
       "invalid pool request: Pool overlaps with other one on this address space: 172.20.0.0/16 of taken",
@@ -117,16 +132,17 @@ test("planPorts reads bindings, ranges and --publish-all", () => {
   const plan = (
     PortBindings: Readonly<Record<string, readonly { HostIp: string; HostPort: string }[]>>,
     PublishAllPorts = false,
+    network: Parameters<typeof planPorts>[1] = { bindingIp: "0.0.0.0" },
   ) =>
     planPorts(
       {
         config: { ExposedPorts: ["80/tcp", "53/udp"] },
         hostConfig: { PortBindings, PublishAllPorts },
       } as unknown as Parameters<typeof planPorts>[0],
-      "0.0.0.0",
+      network,
     ).map(
-      ({ containerPort, protocol, hostIp, hostPorts }) =>
-        `${hostIp}:${hostPorts?.join("-") ?? "any"} ${containerPort}/${protocol}`,
+      ({ containerPort, protocol, hostIp, hostPorts, alsoIpv6 }) =>
+        `${hostIp}:${hostPorts?.join("-") ?? "any"} ${containerPort}/${protocol}${alsoIpv6 ? " and IPv6" : ""}`,
     );
   const bind = (HostPort: string, HostIp = "") => ({ HostIp, HostPort });
   assert.deepEqual(plan({ "80/tcp": [bind("8080"), bind("9000-9010", "127.0.0.1")], "81/tcp": [] }), [
@@ -138,7 +154,14 @@ test("planPorts reads bindings, ranges and --publish-all", () => {
     "0.0.0.0:8080-8080 80/tcp",
     "0.0.0.0:any 53/udp",
   ]);
-  assert.throws(() => plan({ "80/tcp": [bind("8080", "::1")] }), /IPv6 is not supported/);
+  assert.throws(() => plan({ "80/tcp": [bind("8080", "fd00::5")] }), /network has no IPv6/);
+  const both = { bindingIp: "0.0.0.0", ipv6: { subnet: "fd00::/64", gateway: "fd00::1", ipRange: "" } };
+  assert.deepEqual(plan({ "80/tcp": [bind("8080"), bind("81", "fd00::5"), bind("82", "0.0.0.0")] }, false, both), [
+    "0.0.0.0:8080-8080 80/tcp and IPv6",
+    "fd00::5:81-81 80/tcp",
+    "0.0.0.0:82-82 80/tcp",
+  ]);
+  assert.throws(() => plan({ "80/tcp": [bind("8080", "::1")] }, false, both), /nothing of IPv6's loopback/);
 });
 
 test("rulesText publishes ports, lets networks out and walls them off", () => {
@@ -172,4 +195,38 @@ test("rulesText publishes ports, lets networks out and walls them off", () => {
     ],
   );
   assert.deepEqual(lines.slice(0, 3), ["add table ip nd", "delete table ip nd", "table ip nd {"]);
+});
+
+test("rulesText has IPv6's rules for networks that have it", () => {
+  const both = parse({ EnableIPv6: true });
+  const port = { containerPort: 80, protocol: "tcp" as const, hostIp: "0.0.0.0", hostPort: 8080 };
+  const text = rulesText(
+    "nd",
+    [both],
+    [
+      {
+        ip: "172.20.0.2",
+        ipv6: "fd11::2",
+        ports: [
+          { ...port, alsoIpv6: true },
+          { ...port, hostIp: "fd00::5", hostPort: 81 },
+        ],
+      },
+    ],
+  );
+  assert.deepEqual(
+    text
+      .slice(text.indexOf("add table ip6"))
+      .split("\n")
+      .filter((line) => /table|elements|masquerade|loopback/.test(line)),
+    [
+      "add table ip6 nd",
+      "delete table ip6 nd",
+      "table ip6 nd {",
+      "elements = { tcp . 8080 : fd11::2 . 80 }",
+      "elements = { fd00::5 . tcp . 81 : fd11::2 . 80 }",
+      'ip6 saddr fd11:1111:1111:1111::/64 oifname != "nd0" masquerade',
+      'oifname "nd0" ip6 saddr fd11:1111:1111:1111::/64 ct status dnat masquerade',
+    ],
+  );
 });

@@ -3,6 +3,7 @@ import { createSocket } from "node:dgram";
 import { createServer } from "node:net";
 import type { ContainerRecord, PublishedPort } from "../containers/record.ts";
 import { badRequest, DockerProblem } from "../http/problem.ts";
+import type { NetworkRecord } from "./record.ts";
 
 const ephemeral = { first: 49_153, last: 65_535 } as const;
 const triesMax = 2000;
@@ -14,13 +15,15 @@ export interface WantedPort extends Omit<PublishedPort, "hostPort"> {
 
 export function planPorts(
   { config, hostConfig }: Pick<ContainerRecord, "config" | "hostConfig">,
-  bindingIp: string,
+  network: Pick<NetworkRecord, "bindingIp" | "ipv6">,
 ): readonly WantedPort[] {
+  const { bindingIp, ipv6 } = network;
   const wanted: WantedPort[] = [];
   const add = (key: string, hostIp: string, hostPorts: WantedPort["hostPorts"]) => {
     const [port, protocol] = key.split("/");
     if (protocol !== "tcp" && protocol !== "udp" && protocol !== "sctp") throw badRequest(`invalid port: ${key}`);
-    wanted.push({ containerPort: Number(port), protocol, hostIp: hostIp === "" ? bindingIp : hostIp, hostPorts });
+    const where = hostIp === "" ? { hostIp: bindingIp, ...(ipv6 === undefined ? {} : { alsoIpv6: true }) } : { hostIp };
+    wanted.push({ containerPort: Number(port), protocol, ...where, hostPorts });
   };
   for (const [key, bindings] of Object.entries(hostConfig.PortBindings)) {
     for (const { HostIp, HostPort } of bindings.length === 0 ? [{ HostIp: "", HostPort: "" }] : bindings) {
@@ -28,7 +31,14 @@ export function planPorts(
         // What listens everywhere listens on IPv4, too, and is asked for beside it.
         if (HostIp === "::" && bindings.some((other) => other.HostPort === HostPort && !other.HostIp.includes(":")))
           continue;
-        throw badRequest(`cannot publish on ${HostIp}: IPv6 is not supported in container networks`);
+        if (HostIp === "::1")
+          throw badRequest(
+            "cannot publish on ::1: the kernel lets nothing of IPv6's loopback leave it; publish on 127.0.0.1 or on an address of the node",
+          );
+        if (ipv6 === undefined)
+          throw badRequest(
+            `cannot publish on ${HostIp}: the container's network has no IPv6; make one with 'docker network create --ipv6'`,
+          );
       }
       const [first, last] = HostPort.split("-").map(Number);
       const none = first === undefined || first === 0 || Number.isNaN(first);
@@ -69,7 +79,9 @@ export async function choosePorts(
 }
 
 async function portIsFree(port: PublishedPort, taken: readonly PublishedPort[]): Promise<boolean> {
-  const overlaps = (a: string, b: string) => a === b || a === "0.0.0.0" || b === "0.0.0.0";
+  const isEverywhere = (ip: string) => ip === "0.0.0.0" || ip === "::";
+  const overlaps = (a: string, b: string) =>
+    a.includes(":") === b.includes(":") && (a === b || isEverywhere(a) || isEverywhere(b));
   const clash = taken.some(
     (other) =>
       other.hostPort === port.hostPort && other.protocol === port.protocol && overlaps(other.hostIp, port.hostIp),
@@ -86,13 +98,15 @@ function tcpIsFree({ hostIp, hostPort }: PublishedPort): Promise<boolean> {
       if (error.code === "EADDRINUSE") resolve(false);
       else reject(cannotBind(hostIp, error));
     });
-    server.listen({ host: hostIp, port: hostPort, exclusive: true }, () => server.close(() => resolve(true)));
+    server.listen({ host: hostIp, port: hostPort, exclusive: true, ipv6Only: true }, () =>
+      server.close(() => resolve(true)),
+    );
   });
 }
 
 function udpIsFree({ hostIp, hostPort }: PublishedPort): Promise<boolean> {
   return new Promise((resolve, reject) => {
-    const socket = createSocket("udp4");
+    const socket = createSocket({ type: hostIp.includes(":") ? "udp6" : "udp4", ipv6Only: true });
     socket.once("error", (error: NodeJS.ErrnoException) => {
       socket.close();
       if (error.code === "EADDRINUSE") resolve(false);

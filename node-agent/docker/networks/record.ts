@@ -1,17 +1,23 @@
 // A network of the docker door, as it lies on the disk.
 
-export interface NetworkRecord {
+/** Addresses of one family. */
+export interface Subnet {
+  /** "172.17.0.0/16"; "" without addresses. */
+  readonly subnet: string;
+  readonly gateway: string;
+  /** A part of the subnet that addresses are taken from; "" for all of it. */
+  readonly ipRange: string;
+}
+
+export interface NetworkRecord extends Subnet {
   readonly id: string;
   readonly name: string;
   readonly driver: "bridge" | "host" | "null";
   readonly createdAtMs: number;
   readonly internal: boolean;
   readonly attachable: boolean;
-  /** "172.17.0.0/16"; "" without addresses. */
-  readonly subnet: string;
-  readonly gateway: string;
-  /** A part of the subnet that addresses are taken from; "" for all of it. */
-  readonly ipRange: string;
+  /** Beside IPv4's; absent: the network has none. */
+  readonly ipv6?: Subnet;
   readonly masquerade: boolean;
   readonly mtu: number;
   /** Where ports are published when nothing else is asked for. */
