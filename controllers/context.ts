@@ -1,8 +1,12 @@
 // What controllers share: one informer per kind, the client, Events, time and chance.
 
 import {
+  controllerrevisions,
+  cronjobs,
+  daemonsets,
   deployments,
   endpointslices,
+  jobs,
   namespaces,
   nodes,
   persistentvolumeclaims,
@@ -14,8 +18,12 @@ import {
   storageclasses,
 } from "../api/kinds/generated/resources.ts";
 import type {
+  ControllerRevision,
+  CronJob,
+  DaemonSet,
   Deployment,
   EndpointSlice,
+  Job,
   Namespace,
   Node,
   PersistentVolume,
@@ -61,6 +69,10 @@ export interface Informers {
   readonly endpointSlices: Informer<EndpointSlice>;
   readonly deployments: Informer<Deployment>;
   readonly replicaSets: Informer<ReplicaSet>;
+  readonly daemonSets: Informer<DaemonSet>;
+  readonly controllerRevisions: Informer<ControllerRevision>;
+  readonly jobs: Informer<Job>;
+  readonly cronJobs: Informer<CronJob>;
   readonly claims: Informer<PersistentVolumeClaim>;
   readonly volumes: Informer<PersistentVolume>;
   readonly storageClasses: Informer<StorageClass>;
@@ -101,10 +113,25 @@ export function startInformers(options: ControllerOptions): Informers {
     }),
     deployments: start(deployments),
     replicaSets: start(replicasets),
+    daemonSets: start(daemonsets),
+    controllerRevisions: start(controllerrevisions),
+    jobs: start(jobs),
+    cronJobs: start(cronjobs),
     claims: start(persistentvolumeclaims),
     volumes: start(persistentvolumes),
     storageClasses: start(storageclasses),
   };
+}
+
+/** Keys of the controllers of this kind that an object has or had. */
+export function ownerKeys(kind: string, ...objects: readonly (KubeObject | undefined)[]): ReadonlySet<string> {
+  return new Set(
+    objects.flatMap((object) =>
+      (object?.metadata?.ownerReferences ?? [])
+        .filter((owner) => owner.kind === kind && owner.controller === true)
+        .map(({ name }) => `${object?.metadata?.namespace}/${name}`),
+    ),
+  );
 }
 
 export function createContext(options: ControllerOptions, informers: Informers): ControllerContext {

@@ -4,7 +4,7 @@ import type { Deployment, DeploymentStatus, ReplicaSet } from "../api/kinds/gene
 import { controllerReference, isControlledBy } from "../api/kinds/owners.ts";
 import { podTemplateHash, podTemplateHashLabel } from "../api/kinds/pod-template.ts";
 import { isReason } from "../api/kinds/status.ts";
-import { byOwner, type StartController } from "./context.ts";
+import { byOwner, ownerKeys, type StartController } from "./context.ts";
 import { deadlineInMs, deploymentStatus } from "./deployment-status.ts";
 import { planRollout, replicasOf, type Scale } from "./plan-rollout.ts";
 
@@ -145,10 +145,7 @@ export const startDeploymentController: StartController = (context) => {
   const loop = context.loop({ name: "deployment", reconcile, concurrency: 8 });
   informers.deployments.onChange((key) => loop.add(key));
   informers.replicaSets.onChange((_, set, previous) => {
-    for (const { metadata } of [set, previous].filter((one) => one !== undefined)) {
-      for (const { kind, name } of metadata?.ownerReferences ?? [])
-        if (kind === "Deployment") loop.add(`${metadata?.namespace}/${name}`);
-    }
+    for (const key of ownerKeys("Deployment", set, previous)) loop.add(key);
   });
   return loop;
 };

@@ -140,18 +140,11 @@ export const startGarbageCollector: StartController = (context) => {
 };
 
 function sharedInformers(informers: Informers): ReadonlyMap<string, Informer<KubeObject>> {
-  const { pods, nodes, namespaces, services, serviceAccounts, endpointSlices, deployments, replicaSets } = informers;
-  const all = {
-    pods,
-    nodes,
-    namespaces,
-    services,
-    serviceaccounts: serviceAccounts,
-    endpointslices: endpointSlices,
-    deployments,
-    replicasets: replicaSets,
-  };
-  return new Map(Object.entries(all) as unknown as [string, Informer<KubeObject>][]);
+  const { claims, volumes, ...sameNames } = informers;
+  const all = { ...sameNames, persistentVolumeClaims: claims, persistentVolumes: volumes };
+  return new Map(
+    Object.entries(all).map(([name, informer]) => [name.toLowerCase(), informer as unknown as Informer<KubeObject>]),
+  );
 }
 
 function ownerUids(object: KubeObject): readonly string[] {

@@ -1,6 +1,7 @@
 // How a Deployment moves from old ReplicaSets to the new one: pure.
 // Source: Kubernetes, "Deployments", sections on rolling update and recreate.
-import type { Deployment, IntOrString, ReplicaSet } from "../api/kinds/generated/types.ts";
+import type { Deployment, ReplicaSet } from "../api/kinds/generated/types.ts";
+import { portionOf } from "../api/kinds/portion.ts";
 
 /** A ReplicaSet and the replicas it shall have now. */
 export interface Scale {
@@ -19,8 +20,8 @@ export interface RolloutLimits {
 export function rolloutLimits(deployment: Deployment): RolloutLimits {
   const wanted = deployment.spec?.replicas ?? 1;
   const { maxSurge = "25%", maxUnavailable = "25%" } = deployment.spec?.strategy?.rollingUpdate ?? {};
-  const surge = resolve(maxSurge, wanted, Math.ceil);
-  const unavailable = Math.min(wanted, resolve(maxUnavailable, wanted, Math.floor));
+  const surge = portionOf(maxSurge, wanted, Math.ceil);
+  const unavailable = Math.min(wanted, portionOf(maxUnavailable, wanted, Math.floor));
   return { maxSurge: surge, maxUnavailable: surge === 0 && unavailable === 0 ? 1 : unavailable };
 }
 
@@ -102,9 +103,4 @@ function availableOf(set: ReplicaSet): number {
 
 function sum(sets: readonly ReplicaSet[], amount: (set: ReplicaSet) => number): number {
   return sets.reduce((total, set) => total + amount(set), 0);
-}
-
-function resolve(value: IntOrString, of: number, round: (value: number) => number): number {
-  if (typeof value === "string" && value.endsWith("%")) return round((Number.parseInt(value, 10) * of) / 100);
-  return Number(value);
 }

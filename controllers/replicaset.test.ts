@@ -1,7 +1,8 @@
 import { deepEqual } from "node:assert/strict";
 import { test } from "node:test";
 import type { Pod, ReplicaSet } from "../api/kinds/generated/types.ts";
-import { isActive, planReplicas, replicaSetStatus } from "./replicaset.ts";
+import { isActive } from "./availability.ts";
+import { planReplicas, replicaSetStatus } from "./replicaset.ts";
 
 const nowMs = Date.UTC(2026, 0, 1, 0, 1);
 const podOf = (

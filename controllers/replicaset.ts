@@ -1,12 +1,12 @@
 // Keeps as many pods as a ReplicaSet asks for.
-
-import { conditionOf, isTrue, setCondition } from "../api/kinds/conditions.ts";
+import { conditionOf, setCondition } from "../api/kinds/conditions.ts";
 import { pods, replicasets } from "../api/kinds/generated/resources.ts";
 import type { Pod, ReplicaSet, ReplicaSetCondition, ReplicaSetStatus } from "../api/kinds/generated/types.ts";
 import { controllerReference } from "../api/kinds/owners.ts";
 import { keyOf } from "../api/kinds/resource.ts";
 import { isReason } from "../api/kinds/status.ts";
-import { byOwner, type StartController } from "./context.ts";
+import { availableInMs, isActive, isReady } from "./availability.ts";
+import { byOwner, ownerKeys, type StartController } from "./context.ts";
 import { createOwnWrites } from "./own-writes.ts";
 import { lookAtRefusals } from "./refused-pods.ts";
 import { slowStart } from "./slow-start.ts";
@@ -39,15 +39,10 @@ export function replicaSetStatus(
   nowMs: number,
   failure?: ReplicaFailure,
 ): { status: ReplicaSetStatus; nextMs: number | undefined } {
-  const minReadyMs = (set.spec?.minReadySeconds ?? 0) * 1000;
   const labels = Object.entries(set.spec?.template?.metadata?.labels ?? {});
   const waits = active
-    .filter((pod) => isTrue(pod.status?.conditions, "Ready"))
-    .map((pod) => {
-      if (minReadyMs === 0) return 0;
-      const since = Date.parse(conditionOf(pod.status?.conditions, "Ready")?.lastTransitionTime ?? "");
-      return Number.isNaN(since) ? minReadyMs : Math.max(0, since + minReadyMs - nowMs);
-    });
+    .map((pod) => availableInMs(pod, set.spec?.minReadySeconds ?? 0, nowMs))
+    .filter((wait) => wait !== undefined);
   const unavailable = waits.filter((wait) => wait > 0);
   return {
     status: {
@@ -76,12 +71,6 @@ function conditionsAfter(
   if (conditionOf(old, "ReplicaFailure")?.reason === failure.reason) return { conditions: old };
   const condition: ReplicaSetCondition = { type: "ReplicaFailure", status: "True", ...failure };
   return { conditions: setCondition(old, condition, nowMs) };
-}
-
-export function isActive(pod: Pod): boolean {
-  return (
-    pod.metadata?.deletionTimestamp === undefined && pod.status?.phase !== "Succeeded" && pod.status?.phase !== "Failed"
-  );
 }
 
 export const startReplicaSetController: StartController = (context) => {
@@ -176,7 +165,7 @@ export const startReplicaSetController: StartController = (context) => {
   const loop = context.loop({ name: "replicaset", reconcile, concurrency: 8 });
   informers.replicaSets.onChange((key) => loop.add(key));
   informers.pods.onChange((key, pod, previous) => {
-    for (const owner of new Set([...ownersOf(pod), ...ownersOf(previous)])) {
+    for (const owner of ownerKeys("ReplicaSet", pod, previous)) {
       if (pod !== undefined) ownWrites.seen(owner, key);
       loop.add(owner);
     }
@@ -204,19 +193,13 @@ function refusedBy(pod: Pod | undefined): ReplicaFailure | undefined {
   };
 }
 
-function ownersOf(pod: Pod | undefined): readonly string[] {
-  return (pod?.metadata?.ownerReferences ?? [])
-    .filter(({ kind, controller }) => kind === "ReplicaSet" && controller === true)
-    .map(({ name }) => `${pod?.metadata?.namespace}/${name}`);
-}
-
 // First those that do least: without a node, not Ready, many on one node, young.
 function leastMissed(active: readonly Pod[]): readonly Pod[] {
   const perNode = new Map<string, number>();
   for (const { spec } of active) perNode.set(spec?.nodeName ?? "", (perNode.get(spec?.nodeName ?? "") ?? 0) + 1);
   const rank = (pod: Pod) => [
     pod.spec?.nodeName === undefined ? 0 : 1,
-    isTrue(pod.status?.conditions, "Ready") ? 1 : 0,
+    isReady(pod) ? 1 : 0,
     -(perNode.get(pod.spec?.nodeName ?? "") ?? 0),
     -Date.parse(pod.metadata?.creationTimestamp ?? ""),
   ];

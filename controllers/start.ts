@@ -1,5 +1,6 @@
 // All controllers, begun together once everything they read is known.
 import { type ControllerOptions, createContext, type StartController, startInformers } from "./context.ts";
+import { startDaemonSetController } from "./daemonset.ts";
 import { startDeploymentController } from "./deployment.ts";
 import { startEndpointSliceController } from "./endpointslice.ts";
 import { startGarbageCollector } from "./garbage.ts";
@@ -22,6 +23,7 @@ const controllers: readonly StartController[] = [
   startNodeLifecycleController,
   startDeploymentController,
   startReplicaSetController,
+  startDaemonSetController,
   startEndpointSliceController,
   startLoadBalancerController,
   startRegistryController,

@@ -6,6 +6,7 @@ import type {
   PreferredSchedulingTerm,
   Toleration,
 } from "../api/kinds/generated/types.ts";
+import { onlyNodeOf } from "../api/kinds/node-fit.ts";
 import { bytes, cpuMilli } from "../api/kinds/schema/quantity.ts";
 import { type Selector, selectorOf } from "../api/kinds/schema/selector.ts";
 
@@ -29,6 +30,8 @@ export interface PodRequirements {
   readonly nodeSelector: Readonly<Record<string, string>>;
   /** Terms of which one must match; undefined: no demand. */
   readonly requiredTerms: readonly NodeSelectorTerm[] | undefined;
+  /** The one node that they leave: no other is looked at. */
+  readonly onlyNode: string | undefined;
   readonly preferredTerms: readonly PreferredSchedulingTerm[];
   /** For each volume that is on some nodes only, terms of which one must match; known when the pod is to be placed. */
   readonly volumeTerms: readonly (readonly NodeSelectorTerm[])[];
@@ -64,6 +67,7 @@ export function requirementsOf(pod: Pod): PodRequirements {
     extended,
     nodeSelector,
     requiredTerms,
+    onlyNode: onlyNodeOf(requiredTerms),
     preferredTerms,
     volumeTerms: [],
     tolerations,

@@ -14,6 +14,7 @@ const scoredNodesShare = 0.1;
 
 /** `start` (any whole number) turns the order of nodes, so that equal nodes take turns. */
 export function schedule(pod: PodRequirements, snapshot: Snapshot, profile: Profile, start: number): Decision {
+  if (pod.onlyNode !== undefined) return scheduleOnly(pod, snapshot, profile);
   const byClass = fitsOfClass(pod, snapshot, profile);
   const checks = profile.filters
     .filter(({ looksAt }) => looksAt === "use")
@@ -22,6 +23,14 @@ export function schedule(pod: PodRequirements, snapshot: Snapshot, profile: Prof
   const candidates = findCandidates(snapshot, byClass, checks, start);
   if (candidates.length === 0) return { type: "unschedulable", message: explain(pod, snapshot, profile) };
   return { type: "bind", node: snapshot.names[best(pod, snapshot, profile, candidates)] ?? "" };
+}
+
+// Pods that are for one node each would be a class each.
+function scheduleOnly(pod: PodRequirements, snapshot: Snapshot, profile: Profile): Decision {
+  const slot = snapshot.slotOf.get(pod.onlyNode ?? "");
+  const checks = profile.filters.map((filter) => filter.prepare(pod, snapshot)).filter((check) => check !== undefined);
+  if (slot !== undefined && fitsAll(checks, slot)) return { type: "bind", node: snapshot.names[slot] ?? "" };
+  return { type: "unschedulable", message: explain(pod, snapshot, profile) };
 }
 
 /** "0/3 nodes fit: 2 need 500m CPU, have 200m free; 1 is tainted a=b:NoSchedule": every node counted once, by its first refusal. */

@@ -8,6 +8,7 @@ import { validateMetadata } from "./metadata.ts";
 import { templateDefaults } from "./pod-defaults.ts";
 import { unsupportedPodFields } from "./pod-unsupported.ts";
 import { atLeast, validateTemplate } from "./pod-validate.ts";
+import { isZero, portionErrors, unavailableErrors } from "./portion.ts";
 import { forbidden, immutable, invalid, required } from "./schema/field-error.ts";
 import { fill } from "./schema/fill.ts";
 import { equal } from "./schema/patch-json.ts";
@@ -99,22 +100,10 @@ function rollingErrors(
   path: string,
 ): readonly FieldError[] {
   return [
-    ...portionErrors(maxUnavailable, `${path}.maxUnavailable`),
+    ...unavailableErrors(maxUnavailable, `${path}.maxUnavailable`),
     ...portionErrors(maxSurge, `${path}.maxSurge`),
-    ...(Number.parseInt(String(maxUnavailable), 10) > 100 && typeof maxUnavailable === "string"
-      ? [invalid(`${path}.maxUnavailable`, maxUnavailable, "must not be greater than 100%")]
-      : []),
     ...(isZero(maxSurge) && isZero(maxUnavailable)
       ? [invalid(`${path}.maxUnavailable`, maxUnavailable, "may not be 0 when `maxSurge` is 0")]
       : []),
   ];
-}
-
-function portionErrors(value: string | number, path: string): readonly FieldError[] {
-  if (typeof value === "number") return atLeast(path, value, 0);
-  return /^\d{1,9}%$/.test(value) ? [] : [invalid(path, value, 'must be an integer or a percentage, such as "25%"')];
-}
-
-function isZero(value: string | number): boolean {
-  return value === 0 || /^0+%$/.test(String(value));
 }

@@ -1,8 +1,12 @@
 // The kinds that the API stores, one line each.
 import { configmapKind } from "./configmap.ts";
+import { controllerRevisionKind } from "./controllerrevision.ts";
+import { cronjobKind } from "./cronjob.ts";
+import { daemonsetKind } from "./daemonset.ts";
 import { deploymentKind } from "./deployment.ts";
 import { endpointsliceKind } from "./endpointslice.ts";
 import { eventKind } from "./event.ts";
+import { jobKind } from "./job.ts";
 import type { Kind } from "./kind.ts";
 import { leaseKind } from "./lease.ts";
 import { namespaceKind } from "./namespace.ts";
@@ -31,6 +35,10 @@ export const kinds: readonly Kind[] = [
   erase(persistentVolumeClaimKind),
   erase(deploymentKind),
   erase(replicasetKind),
+  erase(daemonsetKind),
+  erase(controllerRevisionKind),
+  erase(jobKind),
+  erase(cronjobKind),
   erase(endpointsliceKind),
   erase(leaseKind),
   erase(storageClassKind),

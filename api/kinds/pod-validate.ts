@@ -63,8 +63,23 @@ export function validatePodSpec(spec: PodSpec, path: string): readonly FieldErro
   ];
 }
 
-/** A template's labels, and its spec; `restartPolicy` of workloads that go on for ever is Always. */
+/** A template of workloads that go on for ever. */
 export function validateTemplate(template: PodTemplateSpec | undefined, path: string): readonly FieldError[] {
+  const deadline = template?.spec?.activeDeadlineSeconds;
+  return [
+    ...validateAnyTemplate(template, path, ["Always"]),
+    ...(deadline === undefined
+      ? []
+      : [forbidden(child(path, "spec.activeDeadlineSeconds"), "pods that go on for ever have no deadline")]),
+  ];
+}
+
+/** A template's labels, and its spec; its restart policy is one of `restartPolicies`. */
+export function validateAnyTemplate(
+  template: PodTemplateSpec | undefined,
+  path: string,
+  restartPolicies: readonly string[],
+): readonly FieldError[] {
   if (template?.spec === undefined) return [required(child(path, "spec"))];
   const { restartPolicy, ephemeralContainers } = template.spec;
   return [
@@ -73,7 +88,7 @@ export function validateTemplate(template: PodTemplateSpec | undefined, path: st
       : [forbidden(child(path, "spec.ephemeralContainers"), "ephemeral containers not allowed in pod template")]),
     ...validateLabels(child(path, "metadata.labels"), template.metadata?.labels),
     ...validatePodSpec(template.spec, child(path, "spec")),
-    ...(restartPolicy === undefined ? [] : oneOf(child(path, "spec.restartPolicy"), restartPolicy, ["Always"])),
+    ...(restartPolicy === undefined ? [] : oneOf(child(path, "spec.restartPolicy"), restartPolicy, restartPolicies)),
   ];
 }
 

@@ -1,6 +1,7 @@
 // nodeSelector and node affinity: which nodes a pod wants by their labels.
 // Source: Kubernetes, "Assigning Pods to Nodes".
-import type { NodeSelectorRequirement, NodeSelectorTerm } from "../../api/kinds/generated/types.ts";
+import type { NodeSelectorTerm } from "../../api/kinds/generated/types.ts";
+import { nodeTermMatches } from "../../api/kinds/node-fit.ts";
 import type { Filter, Score } from "../plugin.ts";
 import type { PodRequirements } from "../requirements.ts";
 import type { Snapshot } from "../snapshot.ts";
@@ -39,34 +40,7 @@ export const preferredNodeAffinity: Score = {
 
 /** Whether all that a term says is true of a node. */
 export function termMatches(term: NodeSelectorTerm, snapshot: Snapshot, slot: number): boolean {
-  const expressions = term.matchExpressions ?? [];
-  const fields = term.matchFields ?? [];
-  // An empty term matches nothing.
-  if (expressions.length + fields.length === 0) return false;
-  return (
-    expressions.every((one) => requirementMatches(one, snapshot.labels[slot]?.[one.key])) &&
-    fields.every((one) => requirementMatches(one, one.key === "metadata.name" ? snapshot.names[slot] : undefined))
-  );
-}
-
-function requirementMatches({ operator, values = [] }: NodeSelectorRequirement, present: string | undefined): boolean {
-  switch (operator) {
-    case "In":
-      return present !== undefined && values.includes(present);
-    case "NotIn":
-      return present === undefined || !values.includes(present);
-    case "Exists":
-      return present !== undefined;
-    case "DoesNotExist":
-      return present === undefined;
-    case "Gt":
-      return present !== undefined && Number(present) > Number(values[0]);
-    case "Lt":
-      return present !== undefined && Number(present) < Number(values[0]);
-    default:
-      // Validation lets no other operator through; a node never matches what nobody understands.
-      return false;
-  }
+  return nodeTermMatches(term, { name: snapshot.names[slot] ?? "", labels: snapshot.labels[slot] ?? {} });
 }
 
 function printDemand(pod: PodRequirements): string {

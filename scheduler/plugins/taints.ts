@@ -1,6 +1,7 @@
 // Nodes keep off pods that do not tolerate their taints.
 // Source: Kubernetes, "Taints and Tolerations".
-import type { Taint, Toleration } from "../../api/kinds/generated/types.ts";
+import type { Taint } from "../../api/kinds/generated/types.ts";
+import { tolerates } from "../../api/kinds/node-fit.ts";
 import type { Filter } from "../plugin.ts";
 
 export const taints: Filter = {
@@ -20,14 +21,6 @@ export const taints: Filter = {
     };
   },
 };
-
-/** Whether `toleration` lets a pod stay with `taint`. */
-export function tolerates(toleration: Toleration, taint: Taint): boolean {
-  if (toleration.effect !== undefined && toleration.effect !== "" && toleration.effect !== taint.effect) return false;
-  if (toleration.operator === "Exists")
-    return toleration.key === undefined || toleration.key === "" || toleration.key === taint.key;
-  return toleration.key === taint.key && (toleration.value ?? "") === (taint.value ?? "");
-}
 
 function printTaint(taint: Taint | undefined): string {
   if (taint === undefined) return "";

@@ -1,6 +1,6 @@
 // Cordoned nodes take nothing new.
+import { tolerates } from "../../api/kinds/node-fit.ts";
 import type { Filter } from "../plugin.ts";
-import { tolerates } from "./taints.ts";
 
 const cordon = { key: "node.kubernetes.io/unschedulable", effect: "NoSchedule" };
 

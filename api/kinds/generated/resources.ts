@@ -13,6 +13,10 @@ import type {
   PersistentVolumeClaim,
   Deployment,
   ReplicaSet,
+  DaemonSet,
+  ControllerRevision,
+  Job,
+  CronJob,
   EndpointSlice,
   Lease,
   StorageClass,
@@ -502,6 +506,138 @@ export const replicasets: Resource<ReplicaSet> = {
   "type": "io.k8s.api.apps.v1.ReplicaSet"
 };
 
+export const daemonsets: Resource<DaemonSet> = {
+  "group": "apps",
+  "version": "v1",
+  "resource": "daemonsets",
+  "singular": "daemonset",
+  "kind": "DaemonSet",
+  "namespaced": true,
+  "verbs": [
+    "create",
+    "delete",
+    "deletecollection",
+    "get",
+    "list",
+    "patch",
+    "update",
+    "watch"
+  ],
+  "shortNames": [
+    "ds"
+  ],
+  "categories": [
+    "all"
+  ],
+  "subresources": [
+    {
+      "name": "status",
+      "kind": "DaemonSet",
+      "verbs": [
+        "get",
+        "patch",
+        "update"
+      ]
+    }
+  ],
+  "type": "io.k8s.api.apps.v1.DaemonSet"
+};
+
+export const controllerrevisions: Resource<ControllerRevision> = {
+  "group": "apps",
+  "version": "v1",
+  "resource": "controllerrevisions",
+  "singular": "controllerrevision",
+  "kind": "ControllerRevision",
+  "namespaced": true,
+  "verbs": [
+    "create",
+    "delete",
+    "deletecollection",
+    "get",
+    "list",
+    "patch",
+    "update",
+    "watch"
+  ],
+  "shortNames": [],
+  "categories": [],
+  "subresources": [],
+  "type": "io.k8s.api.apps.v1.ControllerRevision"
+};
+
+export const jobs: Resource<Job> = {
+  "group": "batch",
+  "version": "v1",
+  "resource": "jobs",
+  "singular": "job",
+  "kind": "Job",
+  "namespaced": true,
+  "verbs": [
+    "create",
+    "delete",
+    "deletecollection",
+    "get",
+    "list",
+    "patch",
+    "update",
+    "watch"
+  ],
+  "shortNames": [],
+  "categories": [
+    "all"
+  ],
+  "subresources": [
+    {
+      "name": "status",
+      "kind": "Job",
+      "verbs": [
+        "get",
+        "patch",
+        "update"
+      ]
+    }
+  ],
+  "type": "io.k8s.api.batch.v1.Job"
+};
+
+export const cronjobs: Resource<CronJob> = {
+  "group": "batch",
+  "version": "v1",
+  "resource": "cronjobs",
+  "singular": "cronjob",
+  "kind": "CronJob",
+  "namespaced": true,
+  "verbs": [
+    "create",
+    "delete",
+    "deletecollection",
+    "get",
+    "list",
+    "patch",
+    "update",
+    "watch"
+  ],
+  "shortNames": [
+    "cj"
+  ],
+  "categories": [
+    "all"
+  ],
+  "subresources": [
+    {
+      "name": "status",
+      "kind": "CronJob",
+      "verbs": [
+        "get",
+        "patch",
+        "update"
+      ]
+    }
+  ],
+  "type": "io.k8s.api.batch.v1.CronJob"
+};
+
 export const endpointslices: Resource<EndpointSlice> = {
   "group": "discovery.k8s.io",
   "version": "v1",
@@ -628,4 +764,4 @@ export const selfsubjectreviews: Resource<SelfSubjectReview> = {
   "type": "io.k8s.api.authentication.v1.SelfSubjectReview"
 };
 
-export const resources = [namespaces, nodes, pods, services, configmaps, secrets, events, serviceaccounts, persistentvolumes, persistentvolumeclaims, deployments, replicasets, endpointslices, leases, storageclasses, runtimeclasses, selfsubjectaccessreviews, selfsubjectreviews] as const;
+export const resources = [namespaces, nodes, pods, services, configmaps, secrets, events, serviceaccounts, persistentvolumes, persistentvolumeclaims, deployments, replicasets, daemonsets, controllerrevisions, jobs, cronjobs, endpointslices, leases, storageclasses, runtimeclasses, selfsubjectaccessreviews, selfsubjectreviews] as const;
