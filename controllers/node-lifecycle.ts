@@ -181,9 +181,25 @@ export const startNodeLifecycleController: StartController = ({
     return undefined;
   };
 
+  // Whoever holds a pod, a Job for one, judges by this whether its end counts as a failure.
+  const sayWhy = async ({ metadata, status }: Pod, nodeIsGone: boolean): Promise<void> => {
+    if (status?.phase === "Succeeded" || status?.phase === "Failed") return;
+    const condition = {
+      type: "DisruptionTarget",
+      status: "True",
+      reason: nodeIsGone ? "DeletionByPodGC" : "DeletionByTaintManager",
+      message: nodeIsGone ? "PodGC: node no longer exists" : "Taint manager: deleting due to NoExecute taint",
+      lastTransitionTime: timestamp(clock.now()),
+    };
+    const { namespace = "", name = "", uid } = metadata ?? {};
+    const body = { metadata: { uid }, status: { conditions: [condition], ...(nodeIsGone ? { phase: "Failed" } : {}) } };
+    await client.patch(pods, { namespace, name }, { type: "strategic", subresource: "status", body }).catch(ignoreGone);
+  };
+
   const remove = async (pod: Pod, gracePeriodSeconds: number | undefined): Promise<void> => {
     const { namespace = "", name = "", uid = "" } = pod.metadata ?? {};
     const grace = gracePeriodSeconds === undefined ? {} : { gracePeriodSeconds };
+    if ((pod.metadata?.finalizers ?? []).length > 0) await sayWhy(pod, gracePeriodSeconds === 0);
     await client.delete(pods, { namespace, name }, { preconditions: { uid }, ...grace }).catch(ignoreGone);
   };
 

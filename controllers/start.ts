@@ -4,6 +4,7 @@ import { startDaemonSetController } from "./daemonset.ts";
 import { startDeploymentController } from "./deployment.ts";
 import { startEndpointSliceController } from "./endpointslice.ts";
 import { startGarbageCollector } from "./garbage.ts";
+import { startJobController } from "./job.ts";
 import { startLoadBalancerController } from "./load-balancer.ts";
 import { startNamespaceController } from "./namespace.ts";
 import { startNodeLifecycleController } from "./node-lifecycle.ts";
@@ -24,6 +25,7 @@ const controllers: readonly StartController[] = [
   startDeploymentController,
   startReplicaSetController,
   startDaemonSetController,
+  startJobController,
   startEndpointSliceController,
   startLoadBalancerController,
   startRegistryController,

@@ -2,7 +2,7 @@
 // Source: Kubernetes documentation, "Jobs", "Pod failure policy", "Success policy", "Backoff limit per index".
 import { oneOf } from "./container-validate.ts";
 import type { Job, JobSpec, PodFailurePolicyRule, SuccessPolicyRule } from "./generated/types.ts";
-import { parseIndexes } from "./job-indexes.ts";
+import { countIndexes, parseIndexes } from "./job-indexes.ts";
 import type { FieldError } from "./kind.ts";
 import { complaints } from "./metadata.ts";
 import { atLeast, validateAnyTemplate } from "./pod-validate.ts";
@@ -14,7 +14,7 @@ import { validateSelector } from "./selector-validate.ts";
 const rulesMax = 20;
 const exitCodesMax = 255;
 const parallelismIndexedMax = 100_000;
-const completionsPerIndexMax = 1_000_000_000;
+const completionsIndexedMax = 1_000_000;
 const actions = ["Count", "FailIndex", "FailJob", "Ignore"];
 
 export function jobSpecErrors(spec: JobSpec, path: string): readonly FieldError[] {
@@ -74,8 +74,8 @@ function indexedErrors(spec: JobSpec, path: string): readonly FieldError[] {
     return [required(child(path, "completions"), "when completion mode is Indexed"), ...manyErrors];
   return [
     ...manyErrors,
-    ...(completions > completionsPerIndexMax
-      ? [invalid(child(path, "completions"), completions, `must be ${completionsPerIndexMax} or less when indexed`)]
+    ...(completions > completionsIndexedMax
+      ? [invalid(child(path, "completions"), completions, `must be ${completionsIndexedMax} or less when indexed`)]
       : []),
     ...atLeast(child(path, "backoffLimitPerIndex"), backoffLimitPerIndex, 0),
     ...atLeast(child(path, "maxFailedIndexes"), maxFailedIndexes, 0),
@@ -170,7 +170,7 @@ function successRuleErrors(rule: SuccessPolicyRule, path: string, completions: n
     return [required(path, "at least one of succeededCount or succeededIndexes must be specified")];
   }
   const indexes = succeededIndexes === undefined ? undefined : parseIndexes(succeededIndexes, completions);
-  const most = typeof indexes === "object" ? indexes.length : completions;
+  const most = typeof indexes === "object" ? countIndexes(indexes) : completions;
   return [
     ...(typeof indexes === "string" ? [invalid(child(path, "succeededIndexes"), succeededIndexes, indexes)] : []),
     ...atLeast(child(path, "succeededCount"), succeededCount, 1),

@@ -77,6 +77,8 @@ export function openPodReports(parts: PodReportsParts): PodReports {
     let pod = find(`${report.namespace}/${report.name}`);
     for (let conflicts = 0; conflicts < conflictsMax; conflicts++) {
       if (!isOf(report, pod)) return;
+      // What has ended stays so: an agent that looks at it again while it goes knows less.
+      if (hasEnded(pod.status) && !hasEnded(report.status)) return;
       const status = mergeStatus(pod.status, report.status ?? {});
       if (isDeepStrictEqual(status, pod.status)) return;
       try {
@@ -98,12 +100,20 @@ export function openPodReports(parts: PodReportsParts): PodReports {
   const remove = async ({ node, namespace, name, uid }: PodReport) => {
     const pod = find(`${namespace}/${name}`);
     if (!isOf({ node, uid }, pod)) return;
+    if ((pod.metadata?.finalizers ?? []).length > 0) await noteEnd({ namespace, name, uid, node });
     await client
       .delete(pods, { namespace, name }, { gracePeriodSeconds: 0, preconditions: { uid } }, closing.signal)
       .catch((error) => {
         // Conflict: a pod of another uid has its name by now.
         if (!isReason(error, "NotFound", "Conflict")) throw error;
       });
+  };
+
+  // A pod that somebody holds stays as an object after its containers are gone: it says that they are.
+  const noteEnd = async ({ namespace, name, uid, node }: Pick<PodReport, "namespace" | "name" | "uid" | "node">) => {
+    const pod = await client.get(pods, { namespace, name }, closing.signal).catch(absent);
+    if (!isOf({ node, uid }, pod) || hasEnded(pod.status)) return;
+    await client.updateStatus(pods, { ...pod, status: ended(pod.status ?? {}) }, closing.signal);
   };
 
   return {
@@ -156,6 +166,25 @@ function mergeStatus(present: PodStatus | undefined, reported: PodStatus): PodSt
     ...(qosClass === undefined ? {} : { qosClass }),
     ...reported,
     conditions: [...kept, ...(reported.conditions ?? [])],
+  };
+}
+
+function hasEnded(status: PodStatus | undefined): boolean {
+  return status?.phase === "Succeeded" || status?.phase === "Failed";
+}
+
+/** Succeeded when all of its containers have ended well, as a pod does that ends by itself. */
+function ended(status: PodStatus): PodStatus {
+  const { containerStatuses = [] } = status;
+  const isWell =
+    containerStatuses.length > 0 && containerStatuses.every(({ state }) => state?.terminated?.exitCode === 0);
+  const outcome = { status: "False", reason: isWell ? "PodCompleted" : "PodFailed" };
+  return {
+    ...status,
+    phase: isWell ? "Succeeded" : "Failed",
+    conditions: (status.conditions ?? []).map((condition) =>
+      condition.type === "Ready" || condition.type === "ContainersReady" ? { ...condition, ...outcome } : condition,
+    ),
   };
 }
 

@@ -234,6 +234,8 @@ export class PodWorker {
         this.#tearDown();
         return false;
       case "forget":
+        // Whoever holds its object wants to know how it ended.
+        if ((this.#pod.metadata?.finalizers ?? []).length > 0) this.#reporter.flush();
         this.close();
         this.#parts.onGone(this.#pod);
         return false;

@@ -42,6 +42,16 @@ export class StatusReporter {
     this.#waiting = { status, text, timer: this.#clock.after(ending ? gatherEndingMs : gatherMs, send) };
   }
 
+  /** Sends at once what waits for more to follow. */
+  flush(): void {
+    const { status, text, timer } = this.#waiting ?? {};
+    timer?.cancel();
+    this.#waiting = undefined;
+    if (status === undefined) return;
+    this.#sentText = text;
+    this.#send(status);
+  }
+
   /** Whoever hears it now has not heard what was sent before. */
   forgetSent(): void {
     this.#sentText = undefined;
