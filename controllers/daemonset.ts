@@ -8,6 +8,7 @@ import { isReason } from "../api/kinds/status.ts";
 import { byOwner, ownerKeys, type StartController } from "./context.ts";
 import { type DaemonPlan, daemonTolerations, nodeOf, planDaemons } from "./plan-daemons.ts";
 import { applyRevisions, hashOf, planRevisions, revisionHashLabel } from "./revisions.ts";
+import { slowStart } from "./slow-start.ts";
 import { freeNames, stableName } from "./stable-name.ts";
 
 // A pod that fails again and again on a node is tried there more and more seldom.
@@ -55,12 +56,15 @@ export const startDaemonSetController: StartController = (context) => {
     hash: string,
   ): Promise<number | undefined> => {
     const [due, waits] = dueNow(key, remove);
-    const outcomes = await Promise.allSettled([
-      ...due.map((pod) => removePod(set, pod)),
-      ...create.map((node) => createPod(set, node, hash)),
-    ]);
+    const left = create.values();
+    const making = slowStart(create.length, async () => {
+      const { value: node } = left.next();
+      if (node !== undefined) await createPod(set, node, hash);
+    });
+    const outcomes = await Promise.allSettled(due.map((pod) => removePod(set, pod)));
     const failed = outcomes.find((outcome) => outcome.status === "rejected");
-    if (failed !== undefined) throw new Error(`changing pods of DaemonSet ${key}`, { cause: failed.reason });
+    const cause = (await making).failure ?? failed?.reason;
+    if (cause !== undefined) throw new Error(`changing pods of DaemonSet ${key}`, { cause });
     return waits;
   };
 

@@ -9,6 +9,7 @@ import { isReason } from "../api/kinds/status.ts";
 import { byOwner, type ControllerContext, ownerKeys, type StartController } from "./context.ts";
 import { isTracked, type JobSlot, jobPod } from "./job-pods.ts";
 import { type JobPlan, planJob } from "./plan-job.ts";
+import { slowStart } from "./slow-start.ts";
 
 const ownController = "kubernetes.io/job-controller";
 
@@ -51,6 +52,11 @@ export const startJobController: StartController = (context) => {
       await client.delete(jobs, { namespace, name }, options).catch(ignoreGone);
       return;
     }
+    const left = create.values();
+    const making = slowStart(create.length, async () => {
+      const { value: slot } = left.next();
+      if (slot !== undefined) await createPod(job, slot);
+    });
     const outcomes = await Promise.allSettled([
       ...counted.map((pod) => release(client, pod)),
       ...end.map((pod) => deletePod(job, pod)),
@@ -58,10 +64,10 @@ export const startJobController: StartController = (context) => {
         await release(client, pod);
         await deletePod(job, pod);
       }),
-      ...create.map((slot) => createPod(job, slot)),
     ]);
     const failed = outcomes.find((outcome) => outcome.status === "rejected");
-    if (failed !== undefined) throw new Error(`changing pods of Job ${keyOf(job)}`, { cause: failed.reason });
+    const cause = (await making).failure ?? failed?.reason;
+    if (cause !== undefined) throw new Error(`changing pods of Job ${keyOf(job)}`, { cause });
   };
 
   const createPod = async (job: Job, slot: JobSlot): Promise<void> => {

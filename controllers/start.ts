@@ -1,5 +1,6 @@
 // All controllers, begun together once everything they read is known.
 import { type ControllerOptions, createContext, type StartController, startInformers } from "./context.ts";
+import { startCronJobController } from "./cronjob.ts";
 import { startDaemonSetController } from "./daemonset.ts";
 import { startDeploymentController } from "./deployment.ts";
 import { startEndpointSliceController } from "./endpointslice.ts";
@@ -26,6 +27,7 @@ const controllers: readonly StartController[] = [
   startReplicaSetController,
   startDaemonSetController,
   startJobController,
+  startCronJobController,
   startEndpointSliceController,
   startLoadBalancerController,
   startRegistryController,
