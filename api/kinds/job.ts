@@ -16,8 +16,8 @@ import { humanDuration } from "./schema/human-age.ts";
 import { selectorText } from "./selector-text.ts";
 import { keepStatus } from "./status-field.ts";
 
-export const jobNameLabel = "batch.kubernetes.io/job-name";
-export const controllerUidLabel = "batch.kubernetes.io/controller-uid";
+const jobNameLabel = "batch.kubernetes.io/job-name";
+const controllerUidLabel = "batch.kubernetes.io/controller-uid";
 export const completionIndexKey = "batch.kubernetes.io/job-completion-index";
 /** On a Job's pods until they are counted, so that none is missed. */
 export const jobTrackingFinalizer = "batch.kubernetes.io/job-tracking";
