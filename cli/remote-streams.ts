@@ -94,11 +94,8 @@ function refusalOf(text: string): string | undefined {
 }
 
 function finish(status: Status, exit: PromiseWithResolvers<number>): void {
-  if (status.status === "Success") {
-    exit.resolve(0);
-    return;
-  }
   const code = status.details?.causes?.find(({ reason }) => reason === "ExitCode")?.message;
-  if (code === undefined) exit.reject(new Error(status.message ?? "the command failed"));
-  else exit.resolve(Number(code));
+  if (code !== undefined) exit.resolve(Number(code));
+  else if (status.status === "Success") exit.resolve(0);
+  else exit.reject(new Error(status.message ?? "the command failed"));
 }

@@ -3,16 +3,24 @@
 import type { Exit } from "../../proto/generated/node_pb.ts";
 import type { Status } from "../kinds/generated/types.ts";
 
-/** The Status that goes over the error channel. */
-export function exitStatus({ exitCode, error }: Pick<Exit, "exitCode" | "error">): Status {
+/**
+ * The Status that goes over the error channel. An attach succeeds however the container ends, since kubectl takes a failure for a
+ * connection that broke, and prints the log after it; `naru attach` finds the exit code there all the same.
+ */
+export function exitStatus(
+  subresource: "exec" | "attach",
+  { exitCode, error }: Pick<Exit, "exitCode" | "error">,
+): Status {
   if (error !== "") return internalError(error);
   if (exitCode === 0) return { metadata: {}, status: "Success" };
+  const details = { causes: [{ reason: "ExitCode", message: String(exitCode) }] };
+  if (subresource === "attach") return { metadata: {}, status: "Success", details };
   return {
     metadata: {},
     status: "Failure",
     message: `command terminated with non-zero exit code: exit status ${exitCode}`,
     reason: "NonZeroExitCode",
-    details: { causes: [{ reason: "ExitCode", message: String(exitCode) }] },
+    details,
   };
 }
 

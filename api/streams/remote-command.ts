@@ -28,14 +28,18 @@ export type RemoteInput =
   | ({ readonly type: "resize" } & TerminalSize);
 
 /** Runs to the command's end, or until the client or the node is gone. */
-export async function joinRemoteCommand(channels: RemoteChannels, stream: NodeStream): Promise<void> {
+export async function joinRemoteCommand(
+  subresource: "exec" | "attach",
+  channels: RemoteChannels,
+  stream: NodeStream,
+): Promise<void> {
   const leave = () => void stream[Symbol.asyncDispose]();
   channels.signal.addEventListener("abort", leave, { once: true });
   if (channels.signal.aborted) leave();
   const typing = sendInput(channels.input, stream).catch(() => {}); // its end is told by the node's last frame
   try {
     const exit = await writeOutput(channels, stream);
-    await channels.finish(exitStatus(exit));
+    await channels.finish(exitStatus(subresource, exit));
   } catch (error) {
     if (channels.signal.aborted) return;
     await channels.finish(internalError(error instanceof Error ? error.message : String(error)));

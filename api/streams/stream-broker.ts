@@ -58,7 +58,7 @@ async function remoteCommand(upgrade: StreamUpgrade, streams: NodeStreams): Prom
     return;
   }
   await using _ = stream;
-  await joinRemoteCommand(await accept(), stream);
+  await joinRemoteCommand(upgrade.subresource === "attach" ? "attach" : "exec", await accept(), stream);
 }
 
 async function portForward(upgrade: StreamUpgrade, streams: NodeStreams, clock: Clock): Promise<void> {

@@ -43,7 +43,8 @@ export async function startContainer(
     await runtime.create(spec);
     event("Normal", "Created", `Container created: ${container.name}`);
     signal.throwIfAborted();
-    await runtime.start(id);
+    // Who asked for a container to talk to once (`kubectl run -i`) is on the way to it, and misses nothing.
+    await runtime.start(id, { holdOutput: container.stdinOnce === true && attempt === 0 });
     event("Normal", "Started", `Container started: ${container.name}`);
     return readLabels(spec);
   } catch (error) {

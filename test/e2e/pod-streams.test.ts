@@ -164,6 +164,14 @@ test("attach ends the input of a container that reads it once, and of no other",
   assert.equal(await untilLogged(cluster, ["work", "kept"], (log) => log.includes("two")), "got one\ngot two\n");
 });
 
+test("kubectl run -i shows all that a short container says, and its exit code", async () => {
+  const words = ["run", "brief", "--rm", "-i", "--quiet", "--restart=Never", "--image", "naru.local/shell:1"];
+  const { code, stdout } = await cluster.kubectl("new", [...words, "--", "sh", "-c", "echo first; cat; exit 7"], {
+    input: "second\n",
+  });
+  assert.deepEqual([code, stdout], [7, "first\nsecond\n"]);
+});
+
 test("naru debug joins a container with tools to a pod", async () => {
   const args = ["debug", "work", "--image", "naru.local/shell:1", "--target", "main"];
   const { code, stdout } = await cluster.naru([...args, "--", "sh", "-c", "cat /proc/1/root/tmp/index.html; exit 3"]);
