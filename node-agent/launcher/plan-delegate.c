@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -71,6 +72,23 @@ static int op_stage(struct launch *launch, struct op_call *call) {
   if (launch->root >= 0) close(launch->root);
   launch->root = open(call->args[0].data, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
   return launch->root < 0 ? op_fail(call, errno, "open %s", call->args[0].data) : 0;
+}
+
+/* cover <directory> <names…>: a file system over it, seen here alone, with these directories: a place that everybody may walk to. */
+static int op_cover(struct launch *launch, struct op_call *call) {
+  (void)launch;
+  for (int i = 0; i < call->count; i++)
+    if (!is_text(call->args[i])) return op_fail(call, EINVAL, "cover");
+  const char *path = call->args[0].data;
+  if (sys_mount("tmpfs", path, "tmpfs", MS_NOSUID | MS_NODEV, "size=64k,mode=755") != 0) return op_fail(call, errno, "mount tmpfs at %s", path);
+  int on = open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  mode_t mask = umask(0);
+  int result = on < 0 ? op_fail(call, errno, "open %s", path) : 0;
+  for (int i = 1; i < call->count && result == 0; i++)
+    if (mkdirat(on, call->args[i].data, 0755) != 0) result = op_fail(call, errno, "make directory %s/%s", path, call->args[i].data);
+  umask(mask);
+  if (on >= 0) close(on);
+  return result;
 }
 
 static void take_terminal(void) {
@@ -231,5 +249,6 @@ int delegate_start(struct launch *launch, struct op_call *call) {
 const struct launch_op delegate_launch_ops[] = {
     {"delegate", 3, 3 + WORDS_MAX, true, false, op_delegate},
     {"stage", 1, 1, false, true, op_stage},
+    {"cover", 1, 8, false, true, op_cover},
 };
 const int delegate_launch_op_count = sizeof delegate_launch_ops / sizeof delegate_launch_ops[0];

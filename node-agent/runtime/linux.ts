@@ -395,7 +395,7 @@ export class LinuxRuntime implements Runtime {
       const { directories, writes } = planUpdate(this.#cgroups, this.#options.cgroupParent, spec);
       if (directories.some((directory) => existsSync(directory))) applyWrites(writes);
     }
-    if (entry.state.status === "running") await this.#oci.update(spec);
+    if (entry.state.status === "running") await this.#oci.update(spec, this.#directory(id));
     replaceSpec(this.#directory(id), spec);
     entry.spec = spec;
   }

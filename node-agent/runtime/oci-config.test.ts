@@ -6,7 +6,7 @@ import { planParent } from "./cgroups.ts";
 import { defaultCapabilities, defaultMaskedPaths, defaultReadonlyPaths } from "./defaults.ts";
 import { ociConfig, writeOciJson } from "./oci-config.ts";
 import { ociMounts } from "./oci-mounts.ts";
-import { planOciExec, planOciStart } from "./oci-plan.ts";
+import { ociPlaces, planOciExec, planOciStart } from "./oci-plan.ts";
 import { ociExecProcess } from "./oci-process.ts";
 import { ociSeccomp } from "./oci-seccomp.ts";
 import type { LaunchOp } from "./plan.ts";
@@ -150,15 +150,17 @@ test("every step until another runtime has made a container planOciStart", () =>
   const context = {
     command,
     directory,
-    rootfsPath: "/run/rootfs",
     above: planParent({ version: 2, mount: "/cg" }, "/naru/pod1", { memoryBytesMax: 1 << 21 }),
     oom: { path: "/cg/naru/pod1/web-0/memory.events", key: "oom_kill" },
     logFileBytesMax: 1000,
     logFilesMax: 2,
     holdOutput: false,
   };
-  const plan = (of: ContainerSpec) =>
-    lines(planOciStart(of, { ...context, mounts: ociMounts(of, `${directory}/mounts`) }));
+  const plan = (of: ContainerSpec) => lines(planOciStart(of, { ...context, ...staged(of) }));
+  const staged = (of: ContainerSpec) => {
+    const places = ociPlaces(of, { rootfsPath: "/run/rootfs", bundle: directory });
+    return { places, mounts: ociMounts(of, places.stage) };
+  };
   golden("oci-start.txt", `${plan(spec)}\n${plan({ ...mapped, terminal: true, stdin: true })}`);
 });
 
@@ -178,7 +180,7 @@ test("every step of another process in it planOciExec, ociExecProcess", () => {
         noNewPrivileges: true,
         oomScoreAdj: 500,
       },
-      41,
+      3,
     ],
   );
   golden("oci-exec.txt", lines(planOciExec(spec, request, { command, directory: "/state/web-0/exec-1" })));

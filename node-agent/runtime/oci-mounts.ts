@@ -76,10 +76,12 @@ function isStaged(mount: Mount): boolean {
   return special || mount.subPath !== undefined || ["shared", "slave"].includes(propagationOf(mount));
 }
 
-/** Its attributes are the staged mount's already; those that the runtime knows as well do no harm twice. */
+/** Its attributes are the staged mount's already, in depth too; but some runtimes take away of the mount itself what is not said again. */
 function stagedOptions(mount: Mount): readonly string[] {
   const propagation = propagationOf(mount);
-  const kept = mount.options.filter((option) => ["ro", "nosuid", "nodev", "noexec"].includes(option));
+  const kept = ["ro", "nosuid", "nodev", "noexec"].filter((option) =>
+    mount.options.some((given) => given === option || given === `r${option}`),
+  );
   return ["rbind", ...kept, ...(propagation === "private" ? [] : [`r${propagation}`])];
 }
 

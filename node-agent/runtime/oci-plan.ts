@@ -19,7 +19,7 @@ export interface OciPlanContext {
 }
 
 export interface OciStartContext extends OciPlanContext {
-  readonly rootfsPath: string;
+  readonly places: OciPlaces;
   readonly mounts: OciMounts;
   /** Of the cgroup above the container's own, which the runtime makes. */
   readonly above: ParentPlan | undefined;
@@ -29,12 +29,33 @@ export interface OciStartContext extends OciPlanContext {
   readonly holdOutput: boolean;
 }
 
+/** Where root and staged mounts are, in the mount namespace in which the runtime is called. */
+export interface OciPlaces {
+  readonly rootfs: string;
+  readonly stage: string;
+  /** Covered by a file system that holds both. */
+  readonly cover?: string;
+}
+
 export const stageName = "mounts";
+/** Everybody may walk to it, and nobody has there what a container needs. */
+const covered = "/dev/shm";
+
+/** A root who is nobody on the host has to reach them as that, and the agent's own folders let nobody in. */
+export function ociPlaces(
+  spec: Pick<ContainerSpec, "idMapping">,
+  { rootfsPath, bundle }: { readonly rootfsPath: string; readonly bundle: string },
+): OciPlaces {
+  return spec.idMapping === undefined
+    ? { rootfs: rootfsPath, stage: `${bundle}/${stageName}` }
+    : { rootfs: `${covered}/rootfs`, stage: `${covered}/${stageName}`, cover: covered };
+}
+
 const pidFile = "pid";
 const consoleSocket = "console";
 
 export function planOciStart(spec: ContainerSpec, context: OciStartContext): readonly LaunchOp[] {
-  const { command, directory, above, oom, mounts } = context;
+  const { command, directory, above, oom, mounts, places } = context;
   const create = ["create", ...common(spec.terminal), spec.id];
   const start = [...command.words, "start", spec.id];
   return [
@@ -61,8 +82,9 @@ export function planOciStart(spec: ContainerSpec, context: OciStartContext): rea
     ...planUsers(spec),
     ...mounts.holds,
     ["private-mounts"],
-    ...planRootfs(spec, context.rootfsPath),
-    ["stage", `${directory}/${stageName}`],
+    ...(places.cover === undefined ? [] : [["cover", places.cover, "rootfs", stageName] satisfies LaunchOp]),
+    ...planRootfs(spec, places.rootfs),
+    ["stage", places.stage],
     ...mounts.places,
     ...become(context, create),
   ];

@@ -1,6 +1,5 @@
 // A process as config.json and `exec --process` of an OCI runtime take it. Pure.
 // Source: OCI runtime specification, config.md, "Process".
-import { capabilityNames } from "./defaults.ts";
 import { capabilityMask, mergeEnv, rlimitNumber } from "./plan.ts";
 import { type ContainerSpec, type ExecRequest, LaunchError } from "./runtime.ts";
 
@@ -17,9 +16,9 @@ export interface OciProcess {
   readonly oomScoreAdj: number;
 }
 
-/** Throws LaunchError for names that do not exist. */
+/** Throws LaunchError for names that do not exist. A privileged one's capabilities are in its spec as well. */
 export function ociProcess(spec: ContainerSpec): OciProcess {
-  const names = spec.privileged ? capabilityNames : spec.capabilities;
+  const names = spec.capabilities;
   capabilityMask(names);
   for (const { type } of spec.rlimits) rlimitNumber(type);
   return {
@@ -35,9 +34,9 @@ export function ociProcess(spec: ContainerSpec): OciProcess {
   };
 }
 
-/** Another process in the container, with its limits. */
+/** Another process in the container, with its limits; `spec` has the capabilities that a privileged one gets. */
 export function ociExecProcess(spec: ContainerSpec, request: ExecRequest): OciProcess {
-  const { args, env = [], terminal, privileged } = request;
+  const { args, env = [], terminal } = request;
   if (args.length === 0) throw new LaunchError("exec: no program is named", 127);
   return ociProcess({
     ...spec,
@@ -46,6 +45,5 @@ export function ociExecProcess(spec: ContainerSpec, request: ExecRequest): OciPr
     cwd: request.cwd ?? spec.cwd,
     user: request.user ?? spec.user,
     terminal,
-    privileged: spec.privileged || privileged === true,
   });
 }

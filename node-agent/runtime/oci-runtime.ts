@@ -7,7 +7,7 @@ import { type OciConfig, ociResources, writeOciJson } from "./oci-config.ts";
 import { type OciCommand, stageName } from "./oci-plan.ts";
 import { ociExecProcess } from "./oci-process.ts";
 import type { OciProgram } from "./oci-programs.ts";
-import { type ContainerSpec, type ExecRequest, LaunchError, type Resources } from "./runtime.ts";
+import { type ContainerSpec, type ExecRequest, LaunchError } from "./runtime.ts";
 
 const commandMsMax = 120_000;
 const featuresMsMax = 10_000;
@@ -61,8 +61,10 @@ export class OciRuntime {
     await this.#run(["kill", id, String(signal)]);
   }
 
-  async update(id: string, resources: Resources, countsSwap: boolean): Promise<void> {
-    await this.#run(["update", "--resources", "-", id], JSON.stringify(ociResources(resources, { countsSwap })));
+  async update({ id, resources }: ContainerSpec, containerDirectory: string, countsSwap: boolean): Promise<void> {
+    const path = join(bundleOf(containerDirectory), "resources.json");
+    writeFileSync(path, JSON.stringify(ociResources(resources, { countsSwap })), { mode: 0o600 });
+    await this.#run(["update", "--resources", path, id]);
   }
 
   /** Ends what still runs; silent when it knows nothing of it. */
@@ -72,11 +74,11 @@ export class OciRuntime {
     });
   }
 
-  #run(args: readonly string[], input = ""): Promise<string> {
+  #run(args: readonly string[]): Promise<string> {
     const { words, env } = this.command;
     const [program = "", ...options] = words;
     return new Promise((resolve, reject) => {
-      const child = execFile(
+      execFile(
         program,
         [...options, ...args],
         {
@@ -89,8 +91,6 @@ export class OciRuntime {
           else reject(new Error(`${this.#program.handler} ${args[0]}: ${oneLine(stderr) || error.message}`));
         },
       );
-      child.stdin?.on("error", () => {});
-      child.stdin?.end(input);
     });
   }
 }

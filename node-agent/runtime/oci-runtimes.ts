@@ -5,12 +5,13 @@ import { release } from "node:os";
 import { dirname, join } from "node:path";
 import { readMountinfo } from "./cgroup-files.ts";
 import { type CgroupLayout, detectAllCgroups, planCgroup, planParent } from "./cgroups.ts";
-import { isAlive, type ProcessIdentity } from "./container-directory.ts";
+import { isAlive, type ProcessIdentity, readOptional } from "./container-directory.ts";
+import { capabilityNames } from "./defaults.ts";
 import { hostDevices } from "./host-devices.ts";
 import { ociConfig } from "./oci-config.ts";
 import { builtInHandlers, checkHandler, featuresOf } from "./oci-handlers.ts";
 import { ociMounts } from "./oci-mounts.ts";
-import { planOciExec, planOciStart, stageName } from "./oci-plan.ts";
+import { ociPlaces, planOciExec, planOciStart } from "./oci-plan.ts";
 import { builtInHandler, type OciProgram } from "./oci-programs.ts";
 import { bundleOf, OciRuntime } from "./oci-runtime.ts";
 import { ociSeccomp } from "./oci-seccomp.ts";
@@ -76,20 +77,22 @@ export class OciRuntimes {
   }
 
   async planStart(
-    spec: ContainerSpec,
+    wanted: ContainerSpec,
     containerDirectory: string,
     { holdOutput }: { readonly holdOutput: boolean },
   ): Promise<DelegatedStart | undefined> {
-    const runtime = this.#of(spec);
+    const runtime = this.#of(wanted);
     if (runtime === undefined) return undefined;
+    const spec = this.#within(wanted);
     // An earlier run, or one that was killed on its way.
     if (existsSync(bundleOf(containerDirectory))) await runtime.delete(spec.id);
     const { cgroups, cgroupParent, rootfsPath, logFileBytesMax, logFilesMax } = this.#machine;
     const bundle = bundleOf(containerDirectory);
-    const mounts = ociMounts(spec, join(bundle, stageName));
+    const places = ociPlaces(spec, { rootfsPath, bundle });
+    const mounts = ociMounts(spec, places.stage);
     const cgroupsPath = join(cgroupParent, spec.cgroupPath);
     const config = ociConfig(spec, {
-      rootfsPath,
+      rootfsPath: places.rootfs,
       cgroupsPath,
       mounts: mounts.mounts,
       rootfsPropagation: mounts.rootfsPropagation,
@@ -110,11 +113,11 @@ export class OciRuntimes {
     const { command } = runtime;
     return {
       ops: planOciStart(spec, {
-        ...{ command, directory: bundle, rootfsPath, mounts, above, oom, logFileBytesMax, logFilesMax, holdOutput },
+        ...{ command, directory: bundle, places, mounts, above, oom, logFileBytesMax, logFilesMax, holdOutput },
       }),
       explain: (error) => {
         if (!(error instanceof LaunchError) || error.subPathOf === undefined) return error;
-        const subPathOf = mounts.mounts.find(({ source }) => source === join(bundle, stageName, error.subPathOf ?? ""));
+        const subPathOf = mounts.mounts.find(({ source }) => source === join(places.stage, error.subPathOf ?? ""));
         return new LaunchError(error.message, error.exitCode, { cause: error, subPathOf: subPathOf?.destination });
       },
     };
@@ -123,7 +126,8 @@ export class OciRuntimes {
   planExec(spec: ContainerSpec, containerDirectory: string, request: ExecRequest): DelegatedExec | undefined {
     const runtime = this.#of(spec);
     if (runtime === undefined) return undefined;
-    const directory = runtime.makeExec(containerDirectory, spec, request);
+    const within = this.#within({ ...spec, privileged: spec.privileged || request.privileged === true });
+    const directory = runtime.makeExec(containerDirectory, within, request);
     return {
       ops: planOciExec(spec, request, { command: runtime.command, directory }),
       done: () => rmSync(directory, { recursive: true, force: true }),
@@ -140,8 +144,8 @@ export class OciRuntimes {
     return true;
   }
 
-  async update(spec: ContainerSpec): Promise<void> {
-    await this.#of(spec)?.update(spec.id, spec.resources, this.#countsSwap);
+  async update(spec: ContainerSpec, containerDirectory: string): Promise<void> {
+    await this.#of(spec)?.update(spec, containerDirectory, this.#countsSwap);
   }
 
   /** What the runtime knows of it, and what of it still runs. */
@@ -155,6 +159,13 @@ export class OciRuntimes {
     if (runtime === undefined || runtime === "" || runtime === builtInHandler) return undefined;
     this.check(runtime);
     return this.#runtimes.get(runtime);
+  }
+
+  /** What the agent does not hold itself, nobody here can give. */
+  #within(spec: ContainerSpec): ContainerSpec {
+    const held = heldCapabilities();
+    const wanted = spec.privileged ? capabilityNames : spec.capabilities;
+    return { ...spec, capabilities: wanted.filter((name) => held.includes(name) || !capabilityNames.includes(name)) };
   }
 
   #seccomp(spec: ContainerSpec) {
@@ -174,4 +185,9 @@ export class OciRuntimes {
     const memory = cgroups.mounts["memory"];
     return memory !== undefined && readdirSync(memory).includes("memory.memsw.limit_in_bytes");
   }
+}
+
+function heldCapabilities(): readonly string[] {
+  const mask = BigInt(`0x${/^CapPrm:\s+([0-9a-f]+)$/m.exec(readOptional("/proc/self/status") ?? "")?.[1] ?? "0"}`);
+  return capabilityNames.filter((_, bit) => ((mask >> BigInt(bit)) & 1n) === 1n);
 }

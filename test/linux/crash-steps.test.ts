@@ -5,12 +5,15 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { isAlive, readStatus } from "../../node-agent/runtime/container-directory.ts";
+import { ociProgram } from "../oci-programs.ts";
 import { openRig, type Rig } from "./rig.ts";
 
 process.env["NARU_TEST_LAUNCHER"] = "crashing";
 
 // As in launcher.h: around the monitor's two records.
 const aroundRecords = [1000, 1001, 1002, 1003];
+/** Once another runtime has made the container, and once it has started it. */
+const aroundStart = [1004, 1005];
 const opsMax = 200;
 
 interface Remains {
@@ -37,7 +40,9 @@ function remains(rig: Rig, id: string): Remains {
         return false;
       }
     }),
-    directories: readdirSync(join(rig.options.stateDir, "containers")),
+    directories: [join(rig.options.stateDir, "containers"), join(rig.options.runDir, "oci", "runc")].flatMap((path) =>
+      existsSync(path) ? readdirSync(path) : [],
+    ),
   };
 }
 
@@ -95,16 +100,30 @@ async function crash(rig: Rig, step: number, who: string): Promise<boolean> {
   return happened;
 }
 
+async function everyStep(
+  rig: Rig,
+  who: string,
+  { records, stepsMin }: { records: readonly number[]; stepsMin: number },
+) {
+  let step = 0;
+  while (step < opsMax && (await crash(rig, step, who))) step++;
+  const performed: number[] = [];
+  for (const point of records) if (await crash(rig, point, who)) performed.push(point);
+  assert.deepEqual([step > stepsMin, performed], [true, records]);
+}
+
 for (const who of ["process", "monitor", "launcher"])
   test(`a kill of the ${who} at any step leaves nothing behind start, remove`, async () => {
     await using rig = await openRig();
-    let step = 0;
-    while (step < opsMax && (await crash(rig, step, who))) step++;
     // The process has no part in the records.
-    const records = who === "process" ? [] : aroundRecords;
-    const performed: number[] = [];
-    for (const point of records) if (await crash(rig, point, who)) performed.push(point);
-    assert.deepEqual([step > 40, performed], [true, records]);
+    await everyStep(rig, who, { records: who === "process" ? [] : aroundRecords, stepsMin: 40 });
+  });
+
+for (const who of ["process", "monitor", "launcher"])
+  test(`a kill of the ${who} at any step of another runtime's container leaves nothing behind start, remove`, async () => {
+    await using rig = await openRig({ ociPrograms: [await ociProgram("runc")] }, { runtime: "runc" });
+    // There the process of the plan's is the runtime itself, which has ended by then.
+    await everyStep(rig, who, { records: who === "process" ? [] : [...aroundStart, ...aroundRecords], stepsMin: 10 });
   });
 
 test("an agent that goes at any moment of a start leaves nothing behind reopen, remove", async () => {
