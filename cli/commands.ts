@@ -22,6 +22,11 @@ export const commands: readonly CommandEntry[] = [
     load: async () => (await import("./commands/agent.ts")).agent,
   },
   {
+    name: "node",
+    summary: "End this node's pods in order",
+    load: async () => (await import("./commands/node.ts")).node,
+  },
+  {
     name: "token",
     summary: "Print a token with which a node may join",
     load: async () => (await import("./commands/token.ts")).token,

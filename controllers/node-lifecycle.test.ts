@@ -1,7 +1,7 @@
 import { deepEqual } from "node:assert/strict";
 import { test } from "node:test";
 import type { Node, Pod, Taint, Toleration } from "../api/kinds/generated/types.ts";
-import { evictionTimeMs, healthOf, planTaints } from "./node-lifecycle.ts";
+import { evictionTimeMs, healthOf, isShuttingDown, planTaints } from "./node-lifecycle.ts";
 
 const nowMs = Date.UTC(2026, 0, 1);
 const nodeOf = (ready: string | undefined, taints: readonly Taint[] = []): Node => ({
@@ -89,5 +89,19 @@ test("evictionTimeMs lets a pod's own toleration decide before the cluster's def
       timeOf(podOf({ key: "node.kubernetes.io/not-ready", operator: "Exists" })),
     ],
     [3000, undefined, 61_000, undefined, 3000, 3000],
+  );
+});
+
+test("planTaints lets a node that says that it goes down end its own pods, and keeps further ones off", () => {
+  const node = nodeOf("False", [own]);
+  const conditions = [{ type: "Ready", status: "False", message: "node is shutting down" }];
+  const goesDown = { ...node, status: { conditions } };
+  deepEqual(
+    [
+      planTaints(goesDown, nowMs).map(({ key, effect }) => `${key}:${effect}`),
+      isShuttingDown(goesDown),
+      isShuttingDown(node),
+    ],
+    [["gpu:NoSchedule", "node.kubernetes.io/not-ready:NoSchedule"], true, false],
   );
 });

@@ -1,6 +1,6 @@
 // What follows when a node goes silent: taints, its pods not Ready at once, their deletion (and so replacement elsewhere) a little later.
 // A node that runs short of something gets a taint for that, which keeps off further pods.
-import { conditionOf } from "../api/kinds/conditions.ts";
+import { conditionOf, shuttingDownMessage } from "../api/kinds/conditions.ts";
 import { nodes, pods } from "../api/kinds/generated/resources.ts";
 import type { Node, Pod, Taint } from "../api/kinds/generated/types.ts";
 import { isReason } from "../api/kinds/status.ts";
@@ -36,16 +36,23 @@ export function healthOf(node: Node): "ready" | typeof notReady | typeof unreach
   }
 }
 
+/** It says that it is about to leave. */
+export function isShuttingDown({ status }: Node): boolean {
+  const ready = conditionOf(status?.conditions, "Ready");
+  return ready?.status === "False" && ready.message === shuttingDownMessage;
+}
+
 /** The node's taints as its health asks for them; the same list when nothing changes. */
 export function planTaints(node: Node, nowMs: number): readonly Taint[] {
   const health = healthOf(node);
+  const goesDown = isShuttingDown(node);
   const present = node.spec?.taints ?? noTaints;
   const wanted: readonly Taint[] = [
     ...(health === "ready"
       ? []
       : [
           { key: health, effect: "NoSchedule" },
-          { key: health, effect: "NoExecute", timeAdded: timestamp(nowMs) },
+          ...(goesDown ? [] : [{ key: health, effect: "NoExecute", timeAdded: timestamp(nowMs) }]),
         ]),
     ...taintsByCondition
       .filter(([condition]) => conditionOf(node.status?.conditions, condition)?.status === "True")
@@ -101,6 +108,8 @@ export const startNodeLifecycleController: StartController = ({
     }
     const health = healthOf(node);
     if (health === "ready") return await restoreReady(node);
+    // It ends its pods itself, in their order: as long as it is heard, nobody else does.
+    if (isShuttingDown(node)) return undefined;
     const sinceMs = silentSinceMs(node);
     const affected = informers.pods
       .byIndex(byNode, name)

@@ -2,7 +2,7 @@
 import { connect } from "node:net";
 import type { Taint } from "../api/kinds/generated/types.ts";
 import type { ImageCollectionLimits } from "./eviction/plan-image-collection.ts";
-import type { ShutdownTimes } from "./shutdown.ts";
+import type { ShutdownGroup } from "./shutdown.ts";
 
 export interface EvictionOptions {
   /** "memory.available<100Mi,nodefs.available<10%"; "" for none. Default: the kubelet's. */
@@ -44,7 +44,7 @@ export interface AgentOptions {
   /** When it ends: everything that runs here ends too. */
   readonly stopPods: boolean;
   /** Given: its end is the machine's. Pods fail in that time, to be replaced elsewhere; `stopPods` leaves nothing of them either. */
-  readonly shutdown?: ShutdownTimes;
+  readonly shutdown?: readonly ShutdownGroup[];
   readonly logLevel: string;
   readonly joinToken?: string;
   readonly nodeIp?: string;

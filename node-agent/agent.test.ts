@@ -6,6 +6,7 @@ import { type VirtualClock, virtualClock } from "../lib/virtual-clock.ts";
 import type { Agent } from "./agent.ts";
 import { PullError } from "./images/images.ts";
 import { openSimulatedRuntime } from "./runtime/simulated.ts";
+import { shutdownGroups } from "./shutdown.ts";
 import { SimulatedNode, type SimulatedNodeOptions } from "./simulated-node.ts";
 import { parseStaticPods } from "./static-pod-file.ts";
 import { TestSession } from "./test-session.ts";
@@ -352,7 +353,7 @@ test("shutDown fails pods in their grace periods, critical ones last, and refuse
   session.put("pods", pod({ terminationGracePeriodSeconds: 5 }, {}, "web"));
   session.put("pods", pod({ terminationGracePeriodSeconds: 100, priority: 2_000_000_000 }, {}, "dns"));
   await clock.advance(1000);
-  const down = agent.shutDown({ graceMs: 30_000, criticalGraceMs: 10_000 });
+  const down = agent.shutDown(shutdownGroups(30_000, 10_000));
   const phases = () => ["web", "dns", "late"].map((name) => session.statuses.get(name)?.phase);
   await clock.advance(4000);
   const before = phases();

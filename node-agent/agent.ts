@@ -34,7 +34,7 @@ import type { PodStorage, SavedObject } from "./pods/storage.ts";
 import { watchStorageLimits } from "./pods/storage-limits.ts";
 import type { Runtime } from "./runtime/runtime.ts";
 import type { NodeCache, NodeResource, Reports } from "./session-types.ts";
-import { endPods, type ShutdownTimes } from "./shutdown.ts";
+import { endPods, type ShutdownGroup } from "./shutdown.ts";
 import { isStatic } from "./static-pods.ts";
 import { StaticWorkers } from "./static-workers.ts";
 
@@ -186,10 +186,11 @@ export class Agent {
   }
 
   /** The machine goes down: what runs fails in time, what still comes is refused. */
-  async shutDown(times: ShutdownTimes): Promise<void> {
+  async shutDown(groups: readonly ShutdownGroup[]): Promise<void> {
     this.#shuttingDown = true;
     for (const listener of this.#statusListeners) listener();
-    await endPods(this.workers, times, this.#parts.clock);
+    const { clock, cache } = this.#parts;
+    await endPods(this.workers, groups, { clock, endpointSlices: () => cache.list("endpointslices") });
   }
 
   get shuttingDown(): boolean {

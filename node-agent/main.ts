@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { flushCompileCache } from "node:module";
 import { join, resolve } from "node:path";
+import { shuttingDownMessage } from "../api/kinds/conditions.ts";
 import type { Node } from "../api/kinds/generated/types.ts";
 import type { NodeIdentity } from "../client/join.ts";
 import { type Clock, realClock, sleep, type Timer } from "../lib/clock.ts";
@@ -13,7 +14,7 @@ import packageJson from "../package.json" with { type: "json" };
 import { type Agent, openAgent } from "./agent.ts";
 import { type AgentOptions, addressTowards, parseLabels, parseListen, parseTaints } from "./agent-options.ts";
 import { clearLeftBuilds } from "./build/left-builds.ts";
-import { lockDirectory } from "./directory-lock.ts";
+import { lockAgent } from "./directory-lock.ts";
 import type { Docker } from "./docker/open-docker.ts";
 import { openNodeCare } from "./eviction/open-node-care.ts";
 import { allocatable } from "./eviction/reserve.ts";
@@ -41,6 +42,7 @@ import { findOciPrograms, parseOciProgram } from "./runtime/oci-programs.ts";
 import { openSession } from "./session.ts";
 import { grpcTransport } from "./session-grpc.ts";
 import type { AgentSession } from "./session-types.ts";
+import { shutdownGroups } from "./shutdown.ts";
 import { openStaticPods } from "./static-pods.ts";
 import { streamHandler } from "./streams/serve-stream.ts";
 import { openTlsDoor, type TlsDoor } from "./tls-door.ts";
@@ -54,6 +56,8 @@ const statusMs = 10_000;
 const renewCheckMs = 3_600_000;
 const backWithinMsDefault = 15_000;
 const stopBackWithinMs = 30_000;
+const shutdownMsDefault = 30_000;
+const criticalShutdownMsDefault = 10_000;
 
 /** Runs until the signal is aborted. Containers go on then, unless `stopPods`. */
 export async function runAgent(options: AgentOptions, signal: AbortSignal): Promise<void> {
@@ -67,7 +71,7 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
   const runDir = resolve(options.runDir);
   for (const dir of [dataDir, runDir]) await mkdir(dir, { recursive: true, mode: 0o700 });
   await using stack = new AsyncDisposableStack();
-  stack.use(lockDirectory(dataDir));
+  stack.use(lockAgent(dataDir));
   await sparedByOomKiller(log);
   const labels = parseLabels(options.labels);
   const taints = parseTaints(options.taints);
@@ -340,14 +344,20 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
   flushCompileCache();
   stack.use(collectWhenQuiet({ clock, cpuMs: cpuMsOfProcess, collect: collectAll }));
   const ended = new AbortController();
+  // What init is told when the power fails; `naru node shutdown` sends it.
+  const powerFails = new Promise<"power fails">((resolve) => process.once("SIGPWR", () => resolve("power fails")));
   const running = session.run(ended.signal).catch((error) => {
     if (!ended.signal.aborted) throw error;
   });
   try {
-    await Promise.race([running, aborted(signal)]);
+    const cause = await Promise.race([running, aborted(AbortSignal.any([signal, ended.signal])), powerFails]);
     // Who restarts only the agent ends no pods; where nobody can tell, it is the machine that goes down.
     const shutdown =
-      options.shutdown === undefined || (await readMachineState()) === "stays" ? undefined : options.shutdown;
+      cause === "power fails"
+        ? (options.shutdown ?? shutdownGroups(shutdownMsDefault, criticalShutdownMsDefault))
+        : options.shutdown === undefined || (await readMachineState()) === "stays"
+          ? undefined
+          : options.shutdown;
     if (shutdown !== undefined) {
       log.info({ pods: agent.workers.length }, "the machine goes down, ending its pods");
       await agent.shutDown(shutdown);
@@ -377,7 +387,7 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
 }
 
 function notReadyReason(agent: Agent | undefined): string | undefined {
-  if (agent?.shuttingDown === true) return "the node is shutting down";
+  if (agent?.shuttingDown === true) return shuttingDownMessage;
   return agent?.networkUp === true ? undefined : "the node waits for its pod network";
 }
 

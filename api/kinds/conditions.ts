@@ -9,6 +9,9 @@ export interface Condition {
   readonly lastTransitionTime?: string;
 }
 
+/** What a node's Ready condition says while it ends its pods itself, in the kubelet's words. */
+export const shuttingDownMessage = "node is shutting down";
+
 export function conditionOf<C extends Condition>(conditions: readonly C[] | undefined, type: string): C | undefined {
   return conditions?.find((c) => c.type === type);
 }

@@ -1,6 +1,7 @@
 // naru agent: this machine becomes a node.
 import { hostname } from "node:os";
 import type { AgentOptions, EvictionOptions } from "../../node-agent/agent-options.ts";
+import { parseShutdownGroups, shutdownGroups } from "../../node-agent/shutdown.ts";
 import { type Command, type Invocation, logLevels, numberOption, UsageError } from "../command.ts";
 import { requireMachine } from "../machine-checks.ts";
 
@@ -122,6 +123,11 @@ export const agent: Command = {
       value: "SECONDS",
       help: "of that, how much is kept for pods that the cluster needs, which end last (default: a third)",
     },
+    "shutdown-grace-period-by-pod-priority": {
+      type: "string",
+      value: "LIST",
+      help: "instead of both: seconds for pods from a priority on, lowest first: 0=60,1000=20,2000000000=10",
+    },
     "log-level": {
       type: "string",
       value: "LEVEL",
@@ -208,12 +214,18 @@ function imageCollectionOf(invocation: Invocation): NonNullable<AgentOptions["im
 }
 
 function shutdownOf(invocation: Invocation): Pick<AgentOptions, "shutdown"> {
+  const byPriority = invocation.text("shutdown-grace-period-by-pod-priority");
   const seconds = numberOption(invocation, "shutdown-grace-period");
   const critical = numberOption(invocation, "shutdown-grace-period-critical-pods");
+  if (byPriority !== undefined) {
+    if ((seconds ?? critical) !== undefined)
+      throw new UsageError("--shutdown-grace-period-by-pod-priority takes the place of --shutdown-grace-period");
+    return { shutdown: parseShutdownGroups(byPriority) };
+  }
   if (seconds === undefined) {
     if (critical === undefined) return {};
     throw new UsageError("--shutdown-grace-period-critical-pods is a part of --shutdown-grace-period: give that too");
   }
   const graceMs = seconds * 1000;
-  return { shutdown: { graceMs, criticalGraceMs: critical === undefined ? graceMs / 3 : critical * 1000 } };
+  return { shutdown: shutdownGroups(graceMs, critical === undefined ? graceMs / 3 : critical * 1000) };
 }

@@ -10,6 +10,8 @@ import { qosClass } from "./resource-limits.ts";
 export interface PodStatusInput {
   readonly state: PodState;
   readonly wanted: Wanted;
+  /** Its node goes down and will end it: it runs, but Services are to look elsewhere. */
+  readonly leaving?: boolean;
   readonly containers: readonly ContainerRecord[];
   readonly ips: readonly string[];
   readonly hostIp: string;
@@ -120,7 +122,12 @@ function conditions(input: PodStatusInput, nowMs: number): readonly PodCondition
           reason: "ContainersNotInitialized",
           message: `containers with incomplete status: ${names(waitingInit)}`,
         },
-    { type: "Ready", ...readiness(wanted.pod, previous, containersReady) },
+    {
+      type: "Ready",
+      ...(input.leaving === true && containersReady.status === "True"
+        ? leaving
+        : readiness(wanted.pod, previous, containersReady)),
+    },
     { type: "ContainersReady", ...containersReady },
     { type: "PodScheduled", status: "True" },
     ...(finished !== undefined && disruptions.includes(finished.reason)
@@ -151,6 +158,8 @@ interface Draft {
   readonly reason?: string;
   readonly message?: string;
 }
+
+const leaving: Draft = { status: "False", reason: "NodeShutdown", message: "the node is about to end the pod" };
 
 // Ready is ContainersReady and every readiness gate, whose conditions others set.
 function readiness(pod: Pod, previous: PodStatus, containersReady: Draft): Draft {

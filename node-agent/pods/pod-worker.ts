@@ -34,6 +34,7 @@ export class PodWorker {
   #ground: Ground | undefined;
   #removed = false;
   #fenced = false;
+  #leaving = false;
   #ending: Ending | undefined;
   #stopSinceMs: number | undefined;
   readonly #given: PodResizer;
@@ -146,6 +147,12 @@ export class PodWorker {
   /** Says how it is, although nothing changed. */
   reportAgain(): void {
     this.#reporter.forgetSent();
+    this.wake();
+  }
+
+  /** Services are to send it nothing more; it runs on. */
+  leave(): void {
+    this.#leaving = true;
     this.wake();
   }
 
@@ -342,6 +349,7 @@ export class PodWorker {
       {
         state: this.#state,
         wanted: this.#wanted(nowMs),
+        leaving: this.#leaving,
         containers: this.#runs.records,
         ips: this.#ground?.ips ?? (this.#pod.status?.podIPs ?? []).map(({ ip }) => ip),
         hostIp: this.#parts.node.nodeIp,
