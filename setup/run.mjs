@@ -20,6 +20,8 @@ const systemPrograms = [
   ["musl-gcc", "musl-tools", "building the container launcher"],
   ["gcc", "gcc", "building the container launcher"],
   ["/usr/include/linux/seccomp.h", "linux-libc-dev", "building the container launcher"],
+  ["/usr/include/lzma.h", "liblzma-dev", "unpacking images"],
+  ["/usr/include/bzlib.h", "libbz2-dev", "unpacking images"],
 ];
 // Tests look at links with another program than the one that made them, and type what the guides say.
 const testPrograms = [

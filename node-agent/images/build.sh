@@ -12,12 +12,9 @@ esac
 if [ -x "$program" ] && [ -z "$(find . -maxdepth 1 \( -name 'unpack*.[ch]' -o -name build.sh \) -newer "$program")" ]; then
   exit 0
 fi
-compiler=${CC:-}
-if [ -z "$compiler" ]; then
-  if command -v musl-gcc >/dev/null; then compiler=musl-gcc; else compiler=gcc; fi
-fi
-# musl has no kernel headers of its own: the system's come after everything else.
-flags="-O2 -static -fstack-protector-strong -D_FORTIFY_SOURCE=2 -idirafter /usr/include -idirafter /usr/include/$(gcc -print-multiarch)"
+# glibc, not musl: liblzma and libbz2 of the system are made for it.
+compiler=${CC:-gcc}
+flags="-O2 -static -fstack-protector-strong -D_FORTIFY_SOURCE=2"
 if [ "$variant" = sanitized ]; then
   compiler=gcc
   flags="-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all"
@@ -26,7 +23,7 @@ mkdir -p build
 started=$(date +%s.%N)
 # shellcheck disable=SC2086
 "$compiler" -std=c11 -Wall -Wextra -Werror -Wconversion -Wstrict-prototypes -Wpointer-arith -Wformat=2 -Wundef $flags \
-  -o "$program.$$" unpack*.c
+  -o "$program.$$" unpack*.c -llzma -lbz2
 # Its age is the build's beginning: a source that changes meanwhile must count as newer.
 touch -d "@$started" "$program.$$"
 mv "$program.$$" "$program"

@@ -206,10 +206,6 @@ size_t next_piece(const uint8_t **piece);
 void gunzip_start(void);
 size_t gunzip_piece(const uint8_t **piece);
 
-// unpack-lzma.c: the data of a block, whose dictionary's size is told by a byte. 0 at its end; `used`: bytes of the input.
-void lzma_start(uint8_t dictionary);
-size_t lzma_piece(const uint8_t **piece, uint64_t *used);
-
 // unpack-xz.c
 void xz_start(void);
 size_t xz_piece(const uint8_t **piece);
