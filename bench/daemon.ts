@@ -1,4 +1,4 @@
-// A daemon of a peer, started for a benchmark: in a network namespace of its own, so that the machine's stays as it is.
+// A daemon of a peer, started for a benchmark, in the network namespace of who measures it: the machine's stays as it is.
 import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, openSync, readdirSync, readFileSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
@@ -18,9 +18,8 @@ export interface DaemonOptions {
 
 export async function startDaemon(options: DaemonOptions): Promise<AsyncDisposable> {
   const log = openSync(options.logPath, "a");
-  const child = spawn("unshare", ["--net", ...options.command], {
-    stdio: ["ignore", log, log],
-  });
+  const [program = "", ...args] = options.command;
+  const child = spawn(program, args, { stdio: ["ignore", log, log] });
   closeSync(log);
   const daemon = { [Symbol.asyncDispose]: () => end(child, options.mark) };
   for (let tries = 0; ; tries++) {

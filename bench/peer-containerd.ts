@@ -5,7 +5,13 @@ import { program } from "./container-place.ts";
 import { startDaemon } from "./daemon.ts";
 import { command, findProgram, type OpenPeer } from "./peer.ts";
 
-export const openContainerd: OpenPeer = async ({ folder, rootfs, cgroup }) => {
+interface ContainerdEngine extends AsyncDisposable {
+  /** Its own client. */
+  call(...args: readonly string[]): Promise<string>;
+}
+
+/** Undefined when this machine lacks it. */
+export async function startContainerdEngine(folder: string): Promise<ContainerdEngine | undefined> {
   const [daemonPath, ctr] = [findProgram("containerd"), findProgram("ctr")];
   if (daemonPath === undefined || ctr === undefined || findProgram("runc") === undefined) return undefined;
   const socket = join(folder, "containerd.sock");
@@ -26,6 +32,13 @@ export const openContainerd: OpenPeer = async ({ folder, rootfs, cgroup }) => {
     mark: folder,
     isReady: () => call("version"),
   });
+  return { call, [Symbol.asyncDispose]: () => daemon[Symbol.asyncDispose]() };
+}
+
+export const openContainerd: OpenPeer = async ({ folder, rootfs, cgroup }) => {
+  const engine = await startContainerdEngine(folder);
+  if (engine === undefined) return undefined;
+  const { call } = engine;
   const run = (id: string, options: readonly string[], ...args: readonly string[]) =>
     call("run", ...options, "--rootfs", "--cgroup", `/${cgroup}/${id}`, rootfs, id, program, ...args);
   return {
@@ -39,6 +52,6 @@ export const openContainerd: OpenPeer = async ({ folder, rootfs, cgroup }) => {
       await call("container", "delete", id);
     },
     helperMark: `containerd-shim-runc-v2\0-namespace\0default\0-id\0naru-bench-${process.pid}-`,
-    [Symbol.asyncDispose]: () => daemon[Symbol.asyncDispose](),
+    [Symbol.asyncDispose]: () => engine[Symbol.asyncDispose](),
   };
 };

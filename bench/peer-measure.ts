@@ -1,13 +1,13 @@
 // One peer measured, in a mount namespace that ends with this process: `peer-measure.ts NAME FOLDER CGROUP` prints its medians as JSON.
-import { existsSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { pssMegabytes } from "./container.ts";
 import { makeImage } from "./container-place.ts";
-import { command, type OpenPeer, type Peer } from "./peer.ts";
+import type { OpenPeer, Peer } from "./peer.ts";
 import { openContainerd } from "./peer-containerd.ts";
 import { openDocker } from "./peer-docker.ts";
 import { openOciPeer } from "./peer-oci.ts";
-import { fetchedPeers } from "./peer-packages.ts";
+import { showFetchedPeers } from "./peer-place.ts";
 import { openPodman } from "./peer-podman.ts";
 import { summarize } from "./result.ts";
 
@@ -18,7 +18,6 @@ const openers: Readonly<Record<string, OpenPeer>> = {
   docker: openDocker,
   podman: openPodman,
 };
-const unified = "/sys/fs/cgroup/unified";
 const runs = 15;
 const inFlight = 8;
 const rateRuns = 32;
@@ -28,17 +27,9 @@ const [name = "", folder = "", cgroup = ""] = process.argv.slice(2);
 const open = openers[name];
 if (open === undefined) throw new Error(`${name}: peers are ${Object.keys(openers).join(", ")}`);
 await showFetchedPeers();
-// crun 1.8 refuses machines that have both versions of cgroups. Only this process and its children lose the second one.
-if (existsSync(unified)) await command("umount", ["--lazy", unified]);
 mkdirSync(join(folder, "peer"));
 await using peer = await open({ folder: join(folder, "peer"), rootfs: makeImage(join(folder, "rootfs")), cgroup });
 console.log(JSON.stringify(peer === undefined ? {} : await measure(peer)));
-
-/** In this mount namespace they look as if they were installed, with their libraries. */
-async function showFetchedPeers(): Promise<void> {
-  const tree = join(fetchedPeers, "usr");
-  if (existsSync(tree)) await command("mount", ["-t", "overlay", "-o", `ro,lowerdir=${tree}:/usr`, "overlay", "/usr"]);
-}
 
 async function measure(peer: Peer): Promise<Readonly<Record<string, number>>> {
   const id = (i: number) => `naru-bench-${process.pid}-${i}`;

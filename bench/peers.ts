@@ -4,19 +4,47 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { command } from "./peer.ts";
+import type { Result } from "./result.ts";
 
-const names = ["crun", "runc", "containerd", "docker", "podman"];
-const measureMsMax = 120_000;
+const containerPeers = ["crun", "runc", "containerd", "docker", "podman"];
+const imagePeers = {
+  pull: ["containerd", "docker", "podman", "buildah"],
+  build: ["buildkit", "docker", "podman", "buildah"],
+};
+const measureMsMax = 300_000;
 
 /** Medians by question ("container-start") and peer. */
 export type PeerFigures = Readonly<Record<string, Readonly<Record<string, number>>>>;
 
 /** Nothing for a peer that is not here, or does not work here; a line on stderr says so. */
 export async function measurePeers(): Promise<PeerFigures> {
+  return await measureEach(containerPeers, (name, folder, cgroup) => ["peer-measure.ts", name, folder, cgroup]);
+}
+
+/** The same of images: pulls from the registry whose storage is named, or builds and commits. */
+export async function measureImagePeers(question: "pull" | "build", storage: string): Promise<PeerFigures> {
+  const figures = await measureEach(imagePeers[question], (name, folder, cgroup) => [
+    ...["image-peer-measure.ts", question, name, folder, cgroup, storage],
+  ]);
+  return figures;
+}
+
+/** The results with what the peers need for the same. */
+export function withPeers(own: readonly Result[], figures: PeerFigures): readonly Result[] {
+  return own.map((result) => {
+    const peer = figures[result.name];
+    return peer === undefined ? result : { ...result, peer };
+  });
+}
+
+async function measureEach(
+  names: readonly string[],
+  commandOf: (name: string, folder: string, cgroup: string) => readonly string[],
+): Promise<PeerFigures> {
   const figures: Record<string, Record<string, number>> = {};
   for (const name of names) {
     try {
-      for (const [question, value] of Object.entries(await measurePeer(name)))
+      for (const [question, value] of Object.entries(await measurePeer(name, commandOf)))
         figures[question] = { ...figures[question], [name]: value };
     } catch (error) {
       console.error(`${name} cannot be measured here: ${error instanceof Error ? error.message : String(error)}`);
@@ -25,12 +53,16 @@ export async function measurePeers(): Promise<PeerFigures> {
   return figures;
 }
 
-/** What it mounts is seen by nobody else and ends with it. */
-async function measurePeer(name: string): Promise<Readonly<Record<string, number>>> {
-  const script = fileURLToPath(new URL("peer-measure.ts", import.meta.url));
+/** What it mounts is seen by nobody else and ends with it; so is its network. */
+async function measurePeer(
+  name: string,
+  commandOf: (name: string, folder: string, cgroup: string) => readonly string[],
+): Promise<Readonly<Record<string, number>>> {
   const folder = mkdtempSync(join(tmpdir(), `naru-bench-${process.pid}-${name}-`));
   const cgroup = `naru-bench-${process.pid}-${name}`;
-  const args = ["--mount", "--propagation", "private", process.execPath, script, name, folder, cgroup];
+  const [script = "", ...words] = commandOf(name, folder, cgroup);
+  const path = fileURLToPath(new URL(script, import.meta.url));
+  const args = ["--mount", "--net", "--propagation", "private", process.execPath, path, ...words];
   try {
     return JSON.parse(await command("unshare", args, { timeout: measureMsMax })) as Record<string, number>;
   } finally {

@@ -7,7 +7,7 @@ import { benchContainer } from "./container.ts";
 import { benchDocker } from "./docker.ts";
 import { benchImages } from "./images.ts";
 import { fetchPeers } from "./peer-packages.ts";
-import { measurePeers } from "./peers.ts";
+import { measurePeers, withPeers } from "./peers.ts";
 import type { Result } from "./result.ts";
 import { benchSchedule } from "./schedule.ts";
 import { benchStore } from "./store.ts";
@@ -76,27 +76,23 @@ const { values } = parseArgs({
 });
 const only = values.only?.flatMap((names) => names.split(","));
 const isWanted = (name: string) => only === undefined || only.includes(name);
+if (values["fetch-peers"]) await fetchPeers();
 const measured: Result[] = [];
 for (const suite of suites) {
   if (!suite.names.some(isWanted)) continue;
   console.error(`measuring ${suite.names.filter(isWanted).join(", ")}`);
   measured.push(...(await suite.run()).filter(({ name }) => isWanted(name)));
 }
-const results = await withPeers(measured);
+const results = await withContainerPeers(measured);
 print();
 if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(results, null, 2)}\n`);
 // Node's worker threads and kept connections of the suites end with the process.
 process.exit(0);
 
-async function withPeers(own: readonly Result[]): Promise<readonly Result[]> {
+async function withContainerPeers(own: readonly Result[]): Promise<readonly Result[]> {
   if (!own.some(({ name }) => name.startsWith("container-") || name === "exec")) return own;
-  if (values["fetch-peers"]) await fetchPeers();
   console.error("measuring the peers that this machine has");
-  const figures = await measurePeers();
-  return own.map((result) => {
-    const peer = figures[result.name];
-    return peer === undefined ? result : { ...result, peer };
-  });
+  return withPeers(own, await measurePeers());
 }
 
 function print(): void {

@@ -36,13 +36,18 @@ export interface TestImage {
   readonly mediaType: string;
 }
 
-/** Starts a registry on a free port; `auth` is its configuration's auth section as YAML. */
+/** Starts a registry on a free port; `auth` is its configuration's auth section as YAML, `storage` stays when it ends. */
 export async function startRegistry(
-  options: { readonly auth?: string; readonly address?: string; readonly port?: number } = {},
+  options: {
+    readonly auth?: string;
+    readonly address?: string;
+    readonly port?: number;
+    readonly storage?: string;
+  } = {},
 ): Promise<TestRegistry> {
   const program = await debianProgram("docker-registry", "usr/bin/docker-registry");
   const folder = makeTestFolder("registry");
-  const storage = join(folder, "storage");
+  const storage = options.storage ?? join(folder, "storage");
   const host = `${options.address ?? "127.0.0.1"}:${options.port ?? (await freePort())}`;
   const config = `version: 0.1
 log: {level: error, accesslog: {disabled: true}}

@@ -18,14 +18,14 @@ export async function debianProgram(packageName: string, path: string): Promise<
   return program;
 }
 
-/** Where a package or a tree of them lies, if it was ever asked for. */
-export function toolFolder(name: string): string {
-  return join(cache, name);
+/** Where a tree of packages lies, if it was ever asked for. */
+export function treeFolder(name: string): string {
+  return join(cache, `with-${name}`);
 }
 
 /** Folder where these packages lie unpacked over one another, with all that they depend on and this machine lacks. */
 export async function debianTree(name: string, packageNames: readonly string[]): Promise<string> {
-  const folder = join(cache, `with-${name}`);
+  const folder = treeFolder(name);
   if (!existsSync(folder)) await unpackInto(folder, (work) => downloadWithDependencies(packageNames, work));
   return folder;
 }
