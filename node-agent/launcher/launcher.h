@@ -115,6 +115,7 @@ _Noreturn void monitor_run(int containers, const struct launch_request *request)
 enum { STREAM_IN = 1, STREAM_OUT = 2, STREAM_ERR = 4 };
 
 #define HELD_MAX 64
+#define MOUNT_USERS_MAX 16
 
 struct held {
   int tree;
@@ -143,13 +144,16 @@ struct launch {
   /* Trees that `hold` opened and `place` has mounted. */
   struct held held[HELD_MAX];
   int held_count, placed;
-  /* -1, or whose users the container's are. */
+  /* -1, or whose users the container's are; and those of single mounts. */
   int user_namespace;
+  int mount_users[MOUNT_USERS_MAX], mount_user_count;
   bool cloned, settled;
   bool hold_output;
   /* once.c: where the child waits for its start, who gets its terminal, its number as the host sees it, files that it inherits,
      and whether `report` is a stream now, which takes whole frames. */
   int listener, console;
+  /* Who gets the calls that its filter says so of. */
+  int seccomp_listener;
   pid_t host_pid;
   unsigned preserved_files;
   bool framed;
@@ -157,7 +161,7 @@ struct launch {
 
 #define LAUNCH_NONE                                                                                                              \
   {.containers = -1, .child_stdio = {-1, -1, -1}, .in = -1, .out = -1, .err = -1, .report = -1, .pidfd = -1, .root = -1,         \
-   .target = -1, .cgroup = -1, .null_tree = -1, .empty_tree = -1, .listener = -1, .console = -1, .user_namespace = -1}
+   .target = -1, .cgroup = -1, .null_tree = -1, .empty_tree = -1, .listener = -1, .console = -1, .seccomp_listener = -1, .user_namespace = -1}
 
 struct launch_op {
   const char *name;
@@ -169,9 +173,10 @@ struct launch_op {
 };
 
 extern const struct launch_op mount_launch_ops[], bind_launch_ops[], user_launch_ops[], process_launch_ops[], monitor_launch_ops[],
-    once_launch_ops[], copy_launch_ops[], delegate_launch_ops[];
+    once_launch_ops[], copy_launch_ops[], delegate_launch_ops[], scheduling_launch_ops[];
 extern const int mount_launch_op_count, bind_launch_op_count, user_launch_op_count, process_launch_op_count,
-    monitor_launch_op_count, once_launch_op_count, copy_launch_op_count, delegate_launch_op_count;
+    monitor_launch_op_count, once_launch_op_count, copy_launch_op_count, delegate_launch_op_count,
+    scheduling_launch_op_count;
 
 /* Performs ops in the monitor up to and with clone. 0 once the child exists; the child never returns. On failure -errno, *index
    says which op, and call what. */
@@ -198,12 +203,19 @@ int make_in_root(int root, const char *path, bool directory, mode_t mode);
 /* The root of the mount namespace becomes this process's; -1 with errno. */
 int enter_namespace_root(void);
 
+/* Connects to a unix socket, however long its path is; a file or -1. */
+int connect_unix(struct field path);
+
 /* --- plan-binds.c ----------------------------------------------------------------------------------------------------------- */
 
 /* Attributes of a mount: of the mount itself, of it and all below, and what it shares with the place that it came from. */
 struct mount_words {
-  uint64_t set, set_all, propagation;
-  bool recursive, idmap;
+  uint64_t set, set_all, clear_all, propagation;
+  /* MS_… of a file system itself, and MS_REMOUNT. */
+  unsigned long super;
+  bool recursive, idmap, idmap_all;
+  /* -1: the container's users, else those of mount-users, which have a number each. */
+  int users;
 };
 
 /* Reads "ro nosuid recursive rro slave". False for a word it does not know. */
@@ -211,7 +223,7 @@ bool mount_words(struct field text, struct mount_words *words);
 /* A copy of the mount at path, attached nowhere yet, or a negative errno. */
 int tree_at(const struct launch *launch, struct op_call *call, const char *path, const struct mount_words *words);
 /* What is made inside the root from now on belongs to this user and group of the host. */
-void make_in_root_for(uid_t owner);
+void make_in_root_for(uid_t owner, gid_t group);
 /* make_in_root, but nothing of the kernel's /proc by another name; with `plain` through no link at all. */
 int open_mount_point(int root, const char *path, bool directory, bool plain);
 

@@ -20,27 +20,63 @@ static const struct {
 
 static bool is_word(const char *at, size_t size, const char *word) { return strlen(word) == size && memcmp(at, word, size) == 0; }
 
-static bool mount_word(const char *at, size_t size, struct mount_words *words) {
-  uint64_t set = 0, set_all = 0;
-  if (is_word(at, size, "recursive")) words->recursive = true;
-  else if (is_word(at, size, "idmap")) words->idmap = true;
-  else if (is_word(at, size, "shared")) words->propagation = MS_SHARED;
-  else if (is_word(at, size, "slave")) words->propagation = MS_SLAVE;
-  else if (is_word(at, size, "unbindable")) words->propagation = MS_UNBINDABLE;
-  else {
-    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
-      if (is_word(at, size, known[i].word)) set = known[i].attribute;
-      if (at[0] == 'r' && is_word(at + 1, size - 1, known[i].word)) set_all = known[i].attribute;
-    }
-    if (set == 0 && set_all == 0) return false;
-  }
-  words->set |= set;
-  words->set_all |= set_all;
+static const struct {
+  const char *word;
+  unsigned long flag;
+} supers[] = {{"sync", MS_SYNCHRONOUS},   {"dirsync", MS_DIRSYNC}, {"lazytime", 1ul << 25},
+              {"iversion", MS_I_VERSION}, {"silent", 1ul << 15},   {"remount", MS_REMOUNT}};
+
+static const struct {
+  const char *word;
+  uint64_t propagation;
+} propagations[] = {{"shared", MS_SHARED}, {"slave", MS_SLAVE}, {"unbindable", MS_UNBINDABLE}};
+
+/* idmap, ridmap, or one of them with ":" and the number of a mount-users. */
+static bool idmap_word(const char *at, size_t size, struct mount_words *words) {
+  bool all = size > 0 && at[0] == 'r';
+  size_t name = strcspn(at + all, ": ") + all;
+  if (name > size || !is_word(at + all, name - all, "idmap")) return false;
+  uint64_t number = 0;
+  if (name < size && !field_number((struct field){.data = at + name + 1, .size = size - name - 1}, MOUNT_USERS_MAX - 1, &number))
+    return false;
+  words->idmap = true;
+  words->idmap_all = all;
+  words->users = name < size ? (int)number : -1;
   return true;
 }
 
+static bool attribute_word(const char *at, size_t size, struct mount_words *words) {
+  for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+    if (is_word(at, size, known[i].word)) words->set |= known[i].attribute;
+    else if (at[0] == 'r' && is_word(at + 1, size - 1, known[i].word)) words->set_all |= known[i].attribute;
+    else if (at[0] == '-' && is_word(at + 1, size - 1, known[i].word)) words->clear_all |= known[i].attribute;
+    else continue;
+    return true;
+  }
+  return false;
+}
+
+static bool mount_word(const char *at, size_t size, struct mount_words *words) {
+  if (size == 0) return false;
+  if (is_word(at, size, "recursive")) {
+    words->recursive = true;
+    return true;
+  }
+  for (size_t i = 0; i < sizeof propagations / sizeof propagations[0]; i++)
+    if (is_word(at, size, propagations[i].word)) {
+      words->propagation = propagations[i].propagation;
+      return true;
+    }
+  for (size_t i = 0; i < sizeof supers / sizeof supers[0]; i++)
+    if (is_word(at, size, supers[i].word)) {
+      words->super |= supers[i].flag;
+      return true;
+    }
+  return idmap_word(at, size, words) || attribute_word(at, size, words);
+}
+
 bool mount_words(struct field text, struct mount_words *words) {
-  *words = (struct mount_words){.propagation = MS_PRIVATE};
+  *words = (struct mount_words){.propagation = MS_PRIVATE, .users = -1};
   for (size_t at = 0; at < text.size;) {
     size_t end = at;
     while (end < text.size && text.data[end] != ' ') end++;
@@ -104,13 +140,25 @@ static int open_source(struct op_call *call, const char *source, const char *bel
   return fd < 0 ? op_fail(call, error, "open %.200s below %.200s%s", below, source, out) : fd;
 }
 
+/* The three ways to count accesses are one setting: the kernel wants it cleared first. */
+static int set_attributes(int tree, unsigned flags, uint64_t set, uint64_t clear, uint64_t propagation) {
+  if ((set | clear) & MOUNT_ATTR__ATIME) clear |= MOUNT_ATTR__ATIME;
+  return sys_mount_setattr(tree, flags, set, clear, propagation);
+}
+
+static int map_tree(const struct launch *launch, int tree, const struct mount_words *words) {
+  if (!words->idmap) return 0;
+  int users = words->users < 0 ? launch->user_namespace : words->users < launch->mount_user_count ? launch->mount_users[words->users] : -1;
+  return sys_mount_idmap(tree, words->idmap_all ? AT_RECURSIVE : 0, users);
+}
+
 static int tree_of(const struct launch *launch, struct op_call *call, int source, const char *path, const struct mount_words *words) {
   unsigned recursive = words->recursive ? AT_RECURSIVE : 0;
   int tree = sys_open_tree(source, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | recursive);
   const char *what = "bind";
-  if (tree >= 0 && sys_mount_setattr(tree, recursive, words->set_all, 0, words->propagation) == 0 &&
-      (words->set == 0 || sys_mount_setattr(tree, 0, words->set, 0, 0) == 0)) {
-    if (!words->idmap || sys_mount_idmap(tree, recursive, launch->user_namespace) == 0) return tree;
+  if (tree >= 0 && set_attributes(tree, recursive, words->set_all, words->clear_all, words->propagation) == 0 &&
+      (words->set == 0 || set_attributes(tree, 0, words->set, 0, 0) == 0)) {
+    if (map_tree(launch, tree, words) == 0) return tree;
     what = "map users of";
   }
   int error = errno;

@@ -55,8 +55,12 @@ static int follow(char *path, size_t capacity, int parent, const char *name, con
 }
 
 static uid_t make_owner;
+static gid_t make_group;
 
-void make_in_root_for(uid_t owner) { make_owner = owner; }
+void make_in_root_for(uid_t owner, gid_t group) {
+  make_owner = owner;
+  make_group = group;
+}
 
 /* Makes what is absent of path. 0: it is there now; 1: path was changed, as a link leads elsewhere; -1. */
 static int make_names(int root, char *path, size_t capacity, bool directory, mode_t mode) {
@@ -80,7 +84,8 @@ static int make_names(int root, char *path, size_t capacity, bool directory, mod
       }
       if (made >= 0) {
         next = open_in_root(root, path, O_PATH, 0);
-        if (next >= 0 && make_owner != 0 && fchownat(next, "", make_owner, make_owner, AT_EMPTY_PATH) != 0) made = -1;
+        if (next >= 0 && (make_owner != 0 || make_group != 0) && fchownat(next, "", make_owner, make_group, AT_EMPTY_PATH) != 0)
+          made = -1;
       } else if (errno == EEXIST) {
         *end = saved;
         int followed = follow(path, capacity, parent, name, end);
@@ -173,10 +178,11 @@ static int mount_overlay(struct op_call *call, struct field data, uint64_t set) 
   return error != 0 ? op_fail(call, error, "mount overlay") : tree;
 }
 
-static int mount_on(struct op_call *call, int to, const char *type, const char *source, uint64_t set, const char *data) {
+static int mount_on(struct op_call *call, int to, const char *type, const char *source, const struct mount_words *words, const char *data) {
+  uint64_t set = words->set;
   char path[40];
   snprintf(path, sizeof path, "/proc/self/fd/%d", to);
-  unsigned long flags = 0;
+  unsigned long flags = words->super;
   if (set & MOUNT_ATTR_RDONLY) flags |= MS_RDONLY;
   if (set & MOUNT_ATTR_NOSUID) flags |= MS_NOSUID;
   if (set & MOUNT_ATTR_NODEV) flags |= MS_NODEV;
@@ -201,7 +207,7 @@ static int bind_rootfs(struct launch *launch, struct op_call *call, int on, cons
 static int map_layer(struct launch *launch, struct op_call *call, const char *layer, int number) {
   char name[16];
   snprintf(name, sizeof name, "%d", number);
-  struct mount_words plain = {.propagation = MS_PRIVATE, .idmap = true};
+  struct mount_words plain = {.propagation = MS_PRIVATE, .idmap = true, .users = -1};
   int tree = tree_at(launch, call, layer, &plain);
   if (tree < 0) return tree;
   int on = mkdir(name, 0700) == 0 ? open(name, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
@@ -232,7 +238,7 @@ static int mount_mapped_overlay(struct launch *launch, struct op_call *call, con
     }
   }
   int on = result == 0 ? open(target, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
-  if (result == 0) result = mount_on(call, on, "overlay", "overlay", words->set, data);
+  if (result == 0) result = mount_on(call, on, "overlay", "overlay", words, data);
   if (on >= 0) close(on);
   if (fchdir(here) != 0 && result == 0) result = op_fail(call, errno, "leave %s", target);
   close(here);
@@ -260,7 +266,7 @@ static int op_rootfs(struct launch *launch, struct op_call *call) {
     result = tree < 0 ? tree : sys_move_mount(tree, on) != 0 ? op_fail(call, errno, "mount overlay") : 0;
     if (tree >= 0) close(tree);
   } else {
-    result = mount_on(call, on, type, source, words.set, call->args[4].data);
+    result = mount_on(call, on, type, source, &words, call->args[4].data);
   }
   close(on);
   if (result < 0) return result;
@@ -286,7 +292,7 @@ int mount_file_system(struct launch *launch, struct op_call *call) {
   bool kernel = strcmp(type, "proc") == 0 || strcmp(type, "sysfs") == 0;
   int to = open_mount_point(launch->root, destination, true, kernel);
   if (to < 0) return op_fail(call, errno, "make mount point %s", destination);
-  int result = mount_on(call, to, type, call->args[1].data, words.set, call->args[4].data);
+  int result = mount_on(call, to, type, call->args[1].data, &words, call->args[4].data);
   if (result < 0) op_fail(call, -result, "mount %.60s at %.300s", type, destination);
   close(to);
   return result < 0 || words.propagation == MS_PRIVATE ? result : share_mount(launch, call, destination, words.propagation);

@@ -49,14 +49,26 @@ static int op_start_socket(struct launch *launch, struct op_call *call) {
   return 0;
 }
 
+int connect_unix(struct field path) {
+  struct sockaddr_un address;
+  int fd = unix_socket(path, &address);
+  if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address) == 0) return fd;
+  int error = errno;
+  close(fd);
+  errno = error;
+  return -1;
+}
+
 /* console-socket <path>: gets the master of the process's terminal. */
 static int op_console_socket(struct launch *launch, struct op_call *call) {
-  struct sockaddr_un address;
-  int fd = unix_socket(call->args[0], &address);
-  if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address) != 0)
-    return op_fail(call, errno, "connect to console socket %.300s", call->args[0].data);
-  launch->console = fd;
-  return 0;
+  launch->console = connect_unix(call->args[0]);
+  return launch->console < 0 ? op_fail(call, errno, "connect to console socket %.300s", call->args[0].data) : 0;
+}
+
+/* seccomp-listener <path>: gets what decides over the calls that the filter leaves to it. */
+static int op_seccomp_listener(struct launch *launch, struct op_call *call) {
+  launch->seccomp_listener = connect_unix(call->args[0]);
+  return launch->seccomp_listener < 0 ? op_fail(call, errno, "connect to seccomp listener %.300s", call->args[0].data) : 0;
 }
 
 /* sync: the caller does its part while the namespaces are there and the root is not yet. */
@@ -177,6 +189,7 @@ static int op_root_propagation(struct launch *launch, struct op_call *call) {
 const struct launch_op once_launch_ops[] = {
     {"start-socket", 1, 1, true, false, op_start_socket},
     {"console-socket", 1, 1, true, false, op_console_socket},
+    {"seccomp-listener", 1, 1, true, false, op_seccomp_listener},
     {"sync", 0, 0, false, true, op_sync},
     {"await-start", 0, 0, false, true, op_await_start},
     {"hook", 6, FIELDS_MAX, false, true, op_hook},

@@ -183,16 +183,38 @@ static int settle(struct launch *launch, struct op_call *call) {
     if (dup3(launch->report, last, O_CLOEXEC) < 0) return op_fail(call, errno, "close files");
     launch->report = last;
   }
+  if (launch->seccomp_listener >= 0 && launch->seccomp_listener != ++last) {
+    if (dup3(launch->seccomp_listener, last, O_CLOEXEC) < 0) return op_fail(call, errno, "close files");
+    launch->seccomp_listener = last;
+  }
   if (sys_close_range((unsigned)last + 1, ~0u, 0) != 0) return op_fail(call, errno, "close files");
   launch->settled = true;
   return 0;
 }
 
-/* seccomp <filter>: an array of struct sock_filter. It may forbid what is needed to get ready, so that is done before. */
+/* Hands the filter's listener to whoever is to decide, with what the process is: three texts around its number, twice. */
+static int send_listener(struct launch *launch, struct op_call *call, int listener) {
+  static char state[64 * 1024];
+  int size = snprintf(state, sizeof state, "%s%d%s%d%s", call->args[2].data, launch->host_pid, call->args[3].data, launch->host_pid,
+                      call->args[4].data);
+  if (size < 0 || (size_t)size >= sizeof state) return op_fail(call, E2BIG, "describe the process to the seccomp listener");
+  int result = send_with_file(launch->seccomp_listener, state, listener) != 0 ? op_fail(call, errno, "hand over the seccomp listener") : 0;
+  close(listener);
+  close(launch->seccomp_listener);
+  return result;
+}
+
+/* seccomp <filter> [<flags> <state up to the pid> <up to the second> <behind it>]: an array of struct sock_filter, and what
+   seccomp-listener is told. The filter may forbid what is needed to get ready, so that is done before. */
 static int op_seccomp(struct launch *launch, struct op_call *call) {
   size_t size = call->args[0].size;
+  uint64_t flags = 0;
   if (size == 0 || size % sizeof(struct sock_filter) != 0 || size / sizeof(struct sock_filter) > BPF_MAXINSNS)
     return op_fail(call, EINVAL, "seccomp: size of filter");
+  if (call->count > 1 && !field_number(call->args[1], UINT32_MAX, &flags)) return op_fail(call, EINVAL, "seccomp: flags");
+  bool listens = launch->seccomp_listener >= 0;
+  if (listens && call->count != 5) return op_fail(call, EINVAL, "seccomp: state");
+  if (listens) flags |= SECCOMP_FILTER_FLAG_NEW_LISTENER;
   /* A frame's strings lie anywhere; the kernel does not mind, but C does. */
   struct sock_filter *filter = malloc(size);
   if (filter == NULL) return op_fail(call, ENOMEM, "seccomp");
@@ -200,10 +222,9 @@ static int op_seccomp(struct launch *launch, struct op_call *call) {
   struct sock_fprog program = {.len = (unsigned short)(size / sizeof *filter), .filter = filter};
   int settled = settle(launch, call);
   if (settled < 0) return settled;
-  long result = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program);
-  int error = errno;
-  free(filter);
-  return result != 0 ? op_fail(call, error, "load system call filter") : 0;
+  long result = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program);
+  if (result < 0) return op_fail(call, errno, "load system call filter");
+  return listens ? send_listener(launch, call, (int)result) : 0;
 }
 
 /* die-with-monitor: nobody else would ever record its end. */
@@ -307,7 +328,7 @@ const struct launch_op process_launch_ops[] = {
     {"capabilities", 1, 4, false, true, op_capabilities},
     {"keyring", 0, 0, false, true, op_keyring},
     {"no-new-privileges", 0, 0, false, true, op_no_new_privileges},
-    {"seccomp", 1, 1, false, true, op_seccomp},
+    {"seccomp", 1, 5, false, true, op_seccomp},
     {"die-with-monitor", 0, 0, false, true, op_die_with_monitor},
     {"session", 0, 0, false, true, op_session},
     {"find-program", 2, FIELDS_MAX, false, true, op_find_program},

@@ -29,6 +29,7 @@ static const struct launch_op *find(struct field name) {
   if (op == NULL) op = find_in(once_launch_ops, once_launch_op_count, name);
   if (op == NULL) op = find_in(copy_launch_ops, copy_launch_op_count, name);
   if (op == NULL) op = find_in(delegate_launch_ops, delegate_launch_op_count, name);
+  if (op == NULL) op = find_in(scheduling_launch_ops, scheduling_launch_op_count, name);
   return op;
 }
 
@@ -217,8 +218,10 @@ static int op_clone(struct launch *launch, struct op_call *call) {
   if (pid != 0) close(report[1]);
   if (pid == 0) {
     /* Nothing of the host that is open here may be reached through /proc/self/fd of a root that is a stranger's. */
-    int keep[] = {launch->report, launch->child_stdio[0], launch->child_stdio[1], launch->child_stdio[2], launch->target, launch->listener};
-    close_all_but(3 + launch->preserved_files, keep, sizeof keep / sizeof keep[0]);
+    int keep[8 + MOUNT_USERS_MAX] = {launch->report, launch->child_stdio[0], launch->child_stdio[1], launch->child_stdio[2],
+                                     launch->target, launch->listener, launch->user_namespace, launch->seccomp_listener};
+    memcpy(keep + 8, launch->mount_users, (size_t)launch->mount_user_count * sizeof keep[0]);
+    close_all_but(3 + launch->preserved_files, keep, 8 + launch->mount_user_count);
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);

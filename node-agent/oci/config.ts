@@ -1,9 +1,11 @@
-// A bundle's config.json, read once at the edge. Source: OCI runtime specification 1.2, config.md and config-linux.md.
+// A bundle's config.json, read once at the edge. Source: OCI runtime specification 1.3, config.md and config-linux.md.
 import { isAbsolute, resolve } from "node:path";
 import type { Mount, Namespace } from "../runtime/runtime.ts";
 import { ConfigError, Fields } from "./fields.ts";
 import { type ProcessConfig, parseProcess } from "./process-config.ts";
 import { parseResources, type ResourceConfig } from "./resource-config.ts";
+import { parseSeccomp, type SeccompConfig } from "./seccomp-config.ts";
+import { parseUsers, type Users } from "./users.ts";
 
 export interface Hook {
   readonly path: string;
@@ -37,6 +39,11 @@ export interface NamespaceConfig {
   readonly path?: string;
 }
 
+export interface OciMount extends Mount {
+  /** With `idmap`: other users than the container's. */
+  readonly users?: Users;
+}
+
 export interface OciConfig {
   readonly ociVersion: string;
   readonly root: { readonly path: string; readonly readonly: boolean };
@@ -44,16 +51,20 @@ export interface OciConfig {
   readonly domainname: string | undefined;
   /** A container without one can be created, but not started. */
   readonly process: ProcessConfig | undefined;
-  readonly mounts: readonly Mount[];
+  readonly mounts: readonly OciMount[];
   readonly hooks: Hooks;
   readonly annotations: Readonly<Record<string, string>>;
   readonly namespaces: readonly NamespaceConfig[];
+  /** Of the user namespace. */
+  readonly users: Users | undefined;
+  /** personality(2)'s. */
+  readonly personality: number | undefined;
   readonly timeOffsets: readonly { readonly clock: string; readonly seconds: number; readonly nanoseconds: number }[];
   readonly devices: readonly DeviceConfig[];
   readonly cgroupsPath: string;
   readonly resources: ResourceConfig;
   readonly rootfsPropagation: "private" | "slave" | "shared" | "unbindable";
-  readonly seccomp: unknown;
+  readonly seccomp: SeccompConfig | undefined;
   readonly sysctls: Readonly<Record<string, string>>;
   readonly maskedPaths: readonly string[];
   readonly readonlyPaths: readonly string[];
@@ -78,12 +89,14 @@ export function parseConfig(value: unknown, bundle: string): OciConfig {
     hooks: parseHooks(config.object("hooks")),
     annotations: config.map("annotations"),
     namespaces: parseNamespaces(linux),
+    users: parseUsers(linux),
+    personality: parsePersonality(linux.object("personality")),
     timeOffsets: parseTimeOffsets(linux.object("timeOffsets")),
     devices: linux.objects("devices", parseDevice),
     cgroupsPath: parseCgroupsPath(linux),
     resources: parseResources(linux.object("resources")),
     rootfsPropagation: parsePropagation(linux),
-    seccomp: linux.value("seccomp"),
+    seccomp: parseSeccomp(linux.object("seccomp")),
     sysctls: linux.map("sysctl"),
     maskedPaths: linux.texts("maskedPaths"),
     readonlyPaths: linux.texts("readonlyPaths"),
@@ -97,19 +110,21 @@ function parseRoot(config: Fields, bundle: string): OciConfig["root"] {
   return { path: resolve(bundle, path), readonly: root.flag("readonly") };
 }
 
-function parseMount(mount: Fields, bundle: string): Mount {
+function parseMount(mount: Fields, bundle: string): OciMount {
   const destination = mount.text("destination") ?? "";
   const options = mount.texts("options");
   const bind = options.some((option) => option === "bind" || option === "rbind");
   const type = bind ? "bind" : (mount.text("type") ?? "none");
   const source = mount.text("source") ?? type;
-  for (const name of ["uidMappings", "gidMappings"]) mount.refuse(name);
+  const users = parseUsers(mount);
+  const asks = options.some((option) => option === "idmap" || option === "ridmap");
   // Relative ones are against the specification, but were long taken as below "/".
   return {
     destination: isAbsolute(destination) ? destination : `/${destination}`,
     type,
     source: type === "bind" ? resolve(bundle, source) : source,
-    options,
+    options: users === undefined || asks ? options : [...options, "idmap"],
+    ...(users === undefined ? {} : { users }),
   };
 }
 
@@ -182,6 +197,19 @@ function parseCgroupsPath(linux: Fields): string {
     throw linux.wrong("cgroupsPath", "no . and no .. are allowed");
   if (path !== "" && !/[^/]/.test(path)) throw linux.wrong("cgroupsPath", `${path} is the cgroup of the whole machine`);
   return path;
+}
+
+/** Domains that programs of the machine's own kind can run in. */
+const personalities: Readonly<Record<string, number>> = { LINUX: 0, LINUX32: 8 };
+
+function parsePersonality(personality: Fields | undefined): number | undefined {
+  if (personality === undefined) return undefined;
+  personality.refuse("flags", "there are none yet");
+  const domain = personality.text("domain") ?? "";
+  const number = personalities[domain];
+  if (number === undefined)
+    throw personality.wrong("domain", `${domain}, known are ${Object.keys(personalities).join(", ")}`);
+  return number;
 }
 
 function parsePropagation(linux: Fields): OciConfig["rootfsPropagation"] {

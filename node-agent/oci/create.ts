@@ -1,13 +1,11 @@
 // Makes a container up to its program, which waits; what `create` and `run` share.
 import { readFileSync, writeFileSync } from "node:fs";
-import { release } from "node:os";
 import { join, resolve } from "node:path";
 import { processesOf } from "../runtime/cgroup-files.ts";
 import type { CgroupLayout } from "../runtime/cgroups.ts";
 import type { ProcessIdentity } from "../runtime/container-directory.ts";
-import { compileSeccomp } from "../runtime/seccomp.ts";
-import { ownSeccompMachine } from "../runtime/seccomp-machines.ts";
 import { type Arguments, type OptionSpec, optionValue } from "./arguments.ts";
+import { missingCapabilities } from "./capabilities.ts";
 import { cgroupPath, planOciCgroup } from "./cgroup.ts";
 import type { Globals } from "./command.ts";
 import { type OciConfig, parseConfig } from "./config.ts";
@@ -17,6 +15,7 @@ import { runHooks, tryHooks } from "./hooks.ts";
 import { type Launched, launch } from "./once.ts";
 import { planCreate } from "./plan.ts";
 import type { ProcessConfig } from "./process-config.ts";
+import { seccompFilter } from "./seccomp-config.ts";
 import {
   type ContainerRecord,
   makeDirectory,
@@ -27,6 +26,7 @@ import {
   stateAround,
   stateOf,
 } from "./state.ts";
+import { parseMapText } from "./users.ts";
 
 export const createOptions: readonly OptionSpec[] = [
   { name: "bundle", short: "b", value: "directory", help: "where config.json is (this directory)" },
@@ -49,9 +49,10 @@ export async function create(id: string, args: Arguments, globals: Globals, end:
     throw new Error("--no-pivot: a root that is not pivoted can be left; naru-oci does not do it");
   const bundle = resolve(optionValue(args, "bundle") ?? ".");
   const text = readBundle(bundle);
-  const config = parseConfig(JSON.parse(text), bundle);
+  const config = withUsers(parseConfig(JSON.parse(text), bundle));
   const consoleSocket = optionValue(args, "console-socket");
   checkConsole(config.process, consoleSocket, end);
+  if (config.process !== undefined) missingCapabilities(config.process.capabilities).forEach(globals.warn);
   const directory = makeDirectory(globals.root, id);
   const path = cgroupPath(config, id);
   const created = {
@@ -77,7 +78,7 @@ export async function create(id: string, args: Arguments, globals: Globals, end:
       startSocket: startSocketOf(directory),
       consoleSocket: consoleSocket === undefined ? undefined : resolve(consoleSocket),
       cgroup,
-      seccompFilter: config.process === undefined ? undefined : seccompFilter(config, config.process),
+      seccompFilter: config.process === undefined ? undefined : seccompFilter(config.seccomp, config.process),
       state: stateAround(created, "created"),
       newKeyring: !args.flags.has("no-new-keyring"),
     });
@@ -101,18 +102,20 @@ export async function create(id: string, args: Arguments, globals: Globals, end:
   }
 }
 
+/** A user namespace that others made tells its users itself, where a process of it is named. */
+function withUsers(config: OciConfig): OciConfig {
+  const path = config.namespaces.find(({ type }) => type === "user")?.path ?? "";
+  const [, process] = /^(\/proc\/\d+)\/ns\/user$/.exec(path) ?? [];
+  if (process === undefined || config.users !== undefined) return config;
+  const ranges = (file: string) => parseMapText(readFileSync(`${process}/${file}`, "utf8"));
+  return { ...config, users: { uids: ranges("uid_map"), gids: ranges("gid_map") } };
+}
+
 /** A container's end is that of all in its cgroup. */
 function refuseOthers(layout: CgroupLayout | undefined, path: string): void {
   const pids = layout === undefined ? [] : processesOf(layout, path);
   if (pids.length > 0)
     throw new Error(`linux.cgroupsPath: cgroup ${path} is not empty: process ${pids.join(", ")} is in it`);
-}
-
-export function seccompFilter(config: OciConfig, process: ProcessConfig): Buffer | undefined {
-  if (config.seccomp === undefined) return undefined;
-  const [major = 0, minor = 0] = release().split(".").map(Number);
-  const context = { capabilities: process.capabilities.bounding, kernel: [major, minor] } as const;
-  return compileSeccomp(config.seccomp, context, ownSeccompMachine());
 }
 
 export function writePidFile(args: Arguments, { pid }: ProcessIdentity): void {

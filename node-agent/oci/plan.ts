@@ -2,7 +2,6 @@
 
 import { defaultDevices, defaultLinks } from "../runtime/defaults.ts";
 import {
-  capabilityMask,
   cgroupMounts,
   joinCgroup,
   type LaunchOp,
@@ -10,27 +9,25 @@ import {
   planCgroupMake,
   planHold,
   planMount,
-  planRlimit,
   sysctlPath,
   sysctlScope,
 } from "../runtime/plan.ts";
 import type { Mount } from "../runtime/runtime.ts";
 import type { OciCgroup } from "./cgroup.ts";
-import type { Hook, OciConfig } from "./config.ts";
+import type { OciConfig, OciMount } from "./config.ts";
 import { ConfigError } from "./fields.ts";
 import { planNamespaces } from "./plan-namespaces.ts";
-import type { ProcessConfig } from "./process-config.ts";
-
-export interface CreateContext {
-  /** Where the process waits for its start. */
-  readonly startSocket: string;
-  readonly consoleSocket: string | undefined;
-  readonly cgroup: OciCgroup | undefined;
-  readonly seccompFilter: Buffer | undefined;
-  /** The state that hooks get, up to its pid and what comes behind it. */
-  readonly state: readonly [before: string, behind: string];
-  readonly newKeyring: boolean;
-}
+import {
+  type CreateContext,
+  planEnterUsers,
+  planHook,
+  planListener,
+  planOomScore,
+  planPlace,
+  planProcess,
+  planStdio,
+} from "./plan-process.ts";
+import { hostId, mapMount, ownerOf } from "./users.ts";
 
 /** Everything up to the program, which then waits for its start. Throws ConfigError or LaunchError. */
 export function planCreate(config: OciConfig, context: CreateContext): readonly LaunchOp[] {
@@ -41,6 +38,7 @@ export function planCreate(config: OciConfig, context: CreateContext): readonly 
   return [
     ...(cgroup === undefined ? [] : planCgroupMake(cgroup)),
     ...planStdio(process, context.consoleSocket),
+    ...planListener(context.seccompFilter),
     ["start-socket", context.startSocket],
     ...(cgroup?.cgroup.join.type === "into" ? [["into-cgroup", cgroup.cgroup.join.directory] satisfies LaunchOp] : []),
     ...namespaces.clone,
@@ -58,63 +56,29 @@ export function planCreate(config: OciConfig, context: CreateContext): readonly 
     ...(process === undefined
       ? []
       : [["find-program", process.args[0] ?? "", process.cwd, ...process.env] satisfies LaunchOp]),
-    ...(process?.rlimits ?? []).map(planRlimit),
+    ...planPlace(config, process, planEnterUsers(config)),
     ["await-start"],
-    ...config.hooks.startContainer.map((hook) => planHook(hook, context.state)),
     // Without a process it waits for ever: its start is refused before.
-    ...(process === undefined ? [] : planProcess(process, context)),
     ...(process === undefined
       ? []
-      : [["exec", process.args.length, ...process.args, ...process.env] satisfies LaunchOp]),
+      : [
+          ...planProcess(process, context, config.hooks.startContainer),
+          ["exec", process.args.length, ...process.args, ...process.env] satisfies LaunchOp,
+        ]),
   ];
 }
 
-export function planStdio(process: ProcessConfig | undefined, consoleSocket: string | undefined): readonly LaunchOp[] {
-  if (process?.terminal !== true) return [["stdio", "inherit", "1"]];
-  const { columns = 0, rows = 0 } = process.consoleSize ?? {};
-  return [
-    ["stdio", "terminal", "1", columns, rows],
-    ...(consoleSocket === undefined ? [] : [["console-socket", consoleSocket] satisfies LaunchOp]),
-  ];
-}
-
-/** Who the process is, up to its exec. */
-export function planProcess(
-  process: ProcessConfig,
-  context: Pick<CreateContext, "seccompFilter" | "newKeyring">,
-): readonly LaunchOp[] {
-  const { seccompFilter, newKeyring } = context;
-  const seccomp: readonly LaunchOp[] = seccompFilter === undefined ? [] : [["seccomp", seccompFilter]];
-  const { bounding, effective, permitted, inheritable, ambient } = process.capabilities;
-  return [
-    ["session"],
-    ...(newKeyring ? [["keyring"] satisfies LaunchOp] : []),
-    ...(process.umask === undefined ? [] : [["umask", process.umask] satisfies LaunchOp]),
-    ["cwd", process.cwd],
-    ["bounding", capabilityMask(bounding)],
-    // Without no_new_privs the kernel wants CAP_SYS_ADMIN for a filter, which `capabilities` takes away.
-    ...(process.noNewPrivileges ? [] : seccomp),
-    ["user", process.user.uid, process.user.gid, ...process.user.additionalGids],
-    ["capabilities", ...[effective, permitted, inheritable, ambient].map(capabilityMask)],
-    ...(process.noNewPrivileges ? [["no-new-privileges"] satisfies LaunchOp, ...seccomp] : []),
-  ];
-}
-
-export function planOomScore(process: ProcessConfig | undefined): readonly LaunchOp[] {
-  const score = process?.oomScoreAdj;
-  return score === undefined ? [] : [["write", "/proc/self/oom_score_adj", score]];
-}
-
-function planFiles(config: OciConfig, mounts: readonly Mount[], context: CreateContext): readonly LaunchOp[] {
+function planFiles(config: OciConfig, mounts: readonly OciMount[], context: CreateContext): readonly LaunchOp[] {
   const { root, hooks, process } = config;
   const dev = mounts.find(({ destination }) => destination === "/dev");
   const ownDevices = dev?.type !== "bind";
   const cgroups = config.mounts.find(({ type }) => type === "cgroup");
   const waits =
-    hooks.prestart.length + hooks.createRuntime.length + hooks.createContainer.length + hooks.startContainer.length;
+    hooks.prestart.length + hooks.createRuntime.length + hooks.createContainer.length + hooks.startContainer.length >
+      0 || context.seccompFilter?.listener !== undefined;
   return [
     ["rootfs", root.path, "bind", root.path, "recursive", ""],
-    ...mounts.map(planCopyingMount),
+    ...mounts.map((mount, i) => planCopyingMount(mapMount(mount, config.users), numberOf(mounts, i))),
     ...(cgroups === undefined
       ? []
       : planCgroupLinks({ privileged: !cgroups.options.includes("ro") }, context.cgroup ?? none)),
@@ -122,7 +86,7 @@ function planFiles(config: OciConfig, mounts: readonly Mount[], context: CreateC
     ...(process?.terminal === true ? [["terminal", "1"] satisfies LaunchOp] : []),
     ["directory", process?.cwd ?? "/"],
     // Hooks of the runtime's namespace find the mounts there, and the host's root still beside them.
-    ...(waits > 0 ? [["sync"] satisfies LaunchOp] : []),
+    ...(waits ? [["sync"] satisfies LaunchOp] : []),
     ...hooks.createContainer.map((hook) => planHook(hook, context.state)),
     ...config.maskedPaths.map((path): LaunchOp => ["mask", path]),
     ...config.readonlyPaths.map((path): LaunchOp => ["readonly", path]),
@@ -133,11 +97,27 @@ function planFiles(config: OciConfig, mounts: readonly Mount[], context: CreateC
 /** podman's word for a fresh file system with what the image has there. */
 const copyUp = "tmpcopyup";
 
-function planCopyingMount(mount: Mount): LaunchOp {
-  if (!mount.options.includes(copyUp)) return planMount(mount);
+function planCopyingMount(mount: Mount, users: number | undefined): LaunchOp {
+  const maps = mount.options.some((option) => option === "idmap" || option === "ridmap");
+  if (!mount.options.includes(copyUp)) return withUsers(planMount(mount, maps ? anyUsers : undefined), users);
   const [name, ...args] = planMount(withoutCopyUp(mount));
   if (name !== "mount") throw new ConfigError(`mounts: ${copyUp} at ${mount.destination} is for new file systems`);
   return ["mount-copy", ...args];
+}
+
+/** Whether there are users to map was looked at before; who they are is in other ops. */
+const anyUsers = { hostId: 0, size: 0 };
+
+/** Of those users that `mount-users` made. */
+function numberOf(mounts: readonly OciMount[], at: number): number | undefined {
+  if (mounts[at]?.users === undefined) return undefined;
+  return mounts.slice(0, at).filter(({ users }) => users !== undefined).length;
+}
+
+/** A bind's words are its last argument. */
+function withUsers([name, ...args]: LaunchOp, users: number | undefined): LaunchOp {
+  if (users === undefined || name !== "bind") return [name, ...args];
+  return [name, ...args.slice(0, -1), String(args.at(-1)).replace(/\br?idmap\b/, (word) => `${word}:${users}`)];
 }
 
 function withoutCopyUp(mount: Mount): Mount {
@@ -146,21 +126,29 @@ function withoutCopyUp(mount: Mount): Mount {
 
 const none = { cgroup: undefined };
 
-function planDevices({ devices }: OciConfig): readonly LaunchOp[] {
+function planDevices({ devices, users }: OciConfig): readonly LaunchOp[] {
   const taken = new Set(devices.map(({ path }) => path));
+  const missing = defaultDevices
+    .filter(({ path }) => !taken.has(path))
+    .map((device) => ({ ...device, uid: 0, gid: 0 }));
+  const [root, rootGroup] = users === undefined ? [0, 0] : ownerOf(users);
+  const owner = (id: number, ids: "uids" | "gids") => {
+    if (users === undefined) return id;
+    return id === 0 ? (ids === "uids" ? root : rootGroup) : hostId(users[ids], id, "linux.devices");
+  };
   return [
-    ...defaultDevices
-      .filter(({ path }) => !taken.has(path))
-      .map(({ path, type, major, minor, mode }): LaunchOp => ["device", path, type, major, minor, mode]),
-    ...devices.map(
-      ({ path, type, major, minor, mode, uid, gid }): LaunchOp => ["device", path, type, major, minor, mode, uid, gid],
+    ...[...missing, ...devices].map(
+      ({ path, type, major, minor, mode, uid, gid }): LaunchOp => [
+        ...(["device", path, type, major, minor, mode] as const),
+        ...[owner(uid, "uids"), owner(gid, "gids")],
+      ],
     ),
     ...defaultLinks.map(([target, path]): LaunchOp => ["symlink", target, path]),
   ];
 }
 
 /** What "cgroup" means as a mount: the container's own groups, however many trees there are. */
-function expandCgroups(mount: Mount, cgroup: OciCgroup | undefined): readonly Mount[] {
+function expandCgroups(mount: OciMount, cgroup: OciCgroup | undefined): readonly OciMount[] {
   if (mount.type !== "cgroup" && mount.type !== "cgroup2") return [mount];
   if (mount.destination !== "/sys/fs/cgroup")
     throw new ConfigError(`mounts: cgroups can be mounted at /sys/fs/cgroup, not at ${mount.destination}`);
@@ -177,8 +165,4 @@ function planSysctls({ sysctls, namespaces }: OciConfig): readonly LaunchOp[] {
       throw new ConfigError(`linux.sysctl.${name}: needs a ${scope} namespace`);
     return ["write", path, value];
   });
-}
-
-function planHook(hook: Hook, [before, behind]: CreateContext["state"]): LaunchOp {
-  return ["hook", hook.timeoutMs, before, behind, hook.path, hook.args.length, ...hook.args, ...hook.env];
 }

@@ -1,14 +1,8 @@
-// The process of config.json, also what `exec --process` takes. Source: OCI runtime specification 1.2, config.md, Process.
+// The process of config.json, also what `exec --process` takes. Source: OCI runtime specification 1.3, config.md, Process.
 import { isAbsolute } from "node:path";
+import { type CapabilitySets, parseCapabilities } from "./capabilities.ts";
 import type { Fields } from "./fields.ts";
-
-export interface CapabilitySets {
-  readonly bounding: readonly string[];
-  readonly effective: readonly string[];
-  readonly permitted: readonly string[];
-  readonly inheritable: readonly string[];
-  readonly ambient: readonly string[];
-}
+import { parseScheduling, type SchedulingConfig } from "./scheduling.ts";
 
 export interface ProcessConfig {
   readonly terminal: boolean;
@@ -22,16 +16,15 @@ export interface ProcessConfig {
   readonly capabilities: CapabilitySets;
   readonly noNewPrivileges: boolean;
   readonly oomScoreAdj: number | undefined;
-  readonly rlimits: readonly { readonly type: string; readonly soft: number; readonly hard: number }[];
+  readonly rlimits: readonly Rlimit[];
+  readonly scheduling: SchedulingConfig;
 }
 
-export const noCapabilities: CapabilitySets = {
-  bounding: [],
-  effective: [],
-  permitted: [],
-  inheritable: [],
-  ambient: [],
-};
+interface Rlimit {
+  readonly type: string;
+  readonly soft: number;
+  readonly hard: number;
+}
 
 export function parseProcess(process: Fields): ProcessConfig {
   const cwd = process.text("cwd") ?? "";
@@ -40,7 +33,6 @@ export function parseProcess(process: Fields): ProcessConfig {
   if (args.length === 0) throw process.wrong("args", "a program is expected");
   process.refuse("apparmorProfile", "AppArmor is not supported");
   process.refuse("selinuxLabel", "SELinux is not supported");
-  for (const name of ["scheduler", "ioPriority", "execCPUAffinity"]) process.refuse(name);
   const size = process.object("consoleSize");
   const user = process.object("user");
   return {
@@ -59,22 +51,19 @@ export function parseProcess(process: Fields): ProcessConfig {
     capabilities: parseCapabilities(process.object("capabilities")),
     noNewPrivileges: process.flag("noNewPrivileges"),
     oomScoreAdj: process.whole("oomScoreAdj"),
-    rlimits: process.objects("rlimits", parseRlimit),
+    rlimits: parseRlimits(process),
+    scheduling: parseScheduling(process),
   };
 }
 
-function parseCapabilities(sets: Fields | undefined): CapabilitySets {
-  if (sets === undefined) return noCapabilities;
-  return {
-    bounding: sets.texts("bounding"),
-    effective: sets.texts("effective"),
-    permitted: sets.texts("permitted"),
-    inheritable: sets.texts("inheritable"),
-    ambient: sets.texts("ambient"),
-  };
+function parseRlimits(process: Fields): readonly Rlimit[] {
+  const limits = process.objects("rlimits", parseRlimit);
+  const twice = limits.find(({ type }, i) => limits.findIndex((other) => other.type === type) < i);
+  if (twice !== undefined) throw process.wrong("rlimits", `${twice.type} is there already`);
+  return limits;
 }
 
-function parseRlimit(limit: Fields): ProcessConfig["rlimits"][number] {
+function parseRlimit(limit: Fields): Rlimit {
   const type = limit.text("type") ?? "";
   const [soft, hard] = [limit.value("soft"), limit.value("hard")];
   // Whole 64 bits are allowed, so no limit comes as a number that JSON cannot hold exactly.

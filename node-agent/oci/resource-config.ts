@@ -1,4 +1,4 @@
-// Limits of config.json. Source: OCI runtime specification 1.2, config-linux.md, Control groups.
+// Limits of config.json. Source: OCI runtime specification 1.3, config-linux.md, Control groups.
 import type { Resources } from "../runtime/runtime.ts";
 import type { Fields } from "./fields.ts";
 import { parseResourceFiles, type ResourceFile } from "./resource-files.ts";

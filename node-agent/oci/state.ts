@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { isAlive, type ProcessIdentity, readOptional } from "../runtime/container-directory.ts";
 import { type OciConfig, parseConfig } from "./config.ts";
 
-export const ociVersion = "1.2.1";
+export const ociVersion = "1.3.0";
 const idBytesMax = 1024;
 
 export interface ContainerRecord {

@@ -2,31 +2,42 @@
 import type { Mount } from "./runtime.ts";
 
 export interface MountOptions {
-  /** Words that the launcher knows: ro, nosuid, nodev, noexec, noatime, …; with an "r" before for all mounts below too. */
+  /** Words that the launcher knows: ro, nosuid, sync, …; for all mounts below too: set with an "r" before, cleared with a "-". */
   readonly attributes: readonly string[];
   /** For the file system itself, comma-separated. */
   readonly data: string;
   readonly bind: "plain" | "recursive" | undefined;
-  /** What is mounted later on one side is seen on the other: on both, or here what the host mounts. Of a new file system: with others here. */
+  /** Between this mount and others, of what is mounted later; `slave` and `shared` binds share with the host. */
   readonly propagation: "private" | "slave" | "shared" | "unbindable";
-  /** Files belong to the users of the container's user namespace who have the numbers on disk. */
-  readonly idmap: boolean;
+  /** Files belong to the users of the container's user namespace who have the numbers on disk; `recursive`: of all mounts below too. */
+  readonly idmap: "plain" | "recursive" | undefined;
 }
 
-const attributes = ["ro", "nosuid", "nodev", "noexec", "noatime", "strictatime", "nodiratime", "nosymfollow"];
-const recursiveAttributes = ["rro", "rnosuid", "rnodev", "rnoexec", "rnosymfollow"];
-/** What holds anyway. */
-const defaults = ["defaults", "rw", "suid", "dev", "exec", "atime", "relatime", "diratime", "symfollow"];
-/** Opposites: the later one wins. */
-const opposites: Readonly<Record<string, string>> = {
-  rw: "ro",
-  suid: "nosuid",
-  dev: "nodev",
-  exec: "noexec",
-  atime: "noatime",
-  diratime: "nodiratime",
-  symfollow: "nosymfollow",
+/** With the words that undo them: the later one wins. */
+const attributes: Readonly<Record<string, readonly string[]>> = {
+  ro: ["rw"],
+  nosuid: ["suid"],
+  nodev: ["dev"],
+  noexec: ["exec"],
+  noatime: ["atime", "relatime"],
+  strictatime: ["nostrictatime", "relatime"],
+  nodiratime: ["diratime"],
+  nosymfollow: ["symfollow"],
+  sync: ["async"],
+  dirsync: [],
+  lazytime: ["nolazytime"],
+  iversion: ["noiversion"],
+  silent: ["loud"],
+  remount: [],
 };
+/** Those that mount_setattr(2) takes for a whole tree. */
+const recursive = ["ro", "nosuid", "nodev", "noexec", "noatime", "strictatime", "nodiratime", "nosymfollow"];
+/** What is so anyway, or what no kernel knows any more. */
+const ignored = ["defaults", "norelatime", "rnorelatime", "mand", "nomand"];
+const undoing = [...new Set(Object.values(attributes).flat())];
+const clearing: Readonly<Record<string, string>> = Object.fromEntries(
+  recursive.flatMap((name) => (attributes[name] ?? []).map((opposite) => [`r${opposite}`, `-${name}`])),
+);
 const propagations: Readonly<Record<string, MountOptions["propagation"]>> = {
   private: "private",
   rprivate: "private",
@@ -40,16 +51,13 @@ const propagations: Readonly<Record<string, MountOptions["propagation"]>> = {
 
 /** All words that mean something but to one file system alone. */
 export const mountOptionNames: readonly string[] = [
-  ...[
-    "bind",
-    "rbind",
-    "idmap",
-    "ridmap",
-    ...attributes,
-    ...recursiveAttributes,
-    ...defaults,
-    ...Object.keys(propagations),
-  ],
+  ...["bind", "rbind", "idmap", "ridmap"],
+  ...Object.keys(attributes),
+  ...undoing,
+  ...recursive.map((name) => `r${name}`),
+  ...Object.keys(clearing),
+  ...ignored,
+  ...Object.keys(propagations),
 ].toSorted();
 
 /** A text says why not. */
@@ -57,19 +65,34 @@ export function parseMountOptions(mount: Mount): MountOptions | string {
   const kept = new Set<string>();
   const data: string[] = [];
   let bind: MountOptions["bind"] = mount.type === "bind" ? "plain" : undefined;
-  let idmap = false;
+  let idmap: MountOptions["idmap"];
   let propagation: MountOptions["propagation"] = "private";
   for (const option of mount.options) {
-    const opposite = opposites[option];
+    const cleared = clearing[option];
     if (option === "bind" || option === "rbind") bind = option === "rbind" ? "recursive" : "plain";
-    else if (attributes.includes(option) || recursiveAttributes.includes(option)) kept.add(option);
-    else if (opposite !== undefined) kept.delete(opposite);
-    else if (option === "idmap" || option === "ridmap") idmap = true;
+    else if (option === "idmap" || option === "ridmap") idmap = option === "ridmap" ? "recursive" : "plain";
+    else if (attributes[option] !== undefined || isRecursive(option)) kept.add(option);
+    else if (undoing.includes(option)) undo(kept, option);
+    else if (cleared !== undefined) replace(kept, `r${cleared.slice(1)}`, cleared);
     else if (propagations[option] !== undefined) propagation = propagations[option];
-    else if (!defaults.includes(option)) data.push(option);
+    else if (!ignored.includes(option)) data.push(option);
   }
   if (bind !== undefined && data.length > 0) return `a bind mount takes no option ${data.join(",")}`;
-  if (bind === undefined && idmap) return "only a bind mount can have idmap";
+  if (bind !== undefined && kept.has("remount")) return "remount is for new file systems";
+  if (bind === undefined && idmap !== undefined) return "only a bind mount can have idmap";
   if (bind === undefined && mount.subPath !== undefined) return "only a bind mount can have a subPath";
   return { attributes: [...kept], data: data.join(","), bind, propagation, idmap };
+}
+
+function isRecursive(option: string): boolean {
+  return option.startsWith("r") && recursive.includes(option.slice(1));
+}
+
+function undo(kept: Set<string>, option: string): void {
+  for (const [name, opposites] of Object.entries(attributes)) if (opposites.includes(option)) kept.delete(name);
+}
+
+function replace(kept: Set<string>, old: string, value: string): void {
+  kept.delete(old);
+  kept.add(value);
 }

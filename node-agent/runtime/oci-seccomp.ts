@@ -21,7 +21,7 @@ interface OciSeccompRule {
 /** Throws on a profile that is none, with the field's path. */
 export function ociSeccomp(profile: unknown, context: SeccompContext, machine: SeccompMachine): OciSeccomp {
   const { rules } = parseProfile(profile);
-  const { architecture, ociArchitectures } = architectureOf(machine);
+  const { architecture, abis } = architectureOf(machine);
   const given = profile as {
     readonly defaultAction: unknown;
     readonly defaultErrnoRet?: unknown;
@@ -31,7 +31,7 @@ export function ociSeccomp(profile: unknown, context: SeccompContext, machine: S
   return {
     defaultAction: given.defaultAction,
     ...(given.defaultErrnoRet === undefined ? {} : { defaultErrnoRet: given.defaultErrnoRet }),
-    architectures: ociArchitectures,
+    architectures: abis.map(({ oci }) => oci),
     syscalls: rules.flatMap((rule, i) => {
       if (!applies(rule, { ...context, arch: architecture })) return [];
       const { errnoRet, args, action } = raw[i] ?? {};

@@ -320,13 +320,13 @@ export function planRootfs({ rootfs, idMapping }: ContainerSpec, target: string)
   const upper = parsed.data.split(",").find((option) => option.startsWith("upperdir="));
   return [
     ...(upper === undefined ? [] : [["own", upper.slice("upperdir=".length), idMapping.hostId] satisfies LaunchOp]),
-    ["rootfs", target, type, rootfs.source, words({ ...parsed, idmap: true }), parsed.data],
+    ["rootfs", target, type, rootfs.source, words({ ...parsed, idmap: "plain" }), parsed.data],
   ];
 }
 
 export function planMount(mount: Mount, idMapping?: IdMapping): LaunchOp {
   const parsed = options(mount);
-  if (parsed.idmap && idMapping === undefined)
+  if (parsed.idmap !== undefined && idMapping === undefined)
     throw new LaunchError(`mount ${mount.destination}: idmap needs a user namespace`, 128);
   if (isHeld(parsed)) return ["place"];
   if (parsed.bind !== undefined) return ["bind", mount.source, mount.subPath ?? "", mount.destination, words(parsed)];
@@ -371,7 +371,7 @@ function words({ attributes, bind, propagation, idmap }: MountOptions): string {
     ...attributes,
     ...(bind === "recursive" ? ["recursive"] : []),
     ...(propagation === "private" ? [] : [propagation]),
-    ...(idmap ? ["idmap"] : []),
+    ...(idmap === undefined ? [] : [idmap === "recursive" ? "ridmap" : "idmap"]),
   ].join(" ");
 }
 

@@ -6,6 +6,8 @@ export type SeccompMachine = "x64" | "arm64";
 export interface Abi {
   /** linux/audit.h: what the kernel says in seccomp_data. */
   readonly audit: number;
+  /** Its name in config.json. */
+  readonly oci: string;
   readonly numbers: Readonly<Record<string, number>>;
   /** From this number on they are another one's calls, which shares the audit number. */
   readonly foreignFrom?: number;
@@ -16,26 +18,22 @@ export interface Architecture {
   readonly architecture: string;
   /** The machine's own first. */
   readonly abis: readonly Abi[];
-  /** The same in the words of config.json. */
-  readonly ociArchitectures: readonly string[];
 }
 
 const architectures: Readonly<Record<SeccompMachine, Architecture>> = {
   x64: {
     architecture: "amd64",
     abis: [
-      { audit: 0xc000003e, numbers: syscalls.x86_64, foreignFrom: 0x4000_0000 },
-      { audit: 0x40000003, numbers: syscalls.x86 },
+      { audit: 0xc000003e, oci: "SCMP_ARCH_X86_64", numbers: syscalls.x86_64, foreignFrom: 0x4000_0000 },
+      { audit: 0x40000003, oci: "SCMP_ARCH_X86", numbers: syscalls.x86 },
     ],
-    ociArchitectures: ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86"],
   },
   arm64: {
     architecture: "arm64",
     abis: [
-      { audit: 0xc00000b7, numbers: syscalls.aarch64 },
-      { audit: 0x40000028, numbers: syscalls.arm },
+      { audit: 0xc00000b7, oci: "SCMP_ARCH_AARCH64", numbers: syscalls.aarch64 },
+      { audit: 0x40000028, oci: "SCMP_ARCH_ARM", numbers: syscalls.arm },
     ],
-    ociArchitectures: ["SCMP_ARCH_AARCH64", "SCMP_ARCH_ARM"],
   },
 };
 

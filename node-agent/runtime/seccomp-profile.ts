@@ -24,6 +24,8 @@ export interface Rule {
 
 export interface Profile {
   readonly defaultAction: number;
+  /** Undefined: all that the machine can run. */
+  readonly architectures: readonly string[] | undefined;
   readonly rules: readonly Rule[];
 }
 
@@ -44,20 +46,59 @@ const actions: Readonly<Record<string, number>> = {
   SCMP_ACT_TRAP: 0x0003_0000,
   SCMP_ACT_ERRNO: 0x0005_0000,
   SCMP_ACT_TRACE: 0x7ff0_0000,
+  SCMP_ACT_NOTIFY: 0x7fc0_0000,
   SCMP_ACT_LOG: 0x7ffc_0000,
   SCMP_ACT_ALLOW: 0x7fff_0000,
 };
 const eperm = 1;
 
-export const seccompNames = { actions: Object.keys(actions), operators } as const;
+/** linux/seccomp.h: SECCOMP_FILTER_FLAG_…; the process has one thread yet, so that there is nothing to synchronize. */
+const flags: Readonly<Record<string, number>> = {
+  SECCOMP_FILTER_FLAG_TSYNC: 0,
+  SECCOMP_FILTER_FLAG_LOG: 2,
+  SECCOMP_FILTER_FLAG_SPEC_ALLOW: 4,
+  SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV: 32,
+};
 
-/** Throws with the field's path when the profile is not one. */
-export function parseProfile(value: unknown): Profile {
+/** As seccomp(2) takes them. Throws for one that is unknown. */
+export function filterFlags(names: readonly string[]): number {
+  return names.reduce((all, name) => {
+    const flag = flags[name];
+    if (flag === undefined)
+      throw new Error(`seccomp profile: flags: ${name}, known are ${Object.keys(flags).join(", ")}`);
+    return all | flag;
+  }, 0);
+}
+
+export const seccompNames = { actions: Object.keys(actions), operators, flags: Object.keys(flags) } as const;
+
+/** Throws with the field's path when the profile is not one. `listener`: whether somebody is there to be notified. */
+export function parseProfile(value: unknown, { listener = false } = {}): Profile {
   const profile = object(value, "profile");
-  return {
+  const architectures = list(profile["architectures"], "architectures");
+  const parsed = {
     defaultAction: action(profile["defaultAction"], profile["defaultErrnoRet"], "defaultAction"),
+    architectures:
+      architectures.length === 0 ? undefined : architectures.map((name, i) => text(name, `architectures[${i}]`)),
     rules: list(profile["syscalls"], "syscalls").map((entry, i) => rule(entry, `syscalls[${i}]`)),
   };
+  checkNotify(parsed, listener);
+  return parsed;
+}
+
+const notify = actions["SCMP_ACT_NOTIFY"];
+
+function checkNotify({ defaultAction, rules }: Profile, listener: boolean): void {
+  // Who is to be notified is told by sendmsg.
+  if (defaultAction === notify)
+    throw new Error("seccomp profile: defaultAction: SCMP_ACT_NOTIFY can be for some calls");
+  const notified = rules.find((one) => one.action === notify && (!listener || one.names.includes("sendmsg")));
+  if (notified === undefined) return;
+  throw new Error(
+    listener
+      ? "seccomp profile: SCMP_ACT_NOTIFY cannot be for sendmsg, which hands the listener over"
+      : `seccomp profile: ${notified.names.join(", ")}: SCMP_ACT_NOTIFY needs a listenerPath`,
+  );
 }
 
 function rule(value: unknown, path: string): Rule {
@@ -100,7 +141,11 @@ function action(value: unknown, errno: unknown, path: string): number {
   const base = actions[name];
   if (base === undefined)
     throw new Error(`seccomp profile: ${path}: ${name}, known are ${Object.keys(actions).join(", ")}`);
-  if (name !== "SCMP_ACT_ERRNO" && name !== "SCMP_ACT_TRACE") return base;
+  if (name !== "SCMP_ACT_ERRNO" && name !== "SCMP_ACT_TRACE") {
+    if (errno !== undefined && errno !== null)
+      throw new Error(`seccomp profile: ${path}: ${name} gives no error number`);
+    return base;
+  }
   const data = errno === undefined || errno === null ? eperm : Number(whole(errno, `${path}'s errno`));
   if (data > 4095) throw new Error(`seccomp profile: ${path}: errno ${data} is no error number`);
   return (base | data) >>> 0;

@@ -8,6 +8,8 @@ export interface SeccompContext {
   readonly capabilities: readonly string[];
   /** Major and minor, for rules with `minKernel`. */
   readonly kernel: readonly [number, number];
+  /** Somebody listens for the calls that the profile says so of. */
+  readonly listener?: boolean;
 }
 
 /** Arm keeps calls of its own beyond all others. */
@@ -18,10 +20,12 @@ const errnoAction = 0x0005_0000;
 
 /** An array of struct sock_filter, for programs of `machine`. Throws on a profile it does not understand. */
 export function compileSeccomp(profile: unknown, context: SeccompContext, machine: SeccompMachine): Buffer {
-  const parsed = parseProfile(profile);
+  const parsed = parseProfile(profile, context);
   const { architecture, abis } = architectureOf(machine);
+  // Programs of others than those are ended, but the machine's own are always in it.
+  const wanted = abis.filter(({ oci }, i) => i === 0 || (parsed.architectures?.includes(oci) ?? true));
   let program: Block = [ret(killProcess)];
-  for (const abi of abis.toReversed()) {
+  for (const abi of wanted.toReversed()) {
     const found = search(answers(parsed, abi, { ...context, arch: architecture }));
     const { foreignFrom } = abi;
     // x32 shares the architecture's number: without this its calls would be looked up as others.

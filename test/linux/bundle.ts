@@ -42,6 +42,9 @@ const applets = [
   "cut",
   "wc",
   "true",
+  "tr",
+  "sort",
+  "umount",
 ];
 
 /** The parts of config.json that tests change. */

@@ -4,12 +4,13 @@ import { resolve } from "node:path";
 import { type Arguments, type OptionSpec, optionValue } from "../arguments.ts";
 import type { Command } from "../command.ts";
 import { cgroupOf } from "../container-cgroup.ts";
-import { checkConsole, seccompFilter, writePidFile } from "../create.ts";
+import { checkConsole, writePidFile } from "../create.ts";
 import { planOciExec } from "../exec-plan.ts";
 import { Fields } from "../fields.ts";
 import { launch } from "../once.ts";
 import { type ProcessConfig, parseProcess } from "../process-config.ts";
-import { directoryOf, readConfig, readRecord } from "../state.ts";
+import { seccompFilter } from "../seccomp-config.ts";
+import { directoryOf, readConfig, readRecord, stateAround } from "../state.ts";
 import { forwardSignals } from "./run.ts";
 import { wholeStatus } from "./state.ts";
 
@@ -50,7 +51,8 @@ export const execCommand: Command = {
     const ops = planOciExec(config, wanted, record.process, {
       consoleSocket: consoleSocket === undefined ? undefined : resolve(consoleSocket),
       cgroup: cgroupOf(config, record),
-      seccompFilter: seccompFilter(config, wanted),
+      seccompFilter: seccompFilter(config.seccomp, wanted),
+      state: stateAround(record, "running"),
       newKeyring: true,
     });
     const launched = await launch(ops, { end, preservedFiles: Number(optionValue(args, "preserve-fds") ?? 0) });

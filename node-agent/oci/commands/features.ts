@@ -1,6 +1,7 @@
-// naru-oci features: what it can do, for programs. Source: OCI runtime specification 1.2, features.md.
+// naru-oci features: what it can do, for programs. Source: OCI runtime specification 1.3, features.md.
 import { capabilityNames } from "../../runtime/defaults.ts";
 import { mountOptionNames } from "../../runtime/mount-options.ts";
+import { architectureOf, ownSeccompMachine } from "../../runtime/seccomp-machines.ts";
 import { seccompNames } from "../../runtime/seccomp-profile.ts";
 import type { Command } from "../command.ts";
 import { hookNames } from "../config.ts";
@@ -20,19 +21,22 @@ export const featuresCommand: Command = {
           hooks: hookNames,
           mountOptions: mountOptionNames,
           linux: {
-            namespaces: ["cgroup", "ipc", "mount", "network", "pid", "time", "uts"],
+            namespaces: ["cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts"],
             capabilities: capabilityNames,
-            cgroup: { v1: true, v2: true, systemd: false, systemdUser: false, rdma: false },
+            cgroup: { v1: true, v2: true, systemd: false, systemdUser: false, rdma: true },
             seccomp: {
               enabled: true,
               actions: seccompNames.actions,
               operators: seccompNames.operators,
-              archs: ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86"],
+              archs: architectureOf(ownSeccompMachine()).abis.map(({ oci }) => oci),
+              knownFlags: seccompNames.flags,
+              supportedFlags: seccompNames.flags,
             },
             apparmor: { enabled: false },
             selinux: { enabled: false },
             intelRdt: { enabled: false },
-            mountExtensions: { idmap: { enabled: false } },
+            mountExtensions: { idmap: { enabled: true } },
+            netDevices: { enabled: false },
           },
         },
         undefined,
