@@ -7,16 +7,29 @@ import { debianTree } from "./tools.ts";
 export const ociNames = ["runc", "crun"] as const;
 export type OciName = (typeof ociNames)[number];
 
+/** Where they lie, and the program of each of them. */
+export async function ociTree(): Promise<{
+  readonly tree: string;
+  readonly programs: Readonly<Record<OciName, string>>;
+}> {
+  const tree = await debianTree("oci", ["runc", "crun"]);
+  return { tree, programs: { runc: join(tree, "usr/sbin/runc"), crun: join(tree, "usr/bin/crun") } };
+}
+
+/** Colon-separated folders of the libraries that came with them. */
+export function ociLibraries(tree: string): string {
+  const multiarch = `${process.arch === "arm64" ? "aarch64" : "x86_64"}-linux-gnu`;
+  return ["usr/lib", "lib"].map((folder) => join(tree, folder, multiarch)).join(":");
+}
+
 /** The path of a program that can be called as if the package were installed. */
 export async function ociProgram(handler: OciName): Promise<OciProgram> {
-  const tree = await debianTree("oci", ["runc", "crun"]);
-  const program = join(tree, { runc: "usr/sbin/runc", crun: "usr/bin/crun" }[handler]);
-  const multiarch = `${process.arch === "arm64" ? "aarch64" : "x86_64"}-linux-gnu`;
-  const libraries = ["usr/lib", "lib"].map((folder) => join(tree, folder, multiarch)).join(":");
+  const { tree, programs } = await ociTree();
+  const program = programs[handler];
   const path = join(tree, `called-${handler}`);
   const script = [
     "#!/bin/sh",
-    `export LD_LIBRARY_PATH=${libraries}`,
+    `export LD_LIBRARY_PATH=${ociLibraries(tree)}`,
     handler === "crun" && existsSync(unified) ? withoutUnified(program) : `exec ${program} "$@"`,
   ];
   writeFileSync(`${path}.${process.pid}`, `${script.join("\n")}\n`);

@@ -2,7 +2,8 @@
 
 import type { Command } from "../command.ts";
 import { machineChecks } from "../machine-checks.ts";
-import { green, printTable, red } from "../terminal.ts";
+import { machineExtras } from "../machine-extras.ts";
+import { dim, green, printTable, red } from "../terminal.ts";
 
 export const doctor: Command = {
   name: "doctor",
@@ -14,17 +15,21 @@ export const doctor: Command = {
   },
   run: async (invocation) => {
     const results = machineChecks.map(({ name, check }) => ({ name, problem: check() }));
+    const extras = machineExtras();
     const broken = results.filter(({ problem }) => problem !== undefined);
-    if (invocation.text("output") === "json") console.log(JSON.stringify(results, null, 2));
+    if (invocation.text("output") === "json") console.log(JSON.stringify([...results, ...extras], null, 2));
     else {
       console.log(
         printTable(
           [],
-          results.map(({ name, problem }) => [
-            problem === undefined ? green("ok") : red("missing"),
-            name,
-            problem ?? "",
-          ]),
+          [
+            ...results.map(({ name, problem }) => [
+              problem === undefined ? green("ok") : red("missing"),
+              name,
+              problem ?? "",
+            ]),
+            ...extras.map(({ name, found }) => [dim("has"), name, found]),
+          ],
         ),
       );
       console.log(

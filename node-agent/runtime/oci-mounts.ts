@@ -33,7 +33,12 @@ export function ociMounts(spec: ContainerSpec, stage: string): OciMounts {
     const staged = { ...mount, destination: `/${i}` };
     holds.push(...planHold(staged));
     places.push(planMount(staged, spec.idMapping));
-    return { destination: mount.destination, type: "bind", source: `${stage}/${i}`, options: stagedOptions(mount) };
+    return {
+      destination: mount.destination,
+      type: "bind",
+      source: `${stage}/${i}`,
+      options: stagedOptions(spec, mount),
+    };
   });
   const propagations = all.map(propagationOf);
   return {
@@ -77,11 +82,11 @@ function isStaged(mount: Mount): boolean {
 }
 
 /** Its attributes are the staged mount's already, in depth too; but some runtimes take away of the mount itself what is not said again. */
-function stagedOptions(mount: Mount): readonly string[] {
+function stagedOptions({ idMapping }: ContainerSpec, mount: Mount): readonly string[] {
   const propagation = propagationOf(mount);
-  const kept = ["ro", "nosuid", "nodev", "noexec"].filter((option) =>
-    mount.options.some((given) => given === option || given === `r${option}`),
-  );
+  // A root who is nobody on the host can take nothing away, nor say it again.
+  const words = idMapping === undefined ? ["ro", "nosuid", "nodev", "noexec"] : [];
+  const kept = words.filter((word) => mount.options.some((given) => given === word || given === `r${word}`));
   return ["rbind", ...kept, ...(propagation === "private" ? [] : [`r${propagation}`])];
 }
 

@@ -165,7 +165,17 @@ export class OciRuntimes {
   #within(spec: ContainerSpec): ContainerSpec {
     const held = heldCapabilities();
     const wanted = spec.privileged ? capabilityNames : spec.capabilities;
-    return { ...spec, capabilities: wanted.filter((name) => held.includes(name) || !capabilityNames.includes(name)) };
+    const capabilities = wanted.filter((name) => held.includes(name) || !capabilityNames.includes(name));
+    const { oomScoreAdj = 0 } = spec.resources;
+    // Sparing a process more than oneself takes a privilege.
+    const least = held.includes("CAP_SYS_RESOURCE")
+      ? oomScoreAdj
+      : Number(readOptional("/proc/self/oom_score_adj") ?? 0);
+    return {
+      ...spec,
+      capabilities,
+      resources: { ...spec.resources, oomScoreAdj: Math.max(oomScoreAdj, least) },
+    };
   }
 
   #seccomp(spec: ContainerSpec) {

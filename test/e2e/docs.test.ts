@@ -21,6 +21,7 @@ const pages: readonly (readonly [page: string, skip: (block: string) => boolean]
   ["docs/guides/looking-inside.md", () => false],
   ["docs/guides/images.md", () => false],
   ["docs/guides/docker.md", () => false],
+  ["docs/guides/runtime-classes.md", () => false],
 ];
 
 test("the commands of README and guides work as they stand", async (t) => {

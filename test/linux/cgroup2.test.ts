@@ -1,18 +1,36 @@
 // The runtime where most users have it: cgroup v2 alone, and the kernel of a distribution, which is older than that of these machines.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { runInMachine } from "./virtual-machine.ts";
+import { ociLibraries, ociNames, ociTree } from "../oci-programs.ts";
+import { librariesOf, runInMachine } from "./virtual-machine.ts";
 
 const files = ["runtime", "launcher", "cgroups", "mounts", "attacks", "shared-pids", "users"].map(
   (name) => `test/linux/${name}.test.ts`,
 );
 
+// Its kernel cannot map users of files in memory yet, which /tmp is.
+const command = (tests: readonly string[], pattern = ".") =>
+  `mkdir /disk; TMPDIR=/disk node --disable-warning=ExperimentalWarning --test --test-name-pattern=${pattern} --test-reporter=tap --test-isolation=none ${tests.join(" ")}`;
+
 test("the runtime passes its tests on cgroup v2", { skip: process.arch !== "x64" }, async () => {
-  // Its kernel cannot map users of files in memory yet, which /tmp is.
-  const tests = `mkdir /disk; TMPDIR=/disk node --disable-warning=ExperimentalWarning --test --test-reporter=tap --test-isolation=none ${files.join(" ")}`;
-  const output = await runInMachine(tests);
+  checkOutput(await runInMachine(command(files)), files.length);
+});
+
+for (const name of ociNames)
+  test(`${name}'s containers pass theirs there`, { skip: process.arch !== "x64" }, async () => {
+    const { tree, programs } = await ociTree();
+    const env = { ...process.env, LD_LIBRARY_PATH: ociLibraries(tree) };
+    const libraries = await librariesOf(programs[name], env);
+    const output = await runInMachine(command(["test/linux/oci-runtimes.test.ts"], `^${name}:`), {
+      parts: [".cache/tools/with-oci"],
+      files: libraries.filter((path) => !path.startsWith(tree)),
+    });
+    checkOutput(output, 20);
+  });
+
+function checkOutput(output: string, passedMin: number): void {
   const failures = output.match(/^ *not ok.*(\n +.*)*/gm) ?? [];
   assert.equal(failures.join("\n"), "");
   assert.match(output, /^# fail 0$/m);
-  assert.ok(Number(/^# pass (\d+)$/m.exec(output)?.[1]) > files.length, output);
-});
+  assert.ok(Number(/^# pass (\d+)$/m.exec(output)?.[1]) > passedMin, output);
+}

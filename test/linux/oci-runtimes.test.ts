@@ -18,7 +18,7 @@ import { readAll, runtimeContract } from "../../node-agent/runtime/contract.ts";
 import type { ContainerSpec, Sandbox } from "../../node-agent/runtime/runtime.ts";
 import { type OciName, ociNames, ociProgram } from "../oci-programs.ts";
 import { bind, linesOf, look, refusal } from "./look.ts";
-import { openRig, type Rig, readCgroup } from "./rig.ts";
+import { openRig, type Rig, readCgroup, unifiedCgroups } from "./rig.ts";
 
 const open = async (name: OciName) => openRig({ ociPrograms: [await ociProgram(name)] }, { runtime: name });
 
@@ -226,6 +226,13 @@ for (const name of ociNames) {
     ]);
   });
 
+  check("who is to be spared when memory is short is so as far as the agent may start", async (rig) => {
+    await rig.runtime.create(rig.spec("a", ["stubborn"], { resources: { oomScoreAdj: -997 } }));
+    await rig.runtime.start("a");
+    const adjustment = Number(readFileSync(`/proc/${statusOf(rig, "a")?.process.pid}/oom_score_adj`, "utf8"));
+    assert.ok(adjustment === -997 || adjustment === Number(readFileSync("/proc/self/oom_score_adj", "utf8")));
+  });
+
   check("limits hold, are measured, and change while it runs update, stats", async (rig) => {
     await rig.runtime.create(
       rig.spec("a", ["stubborn"], {
@@ -307,7 +314,9 @@ for (const name of ociNames) {
 
   test(`${name}: nothing is left behind remove, tearDown`, async () => {
     const cgroups = (parent: string) =>
-      readdirSync("/sys/fs/cgroup").filter((tree) => existsSync(`/sys/fs/cgroup/${tree}${parent}`));
+      (unifiedCgroups ? [""] : readdirSync("/sys/fs/cgroup")).filter((tree) =>
+        existsSync(`/sys/fs/cgroup/${tree}${parent}`),
+      );
     const mounts = () => readFileSync("/proc/self/mountinfo", "utf8");
     let parent = "";
     {

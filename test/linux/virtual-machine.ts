@@ -18,12 +18,18 @@ const memoryMegabytes = 1024;
 const runMsMax = 300_000;
 const kernelArguments = "console=ttyS0 quiet root=/dev/nvme0n1 rw init=/init panic=-1";
 
+/** What else is there: parts of the project, and files of this machine in their places. */
+export interface MachineParts {
+  readonly parts?: readonly string[];
+  readonly files?: readonly string[];
+}
+
 /** The console's output of a shell command that ran in the project's folder on such a machine, as root. */
-export async function runInMachine(command: string): Promise<string> {
+export async function runInMachine(command: string, more: MachineParts = {}): Promise<string> {
   const tree = await debianTree("machine", ["qemu-system-x86", "linux-image-cloud-amd64", "busybox-static"]);
   const place = await mkdtemp(join(tmpdir(), `naru-machine-${process.pid}-`));
   try {
-    await fillRoot(join(place, "root"), tree, command);
+    await fillRoot(join(place, "root"), tree, { ...more, command });
     const disk = join(place, "disk");
     await run("/sbin/mke2fs", ["-q", "-t", "ext4", "-d", join(place, "root"), disk, `${diskMegabytes}m`]);
     return await boot(tree, disk);
@@ -32,7 +38,11 @@ export async function runInMachine(command: string): Promise<string> {
   }
 }
 
-async function fillRoot(root: string, tree: string, command: string): Promise<void> {
+async function fillRoot(
+  root: string,
+  tree: string,
+  { command, parts = [], files = [] }: MachineParts & { readonly command: string },
+): Promise<void> {
   for (const folder of ["bin", "proc", "sys", "dev", "tmp", "run"])
     await mkdir(join(root, folder), { recursive: true });
   await cp(join(tree, "bin/busybox"), join(root, "bin/busybox"));
@@ -41,17 +51,27 @@ async function fillRoot(root: string, tree: string, command: string): Promise<vo
     if (applet !== "busybox") await symlink("busybox", join(root, "bin", applet));
   }
   await cp(process.execPath, join(root, "bin/node"));
-  const { stdout } = await run("ldd", [process.execPath]);
-  for (const [library] of stdout.matchAll(/\/\S+/g)) await cp(library, join(root, library), { dereference: true });
+  for (const path of [...(await librariesOf(process.execPath)), ...files])
+    await cp(path, join(root, path), { dereference: true });
   const [release = ""] = await readdir(join(tree, "lib/modules"));
   await cp(join(tree, "lib/modules", release, "kernel/fs/overlayfs/overlay.ko"), join(root, "overlay.ko"));
   buildLauncher();
   for (const name of ["probe", "attacker"]) buildProgram(name);
-  for (const part of projectParts) {
+  for (const part of [...projectParts, ...parts]) {
     await mkdir(dirname(join(root, "project", part)), { recursive: true });
-    await cp(join(project, part), join(root, "project", part), { recursive: true, preserveTimestamps: true });
+    await cp(join(project, part), join(root, "project", part), {
+      recursive: true,
+      preserveTimestamps: true,
+      verbatimSymlinks: true,
+    });
   }
   await writeFile(join(root, "init"), initScript(command), { mode: 0o755 });
+}
+
+/** Those that a program takes from this machine. */
+export async function librariesOf(program: string, env?: NodeJS.ProcessEnv): Promise<readonly string[]> {
+  const { stdout } = await run("ldd", [program], env === undefined ? {} : { env });
+  return [...stdout.matchAll(/\/\S+/g)].map(([library]) => library);
 }
 
 function initScript(command: string): string {
