@@ -1,15 +1,14 @@
 // The session's transport for real: gRPC over TLS with the node's certificate. Each stream of frames has a connection of its own while it
 // lasts, so that an exec whose user reads nothing cannot fill the window that heartbeats need.
-import { isIP } from "node:net";
 import {
   type ClientDuplexStream,
-  credentials as grpcCredentials,
   makeGenericClientConstructor,
   type ServiceClientConstructor,
   type ServiceDefinition,
 } from "@grpc/grpc-js";
 import type { AgentMessage, Frame, ServerMessage } from "../proto/generated/node_pb.ts";
-import { messageBytesMax, nodeServiceDefinition } from "../proto/grpc.ts";
+import { nodeServiceDefinition } from "../proto/grpc.ts";
+import { type ClientCredentials, dialArguments } from "../proto/grpc-client.ts";
 import { grpcPipe } from "../proto/grpc-pipe.ts";
 import type { FramePipe, SessionTransport } from "../proto/transport.ts";
 
@@ -17,11 +16,7 @@ export interface GrpcTransportOptions {
   /** "host:port" of each server; tried in turn. */
   readonly addresses: readonly string[];
   /** Read at each dial, so that a renewed certificate counts. */
-  readonly credentials: () => {
-    readonly authorityPem: string;
-    readonly certificatePem: string;
-    readonly keyPem: string;
-  };
+  readonly credentials: () => ClientCredentials;
   /** The name that the server's certificate must bear; by default the address's host, or "kubernetes" for a bare IP address. */
   readonly serverName?: string;
 }
@@ -85,29 +80,8 @@ export function grpcTransport(options: GrpcTransportOptions): SessionTransport {
   };
 }
 
-function dial(address: string, { credentials, serverName = nameFor(address) }: GrpcTransportOptions): SessionClient {
-  const { authorityPem, certificatePem, keyPem } = credentials();
-  const channel = grpcCredentials.createSsl(
-    Buffer.from(authorityPem),
-    Buffer.from(keyPem),
-    Buffer.from(certificatePem),
-  );
-  return new Client(address, channel, {
-    "grpc.use_local_subchannel_pool": 1, // a connection of its own
-    "grpc.max_receive_message_length": -1,
-    "grpc.max_send_message_length": messageBytesMax,
-    "grpc.keepalive_time_ms": 10_000,
-    "grpc.keepalive_timeout_ms": 5000,
-    "grpc.enable_retries": 0,
-    "grpc.service_config_disable_resolution": 1,
-    "grpc.ssl_target_name_override": serverName,
-  }) as unknown as SessionClient;
-}
-
-// TLS sends no IP address as a server's name (RFC 6066, section 3); every server of a cluster bears this one.
-function nameFor(address: string): string {
-  const host = address.slice(0, address.lastIndexOf(":")).replace(/^\[|\]$/g, "");
-  return isIP(host) === 0 ? host : "kubernetes";
+function dial(address: string, { credentials, serverName }: GrpcTransportOptions): SessionClient {
+  return new Client(...dialArguments(address, credentials(), serverName)) as unknown as SessionClient;
 }
 
 function openStreamPool(dialOne: () => SessionClient): { readonly open: () => FramePipe; readonly close: () => void } {

@@ -20,6 +20,11 @@ export const nodeServiceDefinition: {
   stream: bidi(NodeService.method.stream.name, FrameSchema, FrameSchema),
 };
 
+/** One server's streams to nodes for another server; what is asked for travels in the call's metadata. */
+export const relayServiceDefinition: { readonly open: MethodDefinition<Frame, Frame> } = {
+  open: { ...bidi("open", FrameSchema, FrameSchema), path: "/naru.node.v1.Relay/Open" },
+};
+
 /** Largest message either end takes; assignments are cut into parts far below. */
 export const messageBytesMax = 8 * 1024 * 1024;
 

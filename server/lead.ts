@@ -5,7 +5,6 @@ import { serviceAccountTokens } from "../api/authentication/service-account-toke
 import { componentUser, nodeUser } from "../api/authentication/user.ts";
 import { advertise } from "../api/bootstrap.ts";
 import type { NodeStreams } from "../api/http/stream-broker.ts";
-import { ApiError } from "../api/kinds/status.ts";
 import type { Api } from "../api/server.ts";
 import { openNodeServer } from "../api/sessions/grpc-server.ts";
 import { openSessions, type Sessions } from "../api/sessions/sessions.ts";
@@ -67,7 +66,7 @@ export async function startLeading(options: LeadOptions): Promise<Leading> {
   const sessions = running.use(
     await openSessions({ ...base, client: as("node-sessions"), registry, flags, issueToken }),
   );
-  running.use(await openNodeServer({ ...options.nodes, host: sessions, log }));
+  running.use(await openNodeServer({ ...options.nodes, host: sessions, streams: sessions, log }));
   await advertise(api, options.advertise);
   const controllers = as("controllers");
   running.use(
@@ -97,19 +96,7 @@ export async function startLeading(options: LeadOptions): Promise<Leading> {
   return { sessions, [Symbol.asyncDispose]: () => all[Symbol.asyncDispose]() };
 }
 
-/** The nodes' streams while this server leads; who stands by has none. */
-export function streamsWhileLeading(leading: () => Leading | undefined): NodeStreams {
-  return {
-    open: async (...request) => {
-      const sessions = leading()?.sessions;
-      if (sessions === undefined) {
-        throw new ApiError(
-          "ServiceUnavailable",
-          "this server stands by: nodes are connected to the one that holds the lease kube-system/naru-leader",
-          { details: { retryAfterSeconds: 1 } },
-        );
-      }
-      return sessions.open(...request);
-    },
-  };
+/** The nodes' own streams while this server leads; who stands by asks the one that does. */
+export function streamsOf(leading: () => Leading | undefined, others: NodeStreams): NodeStreams {
+  return { open: (...request) => (leading()?.sessions ?? others).open(...request) };
 }

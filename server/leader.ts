@@ -1,4 +1,5 @@
 // Runs what only one server of a cluster may do: at once with a store of its own, by election with a shared one.
+import type { Lease } from "../api/kinds/generated/types.ts";
 import type { Client } from "../client/client.ts";
 import { electLeader } from "../client/leader-election.ts";
 import type { Clock } from "../lib/clock.ts";
@@ -12,6 +13,22 @@ export interface LeaderOptions {
   readonly shared: boolean;
   /** Unique among the servers, and the same after a restart: then it need not wait until its own lease has run out. */
   readonly identity: string;
+}
+
+const leaseName = "naru-leader";
+export const leaderLease = `kube-system/${leaseName}`;
+
+/** By which a server holds the lease, and is found by the others. */
+export function identityOf(host: string, address: string, port: number): string {
+  return `${host}/${address}:${port}`;
+}
+
+/** "host:port" of the gRPC of the server that leads; undefined when none does, or it is ourselves. All servers have the same port. */
+export function leaderAddress(lease: Lease | undefined, own: string, nodePort: number): string | undefined {
+  const holder = lease?.spec?.holderIdentity ?? "";
+  if (holder === "" || holder === own) return undefined;
+  const address = holder.slice(holder.indexOf("/") + 1, holder.lastIndexOf(":"));
+  return `${address.includes(":") ? `[${address}]` : address}:${nodePort}`;
 }
 
 /** `start` is called each time this server has won, after what it returned the last time was disposed. */
@@ -28,7 +45,7 @@ export async function runAsLeader(
       clock,
       log,
       identity,
-      lease: "naru-leader",
+      lease: leaseName,
       lead: async (term, signal) => {
         log.info({ identity, term }, "leads");
         await using _running = await start();

@@ -6,9 +6,11 @@ import { pino } from "pino";
 import { Registry } from "prom-client";
 import { componentUser } from "../api/authentication/user.ts";
 import { serveHttps } from "../api/http/serve.ts";
+import { leases } from "../api/kinds/generated/resources.ts";
 import { kubeconfig } from "../api/pki/kubeconfig.ts";
 import { openPki, writeSecret } from "../api/pki/pki.ts";
 import { openApi } from "../api/server.ts";
+import { relayStreams } from "../api/sessions/relay.ts";
 import { openStore } from "../api/store/open.ts";
 import { openStreamBroker } from "../api/streams/stream-broker.ts";
 import { inProcessClient } from "../client/in-process.ts";
@@ -16,8 +18,8 @@ import { realClock } from "../lib/clock.ts";
 import { collectAll, collectWhenQuiet, cpuMsOfProcess } from "../lib/idle-memory.ts";
 import type { Logger } from "../lib/log.ts";
 import { realRandom } from "../lib/random.ts";
-import { type Leading, startLeading, streamsWhileLeading } from "./lead.ts";
-import { runAsLeader } from "./leader.ts";
+import { type Leading, startLeading, streamsOf } from "./lead.ts";
+import { identityOf, leaderAddress, leaderLease, runAsLeader } from "./leader.ts";
 import { measuredStore } from "./measured-store.ts";
 import { processMetrics } from "./metrics.ts";
 import { version } from "./version.ts";
@@ -67,7 +69,13 @@ export async function runServer(options: ServerOptions, signal: AbortSignal): Pr
   const shared = options.storeUrl.startsWith("etcd:");
   const api = stack.use(await openApi({ ...base, store, sharedStore: shared }));
   let leading: Leading | undefined;
+  // Our port is ours alone, so nobody who is alive goes by the same.
+  const identity = () => identityOf(hostname(), options.advertise, door.port);
   const { keyPem, certificatePem } = pki.server;
+  const throughLeader = relayStreams({
+    leader: () => leaderAddress(api.context.cache.get(leases, leaderLease)?.object, identity(), options.nodePort),
+    credentials: () => ({ authorityPem: pki.authority.certificatePem, ...pki.admin }),
+  });
   const door = stack.use(
     await serveHttps(api, {
       host: options.address,
@@ -77,7 +85,7 @@ export async function runServer(options: ServerOptions, signal: AbortSignal): Pr
       tokenKeyPem: pki.tokenKeyPem,
       registry,
       version,
-      broker: openStreamBroker({ streams: streamsWhileLeading(() => leading), log }),
+      broker: openStreamBroker({ streams: streamsOf(() => leading, throughLeader), log }),
     }),
   );
   const renewal = setInterval(() => {
@@ -96,8 +104,7 @@ export async function runServer(options: ServerOptions, signal: AbortSignal): Pr
         ...base,
         client,
         shared,
-        // Our port is ours alone, so nobody who is alive goes by the same.
-        identity: `${hostname()}/${options.advertise}:${door.port}`,
+        identity: identity(),
       },
       async () => {
         const begun = await startLeading({

@@ -130,7 +130,7 @@ interface Joined {
   readonly signal: AbortSignal;
 }
 
-function joinStream({ node, pipe, frames, onLeft, signal }: Joined): NodeStream {
+export function joinStream({ node, pipe, frames, onLeft, signal }: Joined): NodeStream {
   let finished = false;
   const lost = (cause?: unknown) =>
     new ApiError("ServiceUnavailable", `node "${node}" was lost in the middle of the stream`, { cause });

@@ -11,12 +11,18 @@ import {
 import type { Logger } from "../../lib/log.ts";
 import { endWithConnections } from "../../lib/server-connections.ts";
 import type { AgentMessage, Frame, ServerMessage } from "../../proto/generated/node_pb.ts";
-import { messageBytesMax, nodeServiceDefinition } from "../../proto/grpc.ts";
+import { messageBytesMax, nodeServiceDefinition, relayServiceDefinition } from "../../proto/grpc.ts";
 import { grpcPipe } from "../../proto/grpc-pipe.ts";
 import type { Link, LinkEvents, SessionHost } from "../../proto/transport.ts";
+import { mastersGroup, nodesGroup } from "../authentication/user.ts";
+import type { NodeStreams } from "../http/stream-broker.ts";
+import { failCall } from "./fail-call.ts";
+import { serveRelay } from "./relay.ts";
 
 export interface NodeServerOptions {
   readonly host: SessionHost;
+  /** Served to other servers of the cluster. */
+  readonly streams?: NodeStreams;
   /** Address to listen on, such as "0.0.0.0" or "::". */
   readonly address: string;
   /** 0: any free one. */
@@ -55,11 +61,20 @@ export async function openNodeServer(options: NodeServerOptions): Promise<NodeSe
       else
         host.acceptStream(
           node,
-          grpcPipe(call, (reason) => fail(call, status.CANCELLED, reason)),
+          grpcPipe(call, (reason) => failCall(call, status.CANCELLED, reason)),
         );
     },
   };
   server.addService(nodeServiceDefinition as unknown as ServiceDefinition, service);
+  const { streams } = options;
+  if (streams !== undefined) {
+    server.addService(relayServiceDefinition as unknown as ServiceDefinition, {
+      open: (call: ServerDuplexStream<Frame, Frame>) => {
+        if (groupsOf(call).includes(mastersGroup)) void serveRelay(call, streams);
+        else failCall(call, status.PERMISSION_DENIED, "the client certificate must be a server's");
+      },
+    });
+  }
   const credentials = ServerCredentials.createSsl(
     Buffer.from(options.authorityPem),
     [{ cert_chain: Buffer.from(options.certificatePem), private_key: Buffer.from(options.keyPem) }],
@@ -92,12 +107,15 @@ function listen(listener: Listener, { address, port }: NodeServerOptions): Promi
 
 /** The node's name from a certificate such as CN=system:node:NAME, O=system:nodes; undefined for everybody else's. */
 function callerOf(call: Pick<ServerDuplexStream<unknown, unknown>, "getAuthContext">): string | undefined {
-  const subject = call.getAuthContext().sslPeerCertificate?.subject;
-  const name: unknown = subject?.CN;
-  const groups: unknown = subject?.O;
-  const isNode = Array.isArray(groups) ? groups.includes("system:nodes") : groups === "system:nodes";
-  if (!isNode || typeof name !== "string" || !name.startsWith(nodePrefix)) return undefined;
+  const name: unknown = call.getAuthContext().sslPeerCertificate?.subject?.CN;
+  if (!groupsOf(call).includes(nodesGroup) || typeof name !== "string" || !name.startsWith(nodePrefix))
+    return undefined;
   return name.slice(nodePrefix.length) || undefined;
+}
+
+function groupsOf(call: Pick<ServerDuplexStream<unknown, unknown>, "getAuthContext">): readonly unknown[] {
+  const groups: unknown = call.getAuthContext().sslPeerCertificate?.subject?.O;
+  return Array.isArray(groups) ? groups : [groups];
 }
 
 function serveSession(call: ServerDuplexStream<AgentMessage, ServerMessage>, node: string, host: SessionHost): void {
@@ -113,7 +131,7 @@ function serveSession(call: ServerDuplexStream<AgentMessage, ServerMessage>, nod
     close: (reason) => {
       if (closed) return;
       closed = true;
-      fail(call, status.ABORTED, reason);
+      failCall(call, status.ABORTED, reason);
     },
   };
   const events: LinkEvents<AgentMessage> = host.acceptSession(node, link);
@@ -146,19 +164,9 @@ function refuse(
     | ServerDuplexStream<AgentMessage, ServerMessage>
     | ServerDuplexStream<Frame, Frame>,
 ): void {
-  fail(
+  failCall(
     call,
     status.PERMISSION_DENIED,
     `the client certificate must be a node's (CN=${nodePrefix}NAME, O=system:nodes)`,
   );
-}
-
-// How grpc-js ends a call with a status: by the event.
-function fail(
-  call: { emit(event: "error", error: object): boolean; on(event: "error", run: () => void): unknown },
-  code: status,
-  details: string,
-): void {
-  call.on("error", () => {});
-  call.emit("error", Object.assign(new Error(details), { code, details }));
 }
