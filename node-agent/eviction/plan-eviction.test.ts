@@ -161,7 +161,7 @@ test("admissionRefusal keeps off what would make it worse", () => {
 });
 
 test("planImageCollection frees down to the low mark once the high one is reached", () => {
-  const limits = { highPercent: 85, lowPercent: 80, minAgeMs: 0, maxAgeMs: 0 };
+  const limits = { highPercent: 85, lowPercent: 80, minAgeMs: 0, ownMinAgeMs: 0, maxAgeMs: 0 };
   const bytesAt = (available: number) => planImageCollection({ available, capacity: 1000 }, limits);
   assert.deepEqual([bytesAt(160), bytesAt(159), bytesAt(150), bytesAt(0)], [undefined, 41, 50, 200]);
 });

@@ -8,6 +8,8 @@ export interface ImageCollectionLimits {
   readonly lowPercent: number;
   /** Images used within this time stay. */
   readonly minAgeMs: number;
+  /** The same of images that were built, committed or loaded here and may be nowhere else: time to use them, or to push them. */
+  readonly ownMinAgeMs: number;
   /** Images that nothing has used for so long go however much room there is; 0: none. */
   readonly maxAgeMs: number;
 }
@@ -16,6 +18,7 @@ export const imageCollectionDefault: ImageCollectionLimits = {
   highPercent: 85,
   lowPercent: 80,
   minAgeMs: 120_000,
+  ownMinAgeMs: 3_600_000,
   maxAgeMs: 0,
 };
 

@@ -50,7 +50,7 @@ async function openTestRig(uses: Readonly<Record<string, number>>, options: RigO
     thresholds: options.thresholds ?? parseThresholds("memory.available<1Gi,nodefs.available<10%"),
     transitionMs: 60_000,
     podGraceMsMax,
-    imageCollection: { highPercent: 85, lowPercent: 80, minAgeMs: 1000, maxAgeMs },
+    imageCollection: { highPercent: 85, lowPercent: 80, minAgeMs: 1000, ownMinAgeMs: 1000, maxAgeMs },
     observe: async () => ({
       "nodefs.available": { available: (disk.availableGib + over() * disk.perPodGib) * gib, capacity: 100 * gib },
       "memory.available": { available: memoryAvailable(), capacity: 16 * gib },

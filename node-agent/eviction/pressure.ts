@@ -226,13 +226,14 @@ export class NodePressure implements Disposable {
 
   async #collect(bytes: number, minAgeMs = this.#parts.imageCollection.minAgeMs): Promise<number> {
     const { images, workers, log } = this.#parts;
+    const { ownMinAgeMs } = this.#parts.imageCollection;
     // Containers that wait for their next run have no layer that would keep their image.
     const keep = new Set(
       workers()
         .filter(({ isOver }) => !isOver)
         .flatMap(({ containers }) => containers.map(({ imageId }) => imageId)),
     );
-    const collected = await images.collect({ bytes, minAgeMs, keep });
+    const collected = await images.collect({ bytes, minAgeMs, ownMinAgeMs, keep });
     this.#imagesCollected += collected.images.length;
     if (collected.images.length > 0) {
       const names = collected.images.map(({ id, tags }) => tags[0] ?? id);

@@ -91,7 +91,7 @@ test("planCollection frees what is longest unused, and counts shared layers once
     layerBytes: { s: 100, 1: 10, 2: 10, 3: 10, 4: 10 },
   };
   const plan = (bytes: number, keep: readonly string[]) => {
-    const { ids, freedBytes } = planCollection(records, { bytes, beforeMs: 5, keep: new Set(keep) });
+    const { ids, freedBytes } = planCollection(records, { bytes, beforeMs: 5, ownBeforeMs: 5, keep: new Set(keep) });
     return [[...ids].map((found) => found[7]).join(""), freedBytes];
   };
   assert.deepEqual(
@@ -103,4 +103,22 @@ test("planCollection frees what is longest unused, and counts shared layers once
       ["bc", 20],
     ],
   );
+});
+
+test("planCollection leaves what was made here longer than what a registry has", () => {
+  const blob = (repositories: readonly string[]) => ({ mediaType: "", digest: "", sizeBytes: 1, repositories });
+  const records: Records = {
+    version: 1,
+    images: [
+      image("a", { layers: ["1"], digests: ["r/a@x"], usedAtMs: 4 }),
+      image("b", { layers: ["2"], usedAtMs: 4 }),
+      image("c", { layers: ["3"], digests: ["r/c@x"], usedAtMs: 4 }),
+      image("d", { layers: ["4"], usedAtMs: 1 }),
+    ],
+    layerBytes: {},
+    // An archive says of what it brings which digest it has.
+    blobs: { 1: blob(["r/a"]), 3: blob([]) },
+  };
+  const { ids } = planCollection(records, { bytes: 1, beforeMs: 5, ownBeforeMs: 2, keep: new Set() });
+  assert.deepEqual([...ids], [id("d"), id("a")]);
 });

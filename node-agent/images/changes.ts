@@ -178,7 +178,14 @@ export function findImage(
 /** Which images go to free `bytes`: not in use, not used since `beforeMs`, longest unused first. */
 export function planCollection(
   records: Records,
-  options: { readonly bytes: number; readonly beforeMs: number; readonly keep: ReadonlySet<string> },
+  options: {
+    readonly bytes: number;
+    /** Images that were used, or came, later stay. */
+    readonly beforeMs: number;
+    /** The same of images that no registry is known to have. */
+    readonly ownBeforeMs: number;
+    readonly keep: ReadonlySet<string>;
+  },
 ): { readonly ids: ReadonlySet<string>; readonly freedBytes: number } {
   const users = new Map<string, number>();
   for (const layer of records.images.flatMap((image) => [...new Set(image.layers)]))
@@ -189,7 +196,8 @@ export function planCollection(
   let freedBytes = 0;
   for (const image of records.images.toSorted((a, b) => a.usedAtMs - b.usedAtMs)) {
     if (freedBytes >= options.bytes) break;
-    if (options.keep.has(image.id) || pushed.has(image.id) || image.usedAtMs > options.beforeMs) continue;
+    const beforeMs = isElsewhere(records, image) ? options.beforeMs : options.ownBeforeMs;
+    if (options.keep.has(image.id) || pushed.has(image.id) || image.usedAtMs > beforeMs) continue;
     ids.add(image.id);
     for (const layer of new Set(image.layers)) {
       const left = (users.get(layer) ?? 1) - 1;
@@ -198,6 +206,11 @@ export function planCollection(
     }
   }
   return { ids, freedBytes };
+}
+
+// It came from a registry or went to one, with all its layers: it can be had again.
+function isElsewhere({ blobs = {} }: Records, { digests, layers }: ImageRecord): boolean {
+  return digests.length > 0 && layers.every((layer) => (blobs[layer]?.repositories.length ?? 1) > 0);
 }
 
 export function toImage(records: Records, record: ImageRecord): Image {

@@ -135,6 +135,8 @@ export interface CollectOptions {
   readonly bytes: number;
   /** Images used within this time stay, so that one just pulled is there when its container is made. Default 120,000. */
   readonly minAgeMs?: number;
+  /** The same of images that no registry is known to have, built, committed or loaded here. Default 3,600,000. */
+  readonly ownMinAgeMs?: number;
   /** Ids of images that stay. */
   readonly keep?: ReadonlySet<string>;
 }

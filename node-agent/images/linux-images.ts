@@ -60,6 +60,8 @@ export interface ImagesOptions {
 }
 
 const minAgeMsDefault = 120_000;
+/** Of images that were built, committed or loaded here, and may be nowhere else: time to use them, or to push them. */
+const ownMinAgeMs = 3600_000;
 const usersMax = 200;
 /** What a registry says of an image that only the cluster may have. */
 const searchedAfter: readonly PullFailure[] = ["NotFound", "Denied", "RegistryUnavailable"];
@@ -96,7 +98,8 @@ export class LinuxImages implements ImageStore {
     this.#http = new HttpClient(clock);
     this.peers = peers && new PeerRegistries(peers, { http: this.#http, clock, random });
     const { folder, uploads, writable } = parts;
-    this.pushed = new PushedImages({ folder, uploads, writable, sweep: () => this.sweep() });
+    const signatureKeys = parts.options.registries?.[clusterRegistry]?.signatureKeys ?? [];
+    this.pushed = new PushedImages({ folder, uploads, writable, sweep: () => this.sweep(), signatureKeys });
     this.door = new ImageDoor({ folder: parts.folder, pull: (reference, options) => this.pull(reference, options) });
   }
 
@@ -130,6 +133,10 @@ export class LinuxImages implements ImageStore {
 
   async #pullAs(text: string, reference: Reference, options: PullOptions): Promise<Image> {
     const { peers } = this;
+    if (this.pushed.isUnsigned(reference) && (await this.find(text)) === undefined) {
+      const why = "was pushed to this node, which asks for a signature: none of the keys that it knows signed it";
+      throw new PullError("BadSignature", `${text} ${why}`);
+    }
     if (peers === undefined || options.direct === true) return await this.#pullFrom({}, reference, options);
     try {
       if (reference.registry === clusterRegistry)
@@ -242,14 +249,16 @@ export class LinuxImages implements ImageStore {
   async collect(options: CollectOptions): Promise<{ readonly freedBytes: number; readonly images: readonly Image[] }> {
     const { folder, writable, trash } = this.parts;
     await folder.downloads.clear();
-    const beforeMs = folder.clock.now() - (options.minAgeMs ?? minAgeMsDefault);
+    const { minAgeMs = minAgeMsDefault } = options;
+    const beforeMs = folder.clock.now() - minAgeMs;
+    const ownBeforeMs = folder.clock.now() - Math.max(minAgeMs, options.ownMinAgeMs ?? ownMinAgeMs);
     let result: { freedBytes: number; images: readonly Image[] } = { freedBytes: 0, images: [] };
     await folder.records.change((current) => {
       const keep = new Set([...(options.keep ?? []), ...writable.list().map(({ imageId }) => imageId)]);
       // What builds can make again goes first.
       const lean = planCachePruning(current, Math.max(0, cacheOnlyBytes(current) - options.bytes));
       const ofCache = cacheOnlyBytes(current) - cacheOnlyBytes(lean);
-      const { ids, freedBytes } = planCollection(lean, { bytes: options.bytes - ofCache, beforeMs, keep });
+      const { ids, freedBytes } = planCollection(lean, { bytes: options.bytes - ofCache, beforeMs, ownBeforeMs, keep });
       result = {
         freedBytes: freedBytes + ofCache,
         images: current.images.filter(({ id }) => ids.has(id)).map((image) => toImage(current, image)),

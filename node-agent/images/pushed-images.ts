@@ -19,6 +19,7 @@ import {
 import type { PushedManifest, Records } from "./records.ts";
 import { clusterRegistry, formatReference, type Reference } from "./reference.ts";
 import { planRemoval } from "./removal.ts";
+import { isSigned, readKeys, signatureTag } from "./signatures.ts";
 import type { Uploads } from "./uploads.ts";
 
 export interface PushedImagesOptions {
@@ -26,6 +27,8 @@ export interface PushedImagesOptions {
   readonly uploads: Uploads;
   readonly writable: WritableLayers;
   readonly sweep: () => void;
+  /** Files of the keys that one of must have signed what is to become an image here; none: nobody asks. */
+  readonly signatureKeys: readonly string[];
 }
 
 export interface NewManifest {
@@ -86,7 +89,8 @@ export class PushedImages {
     using _held = content.hold();
     await this.#checkParts(parts, reference.repository);
     await content.write(bytes, digest);
-    const imageId = await this.#makeImage(reference, { parts, bytes, digest });
+    const signed = await this.#isSigned(reference.repository, digest);
+    const imageId = signed ? await this.#makeImage(reference, { parts, bytes, digest }) : undefined;
     const { mediaType, config, layers, manifests, subject, artifactType, annotations } = parts;
     const pushed: PushedManifest = {
       ...{ repository: reference.repository, digest, mediaType, sizeBytes: bytes.length, pushedMs: clock.now() },
@@ -100,8 +104,22 @@ export class PushedImages {
     };
     await records.change((current) => addPushed(current, pushed));
     for (const blob of pushed.blobs) this.#waiting.delete(blob);
+    await this.#admit(pushed);
     await disk.settle();
     return pushed;
+  }
+
+  /** Whether this was pushed and waits for a signature. */
+  isUnsigned(reference: Reference): boolean {
+    const { registry, repository, tag, digest } = reference;
+    if (registry !== clusterRegistry || this.#options.signatureKeys.length === 0) return false;
+    const { pushed = [] } = this.#folder.records.current;
+    return pushed.some(
+      (each) =>
+        each.repository === repository &&
+        each.imageId === undefined &&
+        (each.digest === digest || (tag !== undefined && each.tags.includes(tag))),
+    );
   }
 
   find(reference: Reference): PushedManifest | undefined {
@@ -159,6 +177,41 @@ export class PushedImages {
     }
   }
 
+  async #isSigned(repository: string, digest: string): Promise<boolean> {
+    const { signatureKeys } = this.#options;
+    if (signatureKeys.length === 0) return true;
+    const { content, records } = this.#folder;
+    const tag = signatureTag(digest);
+    const signature = records.current.pushed?.find((each) => each.repository === repository && each.tags.includes(tag));
+    const manifest = signature && (await content.read(signature.digest));
+    if (manifest === undefined) return false;
+    const keys = await readKeys(signatureKeys);
+    return await isSigned(manifest, { digest, keys }, (layer) => content.read(layer.digest));
+  }
+
+  // A signature makes what was pushed before an image, under all its names.
+  async #admit({ repository, tags }: PushedManifest): Promise<void> {
+    const { content, records } = this.#folder;
+    const { pushed = [] } = records.current;
+    const found = pushed.find(
+      (each) =>
+        each.repository === repository && each.imageId === undefined && tags.includes(signatureTag(each.digest)),
+    );
+    const bytes = found && (await content.read(found.digest));
+    if (found === undefined || bytes === undefined || !(await this.#isSigned(repository, found.digest))) return;
+    const { digest, mediaType } = found;
+    const parts = manifestParts(bytes, mediaType);
+    const names =
+      found.tags.length === 0 ? [{ tag: undefined, digest }] : found.tags.map((tag) => ({ tag, digest: undefined }));
+    let imageId: string | undefined;
+    for (const name of names) {
+      const reference = { registry: clusterRegistry, repository, ...name };
+      imageId = await this.#makeImage(reference, { parts, bytes, digest });
+    }
+    if (imageId === undefined) return;
+    await records.change((current) => addPushed(current, { ...found, imageId }));
+  }
+
   // Images for other machines, and what is no image, is only kept.
   async #makeImage(
     reference: Reference,
@@ -192,11 +245,24 @@ export class PushedImages {
     if (index.type !== "index") return undefined;
     const own = ownEntry(index.entries);
     const found = own && this.find({ ...reference, tag: undefined, digest: own.digest });
-    if (found?.imageId === undefined) return undefined;
+    const imageId = found?.imageId ?? (found && (await this.#makeEntry(reference, found)));
+    if (imageId === undefined) return undefined;
     const tags = reference.tag === undefined ? [] : [formatReference(reference)];
     const digests = [formatReference({ ...reference, tag: undefined, digest })];
-    await nameImage(this.#folder, found.imageId, { tags, digests });
-    return found.imageId;
+    await nameImage(this.#folder, imageId, { tags, digests });
+    return imageId;
+  }
+
+  // Who signs an index signs what it names.
+  async #makeEntry(reference: Reference, found: PushedManifest): Promise<string | undefined> {
+    const { content, records } = this.#folder;
+    const { digest, mediaType } = found;
+    const bytes = await content.read(digest);
+    if (bytes === undefined || this.#options.signatureKeys.length === 0) return undefined;
+    const parts = manifestParts(bytes, mediaType);
+    const imageId = await this.#makeImage({ ...reference, tag: undefined, digest }, { parts, bytes, digest });
+    if (imageId !== undefined) await records.change((current) => addPushed(current, { ...found, imageId }));
+    return imageId;
   }
 
   #wait(digest: string): void {

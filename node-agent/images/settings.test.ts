@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { realClock } from "../../lib/clock.ts";
 import { silentLogger } from "../../lib/log.ts";
-import { seededRandom } from "../../lib/random.ts";
+import { realRandom, seededRandom } from "../../lib/random.ts";
 import { makeTestFolder } from "../../test/folders.ts";
 import {
   digestOf,
@@ -18,10 +18,12 @@ import {
   pushImage,
   pushManifest,
   startRegistry,
+  type TestImage,
   type TestRegistry,
 } from "../../test/registry.ts";
 import type { PullError } from "./images.ts";
 import { openImages } from "./open-images.ts";
+import { clusterRegistry, parseReference } from "./reference.ts";
 import type { RegistrySettings } from "./registry.ts";
 
 execFileSync(new URL("./build.sh", import.meta.url).pathname);
@@ -139,5 +141,60 @@ test("an image is taken when one of the keys signed its digest, and refused othe
       "BadSignature: R/sig/copied:1 (D) is refused: none of the keys that this node knows signed it",
       `BadSignature: signature key ${join(folder, "htpasswd")} cannot be read: a public key in PEM is expected`,
     ],
+  );
+});
+
+test("what is pushed to the cluster's registry becomes an image once it is signed, when the node asks for that put", async () => {
+  const { privateKey, publicKey } = generateKeyPairSync("ed25519");
+  const file = join(folder, "pushed.pub");
+  writeFileSync(file, publicKey.export({ type: "spki", format: "pem" }));
+  await using images = await openImages({
+    ...{ dir: join(folder, "signed-pushes"), clock: realClock, random: realRandom(), log: silentLogger },
+    registries: { [clusterRegistry]: { signatureKeys: [file] } },
+  });
+  const put = async (repository: string, image: TestImage, tag: string) => {
+    for (const [i, bytes] of [image.config, ...image.layers.map(({ blob }) => blob)].entries()) {
+      const path = join(folder, `blob-${tag}-${i}`);
+      writeFileSync(path, bytes);
+      await images.pushed.takeBlob(path, digestOf(bytes));
+    }
+    const reference = parseReference(`${clusterRegistry}/${repository}:${tag}`);
+    await images.pushed.put({ reference, contentType: image.mediaType, bytes: image.manifest });
+  };
+  const signatureOf = (digest: string, key: typeof privateKey): TestImage => {
+    const payload = json({
+      critical: { image: { "docker-manifest-digest": digest }, type: "cosign container image signature" },
+    });
+    const image = makeImage([
+      { tar: payload, blob: payload, mediaType: "application/vnd.dev.cosign.simplesigning.v1+json" },
+    ]);
+    const manifest = JSON.parse(image.manifest.toString());
+    const signature = sign(null, payload, key).toString("base64");
+    manifest.layers[0].annotations = { "dev.cosignproject.cosign/signature": signature };
+    return { ...image, manifest: json(manifest) };
+  };
+  const name = `${clusterRegistry}/team/app:1`;
+  const told = async () =>
+    (await images.find(name))?.id ?? (await images.pull(name, { credentials: [] }).catch(String));
+  const image = await imageOf("pushed");
+  const tag = `${digestOf(image.manifest).replace(":", "-")}.sig`;
+  await put("team/app", image, "1");
+  const unsigned = await told();
+  await put("team/app", signatureOf(digestOf(image.manifest), generateKeyPairSync("ed25519").privateKey), tag);
+  const stranger = await told();
+  await put("team/app", signatureOf(digestOf(image.manifest), privateKey), tag);
+  const signed = await told();
+  const other = await imageOf("another");
+  await put("team/app", other, "1");
+  const refusal = `PullError: ${name} was pushed to this node, which asks for a signature: none of the keys that it knows signed it`;
+  assert.deepEqual(
+    { unsigned, stranger, signed, taken: await told(), pushed: images.pushed.find(parseReference(name))?.digest },
+    {
+      unsigned: refusal,
+      stranger: refusal,
+      signed: digestOf(image.config),
+      taken: digestOf(image.config),
+      pushed: undefined,
+    },
   );
 });

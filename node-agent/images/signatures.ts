@@ -39,24 +39,41 @@ export async function verifySignature(
   signal: AbortSignal,
 ): Promise<void> {
   const refuse = (why: string) => new PullError("BadSignature", `${name} (${digest}) is refused: ${why}`);
-  const tag = `${digest.replace(":", "-")}.sig`;
-  const manifest = await registry.manifest(access, tag, signal).catch((error: unknown) => {
+  const manifest = await registry.manifest(access, signatureTag(digest), signal).catch((error: unknown) => {
     if (error instanceof PullError && error.failure === "NotFound")
       throw refuse("it has no signature, and this node asks for one");
     throw error;
   });
-  for (const layer of readSignatures(manifest.bytes)) {
+  const signed = await isSigned(manifest.bytes, { digest, keys }, async (layer) => {
     const parts: Buffer[] = [];
     for await (const part of registry.blob(access, layer, { signal })) parts.push(part);
-    const payload = Buffer.concat(parts);
+    return Buffer.concat(parts);
+  });
+  if (!signed) throw refuse("none of the keys that this node knows signed it");
+}
+
+/** The tag beside an image under which its signatures are. */
+export function signatureTag(digest: string): string {
+  return `${digest.replace(":", "-")}.sig`;
+}
+
+/** Whether one of the keys signed this digest, as the manifest of its signatures says. */
+export async function isSigned(
+  manifest: Uint8Array,
+  { digest, keys }: { readonly digest: string; readonly keys: readonly KeyObject[] },
+  read: (layer: SignatureLayer) => Promise<Buffer | undefined>,
+): Promise<boolean> {
+  for (const layer of readSignatures(manifest)) {
+    const payload = await read(layer);
     if (
+      payload !== undefined &&
       digestOf(payload) === layer.digest &&
       speaksOf(payload, digest) &&
       keys.some((key) => isSignedBy(key, payload, layer.signature))
     )
-      return;
+      return true;
   }
-  throw refuse("none of the keys that this node knows signed it");
+  return false;
 }
 
 /** What the manifest of a signature tag holds; what is no signature is left out. */

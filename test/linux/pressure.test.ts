@@ -59,7 +59,7 @@ const images = ["naru.local/probe:1"];
 
 test("a full disk takes images that nothing uses, ends no pod for that, and keeps off pods that come", async () => {
   const eviction = { hard: "nodefs.available<40%" };
-  const imageCollection = { minAgeMs: 0, highPercent: 100, lowPercent: 99 };
+  const imageCollection = { minAgeMs: 0, ownMinAgeMs: 0, highPercent: 100, lowPercent: 99 };
   await using node = await openNode({ disk: "size=80m", ballastMib: 16, care: { eviction, imageCollection } });
   node.send({ do: "put", pod: podOf("modest", ["/flood", "disk", "28"]) });
   await node.find((message) => message.is === "event" && message.reason === "EvictionThresholdMet");
