@@ -89,7 +89,7 @@ export const startDaemonSetController: StartController = (context) => {
   const createPod = async (set: DaemonSet, node: string, hash: string): Promise<void> => {
     const { namespace = "", name = "", uid = "" } = set.metadata ?? {};
     const isTaken = (one: string) => informers.pods.get(`${namespace}/${one}`) !== undefined;
-    const names = freeNames((ordinal) => stableName(name, uid, node, hash, ordinal), isTaken);
+    const names = freeNames((ordinal) => stableName(name, uid, node, ordinal), isTaken);
     const podName = names.next().value ?? "";
     try {
       await client.create(pods, daemonPod(set, { name: podName, node, hash }));

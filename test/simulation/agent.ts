@@ -12,7 +12,7 @@ import { openSimulatedNetwork, SimulatedLinks } from "../../node-agent/network/s
 import { readLabels } from "../../node-agent/pods/container-labels.ts";
 import { openMemoryStorage } from "../../node-agent/pods/memory-storage.ts";
 import type { SavedObject } from "../../node-agent/pods/storage.ts";
-import { openSimulatedRuntime, SimulatedMachine } from "../../node-agent/runtime/simulated.ts";
+import { openSimulatedRuntime, SimulatedMachine, type SimulatedProgram } from "../../node-agent/runtime/simulated.ts";
 import { openSession } from "../../node-agent/session.ts";
 import type { Machine, Phase, StartAgent } from "./machine.ts";
 import { heldBy } from "./process.ts";
@@ -27,6 +27,12 @@ export interface MachineParts {
   readonly note: (...what: readonly string[]) => void;
   /** Share of the runtime's steps and of pulls that fail at present. */
   readonly failing: () => number;
+}
+
+/** "once 2000 0.1" ends after 2 s at most, one time of ten badly; everything else goes on for ever. */
+function programOf([name, msMax, failing]: readonly string[], random: Random): SimulatedProgram {
+  if (name !== "once") return {};
+  return { runMs: fraction(random) * Number(msMax), exitCode: fraction(random) < Number(failing) ? 1 : 0 };
 }
 
 const startMsMax = 200;
@@ -50,7 +56,7 @@ export function openMachine(parts: MachineParts): { readonly machine: Machine; r
   });
   const runtime = openSimulatedRuntime(hardware, {
     clock,
-    program: () => ({}),
+    program: (args) => programOf(args, random),
     startMs: () => fraction(random) * startMsMax,
     fail: (step, id) => {
       const isBad = fails();

@@ -1,6 +1,7 @@
 // What is still missing before a cluster without faults counts as converged. Pure.
 import { isTrue } from "../../api/kinds/conditions.ts";
 import type { Deployment, Pod } from "../../api/kinds/generated/types.ts";
+import { unsettledBatch } from "./batch-invariants.ts";
 import type { Observed } from "./invariants.ts";
 
 /** One line for each thing that is not yet as declared; none: everything has converged. */
@@ -17,6 +18,7 @@ export function unsettled(observed: Observed): readonly string[] {
   return [
     ...missing,
     ...[...world.deployments.values()].flatMap((deployment) => unsettledDeployment(deployment, observed)),
+    ...unsettledBatch(observed),
     ...unsettledPods(observed),
     ...unsettledMachines(observed),
     ...unsettledServices(observed),
@@ -42,22 +44,27 @@ function unsettledDeployment({ metadata, spec, status }: Deployment, { world }: 
 }
 
 function unsettledPods({ world }: Observed): readonly string[] {
-  const sets = new Set([...world.replicaSets.values()].map(({ metadata }) => metadata?.uid));
+  const owners = [...world.replicaSets.values(), ...world.daemonSets.values(), ...world.jobs.values()];
+  const uids = new Set(owners.map(({ metadata }) => metadata?.uid));
   return [...world.pods].flatMap(([key, pod]) => {
     const owner = pod.metadata?.ownerReferences?.[0]?.uid;
     return [
       ...(pod.metadata?.deletionTimestamp === undefined ? [] : [`pod ${key} is still being deleted`]),
-      ...(owner !== undefined && sets.has(owner) ? [] : [`pod ${key} has lost its owner`]),
+      ...(owner !== undefined && uids.has(owner) ? [] : [`pod ${key} has lost its owner`]),
     ];
   });
 }
 
 function unsettledMachines({ world, machines }: Observed): readonly string[] {
-  const podOf = new Map([...world.pods.values()].map((pod) => [pod.metadata?.uid ?? "", pod]));
+  const ended = new Set([...world.pods.values()].filter(hasEnded).map(({ metadata }) => metadata?.uid ?? ""));
+  const podOf = new Map(
+    [...world.pods.values()].filter((pod) => !hasEnded(pod)).map((pod) => [pod.metadata?.uid ?? "", pod]),
+  );
   const missing: string[] = [];
   const podsOf = new Map(machines.map(({ name, pods }) => [name, pods()]));
   for (const [name, pods] of podsOf) {
     for (const [uid, phase] of pods) {
+      if (ended.has(uid) && phase !== "running") continue;
       if (!podOf.has(uid)) missing.push(`container of ${uid} on ${name} is an orphan`);
       else if (phase !== "running") missing.push(`container of ${uid} on ${name} is ${phase}`);
     }
@@ -93,6 +100,10 @@ function unsettledServices({ world }: Observed): readonly string[] {
     if (!world.services.has(`${metadata?.namespace}/${owner}`)) missing.push(`slice ${metadata?.name} has no service`);
   }
   return missing;
+}
+
+function hasEnded({ status }: Pod): boolean {
+  return status?.phase === "Succeeded" || status?.phase === "Failed";
 }
 
 function isReady(pod: Pod): boolean {

@@ -1,6 +1,8 @@
 // What must hold: at every moment, and once faults have stopped. Pure, over what is durable, what machines run and what users were told.
 import type { Node, Pod } from "../../api/kinds/generated/types.ts";
 import { amountOf } from "../../scheduler/requirements.ts";
+import type { BatchWorkload } from "./batch.ts";
+import { batchViolations } from "./batch-invariants.ts";
 import type { Machine } from "./machine.ts";
 import type { Expectation, Workload } from "./workload.ts";
 import type { World } from "./world.ts";
@@ -9,6 +11,7 @@ export interface Observed {
   readonly world: World;
   readonly machines: readonly Machine[];
   readonly workload: Pick<Workload, "deployments" | "services" | "cordoned" | "inFlight">;
+  readonly batch: Pick<BatchWorkload, "inFlight">;
 }
 
 /** Broken promises; none at any moment of any run. */
@@ -18,6 +21,7 @@ export function violations(observed: Observed): readonly string[] {
     ...lostAcknowledgements(observed),
     ...runsTwice(observed),
     ...overcommitted(observed.world),
+    ...batchViolations(observed.world),
   ];
 }
 

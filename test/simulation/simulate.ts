@@ -1,8 +1,10 @@
 // One run: a whole cluster in this process on virtual time, faults and users drawn from a seed, invariants looked at all the while.
+import type { Client } from "../../client/client.ts";
 import { sleep } from "../../lib/clock.ts";
 import { type Logger, silentLogger } from "../../lib/log.ts";
 import { fraction, seededRandom } from "../../lib/random.ts";
 import { virtualClock } from "../../lib/virtual-clock.ts";
+import { openBatchWorkload } from "./batch.ts";
 import { unsettled } from "./convergence.ts";
 import { type Fault, planFaults } from "./faults.ts";
 import { type Observed, violations } from "./invariants.ts";
@@ -43,6 +45,8 @@ export interface SimulationResult {
 const lookEveryMs = 250;
 const convergeMsMax = 180_000;
 const quietMs = 15_000;
+/** How much of what users do is about DaemonSets and Jobs. */
+const batchShare = 0.4;
 
 export async function simulate(options: SimulationOptions): Promise<SimulationResult> {
   const { seed, durationMs, log = silentLogger } = options;
@@ -87,6 +91,12 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
   const host = () => server?.host;
   const machines = openMachines({ names, clock, random: fork(), log, network, host, note });
   const cpuMilli = names.reduce((sum, name) => sum + cpusOf(name) * 1000, 0);
+  const request = async <T>(run: (client: Client) => Promise<T>): Promise<T> => {
+    const { client, process } = server ?? {};
+    if (client === undefined || process === undefined) throw new Error("connection refused");
+    const dies = new Promise<never>((_, reject) => process.onKill(() => reject(new Error("connection reset"))));
+    return await Promise.race([run(client), dies]);
+  };
   const workload = openWorkload({
     clock,
     random: fork(),
@@ -95,14 +105,10 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
     // What is left is enough for the largest pod, however the others lie.
     cpuMilliMax: cpuMilli * 0.4,
     note,
-    request: async (run) => {
-      const { client, process } = server ?? {};
-      if (client === undefined || process === undefined) throw new Error("connection refused");
-      const dies = new Promise<never>((_, reject) => process.onKill(() => reject(new Error("connection reset"))));
-      return await Promise.race([run(client), dies]);
-    },
+    request,
   });
-  const observed: Observed = { world, machines: machines.all, workload };
+  const batch = openBatchWorkload({ clock, random: fork(), note, request });
+  const observed: Observed = { world, machines: machines.all, workload, batch };
 
   const begin = (fault: Fault): void => {
     note("fault", JSON.stringify(fault));
@@ -164,7 +170,7 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
   for (const name of names) clock.after(fraction(users) * 1000, () => machines.start(name));
   for (const { atMs, fault } of planned) clock.after(startMs + atMs, () => begin(fault));
   for (let atMs = startMs / 2; atMs < startMs + durationMs; atMs += fraction(users) * 1000) {
-    clock.after(atMs, workload.step);
+    clock.after(atMs, fraction(users) < batchShare ? batch.step : workload.step);
   }
 
   while (clock.monotonicMs() < startMs + durationMs && look()) await clock.advance(lookEveryMs);

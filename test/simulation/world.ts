@@ -1,13 +1,24 @@
 // What is durable, seen from outside: fed by each commit in the instant in which it happens, so that no component's view is trusted.
 import {
+  daemonsets,
   deployments,
   endpointslices,
+  jobs,
   nodes,
   pods,
   replicasets,
   services,
 } from "../../api/kinds/generated/resources.ts";
-import type { Deployment, EndpointSlice, Node, Pod, ReplicaSet, Service } from "../../api/kinds/generated/types.ts";
+import type {
+  DaemonSet,
+  Deployment,
+  EndpointSlice,
+  Job,
+  Node,
+  Pod,
+  ReplicaSet,
+  Service,
+} from "../../api/kinds/generated/types.ts";
 import type { KubeObject, Resource } from "../../api/kinds/resource.ts";
 import { resourcePrefix } from "../../api/store/keys.ts";
 import type { Transaction } from "../../api/store/store.ts";
@@ -17,6 +28,10 @@ export interface World {
   readonly nodes: ReadonlyMap<string, Node>;
   readonly deployments: ReadonlyMap<string, Deployment>;
   readonly replicaSets: ReadonlyMap<string, ReplicaSet>;
+  readonly daemonSets: ReadonlyMap<string, DaemonSet>;
+  readonly jobs: ReadonlyMap<string, Job>;
+  /** What became of each pod of a Job, by the Job's uid: kept when the pods are gone. */
+  readonly ends: ReadonlyMap<string, JobEnds>;
   readonly services: ReadonlyMap<string, Service>;
   readonly endpointSlices: ReadonlyMap<string, EndpointSlice>;
   /** Commits that changed anything but Leases and Events. */
@@ -24,6 +39,15 @@ export interface World {
   /** What may never be seen, in one commit or between two. */
   readonly violations: readonly string[];
   take(transaction: Transaction): void;
+}
+
+export interface JobEnds {
+  /** uids of all pods that have succeeded. */
+  readonly succeeded: ReadonlySet<string>;
+  /** Those among them that nobody had let go of before, which therefore have to be counted. */
+  readonly due: ReadonlySet<string>;
+  /** uids of all that have failed or were deleted before their end. */
+  readonly failed: ReadonlySet<string>;
 }
 
 export function openWorld(): World {
@@ -38,6 +62,8 @@ export function openWorld(): World {
     nodes: table(nodes),
     deployments: table(deployments),
     replicaSets: table(replicasets),
+    daemonSets: table(daemonsets),
+    jobs: table(jobs),
     services: table(services),
     endpointSlices: table(endpointslices),
   };
@@ -49,11 +75,28 @@ export function openWorld(): World {
     if (was !== "" && was !== is) violations.push(`pod ${key} moved from ${was} to ${is}`);
   };
 
+  const ends = new Map<string, { succeeded: Set<string>; due: Set<string>; failed: Set<string> }>();
+  const noteEnd = ({ metadata, status }: Pod) => {
+    const owner = metadata?.ownerReferences?.[0];
+    if (owner?.kind !== "Job") return;
+    const known = ends.get(owner.uid) ?? { succeeded: new Set(), due: new Set(), failed: new Set() };
+    ends.set(owner.uid, known);
+    const { uid = "", deletionTimestamp, finalizers = [] } = metadata ?? {};
+    const isHeld = finalizers.includes("batch.kubernetes.io/job-tracking");
+    if (status?.phase === "Succeeded") {
+      if (!known.succeeded.has(uid) && isHeld && deletionTimestamp === undefined) known.due.add(uid);
+      known.succeeded.add(uid);
+    } else if (status?.phase === "Failed" || deletionTimestamp !== undefined) known.failed.add(uid);
+  };
+
   return {
     pods: tables.pods.objects,
     nodes: tables.nodes.objects,
     deployments: tables.deployments.objects,
     replicaSets: tables.replicaSets.objects,
+    daemonSets: tables.daemonSets.objects,
+    jobs: tables.jobs.objects,
+    ends,
     services: tables.services.objects,
     endpointSlices: tables.endpointSlices.objects,
     get commits() {
@@ -71,7 +114,10 @@ export function openWorld(): World {
           continue;
         }
         const object = JSON.parse(Buffer.from(operation.value).toString()) as KubeObject;
-        if (found.prefix === tables.pods.prefix) checkPod(key, tables.pods.objects.get(key), object as Pod);
+        if (found.prefix === tables.pods.prefix) {
+          checkPod(key, tables.pods.objects.get(key), object as Pod);
+          noteEnd(object as Pod);
+        }
         found.objects.set(key, object);
       }
     },
