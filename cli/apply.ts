@@ -1,5 +1,5 @@
 // Server-side apply of one object.
-import type { KubeObject } from "../api/kinds/resource.ts";
+import type { KubeObject, Resource } from "../api/kinds/resource.ts";
 import { isReason } from "../api/kinds/status.ts";
 import type { Connection } from "./connection.ts";
 import type { Manifest } from "./manifests.ts";
@@ -15,7 +15,7 @@ export interface ApplyOptions {
 export interface Applied {
   readonly title: string;
   readonly verb: "created" | "configured" | "unchanged";
-  readonly kind: string;
+  readonly resource: Resource;
   readonly name: string;
   readonly namespace: string;
 }
@@ -39,7 +39,7 @@ export async function applyManifest(
   });
   const verb =
     before === undefined ? "created" : before === after.metadata?.resourceVersion ? "unchanged" : "configured";
-  return { title: titleOf(resource, name), verb, kind, name, namespace };
+  return { title: titleOf(resource, name), verb, resource, name, namespace };
 }
 
 async function versionOf(connection: Connection, path: string, signal: AbortSignal): Promise<string | undefined> {

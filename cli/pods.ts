@@ -3,9 +3,16 @@ import { conditionOf } from "../api/kinds/conditions.ts";
 import { pods } from "../api/kinds/generated/resources.ts";
 import type { LabelSelector, Pod } from "../api/kinds/generated/types.ts";
 import type { KubeObject } from "../api/kinds/resource.ts";
-import { UsageError } from "./command.ts";
+import { type Completion, UsageError } from "./command.ts";
 import type { Connection } from "./connection.ts";
 import { pathOf, resourceOf } from "./resources.ts";
+
+/** What a command takes that works on pods: theirs by name, or what has some. */
+export const podTargets: Completion = {
+  type: "targets",
+  kinds: ["pods", "deployments", "replicasets", "daemonsets", "jobs", "services"],
+  bare: true,
+};
 
 /** "web-1", "pod/web-1", or an object with a selector such as "deploy/web": then its pods, those that are ready first. */
 export async function podsOf(connection: Connection, namespace: string, word: string): Promise<readonly Pod[]> {

@@ -1,7 +1,7 @@
-import { equal, throws } from "node:assert/strict";
+import { deepEqual, equal, throws } from "node:assert/strict";
 import { test } from "node:test";
-import type { Deployment, DeploymentStatus } from "../api/kinds/generated/types.ts";
-import { rolloutState } from "./rollout-wait.ts";
+import type { DaemonSetStatus, Deployment, DeploymentStatus } from "../api/kinds/generated/types.ts";
+import { daemonRolloutState, rolloutState } from "./rollout-wait.ts";
 
 const deployment = (status: DeploymentStatus): Deployment => ({
   metadata: { name: "web", generation: 2 },
@@ -34,4 +34,31 @@ test("rolloutState throws when the deadline has passed", () => {
     conditions: [{ type: "Progressing", status: "False", reason: "ProgressDeadlineExceeded" }],
   });
   throws(() => rolloutState(late), /exceeded its progress deadline/);
+});
+
+test("daemonRolloutState tells each stage in kubectl's words, then nothing", () => {
+  const of = (status: Partial<DaemonSetStatus>) =>
+    daemonRolloutState({
+      metadata: { name: "log", generation: 2 },
+      spec: { selector: {}, template: {} },
+      status: {
+        ...{ currentNumberScheduled: 3, numberMisscheduled: 0, desiredNumberScheduled: 3, numberReady: 3 },
+        observedGeneration: 2,
+        ...status,
+      },
+    });
+  deepEqual(
+    [
+      of({ observedGeneration: 1 }),
+      of({ updatedNumberScheduled: 1 }),
+      of({ updatedNumberScheduled: 3, numberAvailable: 2 }),
+      of({ updatedNumberScheduled: 3, numberAvailable: 3 }),
+    ],
+    [
+      "Waiting for daemon set spec update to be observed...",
+      'Waiting for daemon set "log" rollout to finish: 1 out of 3 new pods have been updated...',
+      'Waiting for daemon set "log" rollout to finish: 2 of 3 updated pods are available...',
+      undefined,
+    ],
+  );
 });

@@ -1,14 +1,33 @@
-// Follows a Deployment until its rollout is complete, in kubectl's words.
+// Follows a Deployment or a DaemonSet until its rollout is complete, in kubectl's words.
 
 import { conditionOf } from "../api/kinds/conditions.ts";
-import { deployments } from "../api/kinds/generated/resources.ts";
-import type { Deployment } from "../api/kinds/generated/types.ts";
+import { daemonsets, deployments } from "../api/kinds/generated/resources.ts";
+import type { DaemonSet, Deployment } from "../api/kinds/generated/types.ts";
+import type { KubeObject, Resource } from "../api/kinds/resource.ts";
+import { UsageError } from "./command.ts";
 import type { Connection } from "./connection.ts";
 import { silentProgress, startProgress } from "./progress.ts";
 import { pathOf } from "./resources.ts";
 import { watchObjects } from "./watch.ts";
 
-/** What is still awaited; undefined when the rollout is complete. Throws when it cannot complete. */
+interface Rollout<T extends KubeObject> {
+  readonly resource: Resource<T>;
+  /** What messages call it. */
+  readonly words: string;
+  /** What is still awaited; undefined when the rollout is complete. Throws when it cannot complete. */
+  readonly stateOf: (object: T) => string | undefined;
+}
+
+const rollouts: readonly Rollout<KubeObject>[] = [
+  erase({ resource: deployments, words: "deployment", stateOf: rolloutState }),
+  erase({ resource: daemonsets, words: "daemon set", stateOf: daemonRolloutState }),
+];
+
+/** Kinds whose rollouts can be followed. */
+export function hasRollout({ kind }: Resource): boolean {
+  return rollouts.some(({ resource }) => resource.kind === kind);
+}
+
 export function rolloutState(deployment: Deployment): string | undefined {
   const { metadata, spec, status = {} } = deployment;
   const wanted = spec?.replicas ?? 1;
@@ -29,29 +48,52 @@ export function rolloutState(deployment: Deployment): string | undefined {
   return undefined;
 }
 
+export function daemonRolloutState({ metadata, spec, status }: DaemonSet): string | undefined {
+  if (spec?.updateStrategy?.type === "OnDelete")
+    throw new Error(
+      `daemon set "${metadata?.name}" replaces pods when they are deleted (OnDelete): there is no rollout to follow`,
+    );
+  const wait = `Waiting for daemon set "${metadata?.name}" rollout to finish:`;
+  if ((metadata?.generation ?? 0) > (status?.observedGeneration ?? 0))
+    return "Waiting for daemon set spec update to be observed...";
+  const { updatedNumberScheduled = 0, desiredNumberScheduled = 0, numberAvailable = 0 } = status ?? {};
+  if (updatedNumberScheduled < desiredNumberScheduled)
+    return `${wait} ${updatedNumberScheduled} out of ${desiredNumberScheduled} new pods have been updated...`;
+  if (numberAvailable < desiredNumberScheduled)
+    return `${wait} ${numberAvailable} of ${desiredNumberScheduled} updated pods are available...`;
+  return undefined;
+}
+
 export async function waitForRollout(
   connection: Connection,
-  { name, namespace }: { readonly name: string; readonly namespace: string },
+  {
+    name,
+    namespace,
+    resource = deployments,
+  }: { readonly name: string; readonly namespace: string; readonly resource?: Resource },
   {
     signal,
     timeoutMs,
     quiet = false,
   }: { readonly signal: AbortSignal; readonly timeoutMs: number; readonly quiet?: boolean },
 ): Promise<void> {
+  const rollout = rollouts.find((one) => one.resource.kind === resource.kind);
+  if (rollout === undefined) throw new UsageError(`${resource.kind} ${name} has no rollout to follow`);
+  const title = `${rollout.words} "${name}"`;
   const progress = quiet ? silentProgress : startProgress();
-  const path = pathOf(deployments, namespace);
   const limit = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]);
+  const selection = { fieldSelector: `metadata.name=${name}` };
   try {
-    for await (const { type, object } of watchObjects<Deployment>(
+    for await (const { type, object } of watchObjects<KubeObject>(
       connection,
-      path,
-      { fieldSelector: `metadata.name=${name}` },
+      pathOf(resource, namespace),
+      selection,
       limit,
     )) {
-      if (type === "DELETED") throw new Error(`deployment "${name}" was deleted`);
-      const waiting = rolloutState(object);
+      if (type === "DELETED") throw new Error(`${title} was deleted`);
+      const waiting = rollout.stateOf(object);
       if (waiting === undefined) {
-        progress.done(`deployment "${name}" successfully rolled out`);
+        progress.done(`${title} successfully rolled out`);
         return;
       }
       progress.update(waiting);
@@ -59,9 +101,14 @@ export async function waitForRollout(
   } catch (error) {
     if (limit.aborted && !signal.aborted)
       throw new Error(
-        `deployment "${name}" was not rolled out within ${timeoutMs / 1000} s: \`naru get pods\` and \`naru describe deployment ${name}\` tell why`,
+        `${title} was not rolled out within ${timeoutMs / 1000} s: \`naru get pods\` and \`naru describe ${resource.singular} ${name}\` tell why`,
       );
     throw error;
   }
-  throw new Error(`deployment "${name}" does not exist in namespace ${namespace}`);
+  throw new Error(`${title} does not exist in namespace ${namespace}`);
+}
+
+/** It is only handed objects of its own resource. */
+function erase<T extends KubeObject>(rollout: Rollout<T>): Rollout<KubeObject> {
+  return rollout as unknown as Rollout<KubeObject>;
 }

@@ -1,10 +1,10 @@
-// naru apply: server-side apply of every object, in the order given; waits for Deployments with --wait.
+// naru apply: server-side apply of every object, in the order given; waits for rollouts with --wait.
 import { type Applied, applyManifest } from "../apply.ts";
 import { type Command, connectionOptions, namespaceOptions, UsageError } from "../command.ts";
 import { connect } from "../connection.ts";
 import { readManifests } from "../manifests.ts";
 import { namespaceOf } from "../resources.ts";
-import { waitForRollout } from "../rollout-wait.ts";
+import { hasRollout, waitForRollout } from "../rollout-wait.ts";
 import { green, red } from "../terminal.ts";
 
 export const apply: Command = {
@@ -58,7 +58,7 @@ export const apply: Command = {
     const complete = applied.length === manifests.length;
     if (invocation.flag("wait") && complete) {
       for (const one of applied)
-        if (one.kind === "Deployment")
+        if (hasRollout(one.resource))
           await waitForRollout(connection, one, { signal: invocation.signal, timeoutMs: 600_000 });
     }
     connection.close();

@@ -3,7 +3,7 @@ import { pods } from "../../api/kinds/generated/resources.ts";
 import type { Container, Pod } from "../../api/kinds/generated/types.ts";
 import { type Command, connectionOptions, namespaceOptions, UsageError } from "../command.ts";
 import { type Connection, connect } from "../connection.ts";
-import { podsOf } from "../pods.ts";
+import { podsOf, podTargets } from "../pods.ts";
 import { openRemote } from "../remote-streams.ts";
 import { joinTerminal } from "../remote-terminal.ts";
 import { namespaceOf, pathOf } from "../resources.ts";
@@ -20,7 +20,7 @@ export const attach: Command = {
     tty: { type: "boolean", short: "t", help: "standard input is a terminal, as the container's is" },
     container: { type: "string", short: "c", value: "NAME", help: "which container, when there are several" },
   },
-  arguments: [{ type: "targets", kinds: ["pods", "deployments", "replicasets", "services"], bare: true }],
+  arguments: [podTargets],
   run: async (invocation) => {
     const [word] = invocation.positionals;
     if (word === undefined) throw new UsageError("name a pod, or an object that has pods, such as deploy/web");

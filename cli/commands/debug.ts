@@ -4,7 +4,7 @@ import type { EphemeralContainer, Pod } from "../../api/kinds/generated/types.ts
 import { realClock, sleep } from "../../lib/clock.ts";
 import { type Command, connectionOptions, namespaceOptions, UsageError } from "../command.ts";
 import { type Connection, connect } from "../connection.ts";
-import { podsOf } from "../pods.ts";
+import { podsOf, podTargets } from "../pods.ts";
 import { namespaceOf, pathOf } from "../resources.ts";
 import { attachTo } from "./attach.ts";
 
@@ -27,7 +27,7 @@ export const debug: Command = {
     stdin: { type: "boolean", short: "i", help: "pass standard input on" },
     tty: { type: "boolean", short: "t", help: "give it a terminal" },
   },
-  arguments: [{ type: "targets", kinds: ["pods", "deployments", "replicasets", "services"], bare: true }],
+  arguments: [podTargets],
   run: async (invocation) => {
     const [word, ...more] = invocation.positionals;
     const image = invocation.text("image");

@@ -19,6 +19,14 @@ interface Doomed {
   readonly path: string;
 }
 
+/** What was deleted; another object may have its name soon. */
+interface Going extends Doomed {
+  readonly uid: string | undefined;
+}
+
+/** The object that is still there for a while, or a Status. */
+type Deleted = KubeObject & { readonly details?: { readonly uid?: string } };
+
 export const deleteCommand: Command = {
   name: "delete",
   summary: "Delete objects",
@@ -57,10 +65,12 @@ export const deleteCommand: Command = {
       propagationPolicy: "Background",
       ...(grace === undefined ? {} : { gracePeriodSeconds: grace }),
     };
-    for (const { title, path } of doomed) {
+    const going: Going[] = [];
+    for (const one of doomed) {
       try {
-        await connection.send("DELETE", path, { body, signal: invocation.signal });
-        console.log(`${title} deleted`);
+        const answer = await connection.send<Deleted>("DELETE", one.path, { body, signal: invocation.signal });
+        going.push({ ...one, uid: answer.details?.uid ?? answer.metadata?.uid });
+        console.log(`${one.title} deleted`);
       } catch (error) {
         if (
           !(
@@ -72,7 +82,7 @@ export const deleteCommand: Command = {
           throw error;
       }
     }
-    if (!invocation.flag("no-wait")) await untilAllGone(connection, doomed, invocation.signal);
+    if (!invocation.flag("no-wait")) await untilAllGone(connection, going, invocation.signal);
     connection.close();
     return 0;
   },
@@ -117,21 +127,24 @@ async function find(invocation: Invocation, connection: Connection): Promise<rea
 }
 
 // Most are gone at once; what takes its grace period is named meanwhile, on a terminal.
-async function untilAllGone(connection: Connection, doomed: readonly Doomed[], signal: AbortSignal): Promise<void> {
+async function untilAllGone(connection: Connection, going: readonly Going[], signal: AbortSignal): Promise<void> {
   const progress = process.stderr.isTTY ? startProgress() : silentProgress;
   try {
-    for (const [at, { title, path }] of doomed.entries()) {
-      const more = doomed.length - at - 1;
+    for (const [at, { title, path, uid }] of going.entries()) {
+      const more = going.length - at - 1;
       progress.update(`waiting until ${title} is gone${more === 0 ? "" : `, and ${more} more`}`);
-      await untilGone(connection, path, signal);
+      await untilGone(connection, { path, uid }, signal);
     }
   } finally {
     progress.clear();
   }
 }
 
-async function untilGone(connection: Connection, path: string, signal: AbortSignal): Promise<void> {
-  const uid = await uidOf(connection, path, signal);
+async function untilGone(
+  connection: Connection,
+  { path, uid }: Pick<Going, "path" | "uid">,
+  signal: AbortSignal,
+): Promise<void> {
   for (
     let waitMs = 20;
     uid !== undefined && (await uidOf(connection, path, signal)) === uid;

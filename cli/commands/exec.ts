@@ -2,7 +2,7 @@
 import { pods } from "../../api/kinds/generated/resources.ts";
 import { type Command, connectionOptions, namespaceOptions, UsageError } from "../command.ts";
 import { type Connection, connect } from "../connection.ts";
-import { podsOf } from "../pods.ts";
+import { podsOf, podTargets } from "../pods.ts";
 import { openRemote } from "../remote-streams.ts";
 import { joinTerminal } from "../remote-terminal.ts";
 import { namespaceOf, pathOf } from "../resources.ts";
@@ -19,7 +19,7 @@ export const exec: Command = {
     tty: { type: "boolean", short: "t", help: "give it a terminal" },
     container: { type: "string", short: "c", value: "NAME", help: "which container, when there are several" },
   },
-  arguments: [{ type: "targets", kinds: ["pods", "deployments", "replicasets", "services"], bare: true }],
+  arguments: [podTargets],
   run: async (invocation) => {
     const [word, ...more] = invocation.positionals;
     const command = [...more, ...invocation.rest];

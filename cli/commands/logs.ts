@@ -11,7 +11,7 @@ import {
   UsageError,
 } from "../command.ts";
 import { type Connection, connect } from "../connection.ts";
-import { podsOf } from "../pods.ts";
+import { podsOf, podTargets } from "../pods.ts";
 import { namespaceOf, pathOf } from "../resources.ts";
 import { cyan } from "../terminal.ts";
 
@@ -39,7 +39,7 @@ export const logs: Command = {
     prefix: { type: "boolean", help: "each line with its pod and container in front" },
     timestamps: { type: "boolean", help: "with the time of each line" },
   },
-  arguments: [{ type: "targets", kinds: ["pods", "deployments", "replicasets", "services"], bare: true }],
+  arguments: [podTargets],
   run: async (invocation) => {
     const [word] = invocation.positionals;
     if (word === undefined) throw new UsageError("name a pod, or an object that has pods, such as deploy/web");

@@ -5,7 +5,7 @@ import type { WebSocket } from "ws";
 import { pods } from "../../api/kinds/generated/resources.ts";
 import { type Command, connectionOptions, namespaceOptions, UsageError } from "../command.ts";
 import { connect } from "../connection.ts";
-import { podsOf } from "../pods.ts";
+import { podsOf, podTargets } from "../pods.ts";
 import { dialWebSocket, opened } from "../remote-streams.ts";
 import { namespaceOf, pathOf } from "../resources.ts";
 
@@ -30,7 +30,7 @@ export const portForward: Command = {
     address: { type: "string", value: "IP", default: "127.0.0.1", help: "to listen on (default: 127.0.0.1)" },
   },
   runsUntilSignalled: true,
-  arguments: [{ type: "targets", kinds: ["pods", "deployments", "replicasets", "services"], bare: true }],
+  arguments: [podTargets],
   run: async (invocation) => {
     const [word, ...words] = invocation.positionals;
     if (word === undefined || words.length === 0) throw new UsageError("name a pod and its ports, such as 8080:80");

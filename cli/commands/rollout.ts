@@ -1,23 +1,20 @@
 // naru rollout: follow an update, see its history, go back.
-import { deployments, replicasets } from "../../api/kinds/generated/resources.ts";
-import type { Deployment, ReplicaSet } from "../../api/kinds/generated/types.ts";
+import type { KubeObject, Resource } from "../../api/kinds/resource.ts";
 import { type Command, connectionOptions, namespaceOptions, numberOption, UsageError } from "../command.ts";
 import { type Connection, connect } from "../connection.ts";
-import { namespaceOf, pathOf, targetsOf } from "../resources.ts";
+import { namespaceOf, pathOf, targetsOf, titleOf } from "../resources.ts";
+import { historyOf, type Revision, revisionsIn } from "../revisions.ts";
 import { waitForRollout } from "../rollout-wait.ts";
 import { printTable } from "../terminal.ts";
-
-const revisionAnnotation = "deployment.kubernetes.io/revision";
-const hashLabel = "pod-template-hash";
 
 export const rollout: Command = {
   name: "rollout",
   summary: "Watch or undo an update",
-  usage: "rollout status|undo|history|restart DEPLOYMENT",
+  usage: "rollout status|undo|history|restart DEPLOYMENT|KIND/NAME",
   examples: [
     "naru rollout status deploy/web",
     "naru rollout undo deploy/web",
-    "naru rollout undo deploy/web --to-revision 3",
+    "naru rollout undo ds/log-shipper --to-revision 3",
   ],
   options: {
     ...connectionOptions,
@@ -27,14 +24,15 @@ export const rollout: Command = {
   },
   arguments: [
     { type: "words", words: ["status", "undo", "history", "restart"] },
-    { type: "targets", kinds: ["deployments"] },
+    { type: "targets", kinds: ["deployments", "daemonsets"] },
   ],
   run: async (invocation) => {
     const [action, ...words] = invocation.positionals;
     const [target] = targetsOf(words.map((word) => (word.includes("/") ? word : `deployment/${word}`)));
-    if (target === undefined || target.resource.kind !== "Deployment") throw new UsageError("name a Deployment");
+    if (target === undefined || historyOf(target.resource) === undefined)
+      throw new UsageError("name a Deployment or a DaemonSet, such as deploy/web or ds/log-shipper");
     const connection = await connect(invocation);
-    const where = { name: target.name, namespace: namespaceOf(invocation, connection) };
+    const where = { ...target, namespace: namespaceOf(invocation, connection) };
     try {
       switch (action) {
         case "status":
@@ -47,16 +45,15 @@ export const rollout: Command = {
           return await undo(connection, where, numberOption(invocation, "to-revision"));
         case "history":
           return await history(connection, where);
-        case "restart":
-          await patch(connection, where, {
-            spec: {
-              template: {
-                metadata: { annotations: { "kubectl.kubernetes.io/restartedAt": new Date().toISOString() } },
-              },
-            },
+        case "restart": {
+          const annotations = { "kubectl.kubernetes.io/restartedAt": new Date().toISOString() };
+          await connection.send("PATCH", pathOf(where.resource, where.namespace, where.name), {
+            body: { spec: { template: { metadata: { annotations } } } },
+            type: "application/strategic-merge-patch+json",
           });
-          console.log(`deployment.apps/${target.name} restarted`);
+          console.log(`${titleOf(where.resource, where.name)} restarted`);
           return 0;
+        }
         default:
           throw new UsageError(`rollout takes status, undo, history or restart, got ${JSON.stringify(action)}`);
       }
@@ -67,60 +64,43 @@ export const rollout: Command = {
 };
 
 interface Where {
+  readonly resource: Resource;
   readonly name: string;
   readonly namespace: string;
 }
 
-async function revisionsOf(connection: Connection, { name, namespace }: Where): Promise<readonly ReplicaSet[]> {
-  const deployment = await connection.send<Deployment>("GET", pathOf(deployments, namespace, name));
-  const { items } = await connection.send<{ items: ReplicaSet[] }>("GET", pathOf(replicasets, namespace));
-  return items
-    .filter(({ metadata }) => metadata?.ownerReferences?.some(({ uid }) => uid === deployment.metadata?.uid))
-    .sort((a, b) => revisionOf(a) - revisionOf(b));
-}
-
-function revisionOf(set: ReplicaSet): number {
-  return Number(set.metadata?.annotations?.[revisionAnnotation] ?? 0);
+async function revisionsOf(connection: Connection, { resource, name, namespace }: Where): Promise<readonly Revision[]> {
+  const kept = historyOf(resource);
+  if (kept === undefined) return [];
+  const owner = await connection.send<KubeObject>("GET", pathOf(resource, namespace, name));
+  const { items } = await connection.send<{ items: KubeObject[] }>("GET", pathOf(kept.kept, namespace));
+  return revisionsIn(kept, items, owner.metadata?.uid);
 }
 
 async function undo(connection: Connection, where: Where, wanted: number | undefined): Promise<number> {
   const revisions = await revisionsOf(connection, where);
-  const previous = wanted === undefined ? revisions.at(-2) : revisions.find((set) => revisionOf(set) === wanted);
-  const known = revisions.map(revisionOf).join(", ");
+  const previous = wanted === undefined ? revisions.at(-2) : revisions.find(({ number }) => number === wanted);
+  const known = revisions.map(({ number }) => number).join(", ");
   if (previous === undefined)
     throw new Error(
       wanted === undefined
         ? `no revision to go back to: ${where.name} has only had ${known}`
         : `no revision ${wanted}: there are ${known}`,
     );
-  const template = previous.spec?.template;
-  const { [hashLabel]: _, ...labels } = template?.metadata?.labels ?? {};
-  const body = [
-    { op: "replace", path: "/spec/template", value: { ...template, metadata: { ...template?.metadata, labels } } },
-  ];
-  await connection.send("PATCH", pathOf(deployments, where.namespace, where.name), {
-    body,
+  await connection.send("PATCH", pathOf(where.resource, where.namespace, where.name), {
+    body: [{ op: "replace", path: "/spec/template", value: previous.template }],
     type: "application/json-patch+json",
   });
-  console.log(`deployment.apps/${where.name} rolled back to revision ${revisionOf(previous)}`);
+  console.log(`${titleOf(where.resource, where.name)} rolled back to revision ${previous.number}`);
   return 0;
 }
 
 async function history(connection: Connection, where: Where): Promise<number> {
-  const revisions = await revisionsOf(connection, where);
-  const rows = revisions.map((set) => [
-    String(revisionOf(set)),
-    (set.spec?.template?.spec?.containers ?? []).map(({ image }) => image ?? "").join(","),
-    String(set.status?.replicas ?? 0),
-    set.metadata?.annotations?.["kubernetes.io/change-cause"] ?? "<none>",
+  const rows = (await revisionsOf(connection, where)).map(({ number, template, changeCause }) => [
+    String(number),
+    (template?.spec?.containers ?? []).map(({ image }) => image ?? "").join(","),
+    changeCause ?? "<none>",
   ]);
-  console.log(printTable(["REVISION", "IMAGES", "PODS", "CHANGE-CAUSE"], rows));
+  console.log(printTable(["REVISION", "IMAGES", "CHANGE-CAUSE"], rows));
   return 0;
-}
-
-function patch(connection: Connection, { name, namespace }: Where, body: unknown): Promise<unknown> {
-  return connection.send("PATCH", pathOf(deployments, namespace, name), {
-    body,
-    type: "application/strategic-merge-patch+json",
-  });
 }

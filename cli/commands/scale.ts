@@ -2,7 +2,7 @@
 import { type Command, connectionOptions, namespaceOptions, numberOption, UsageError } from "../command.ts";
 import { connect } from "../connection.ts";
 import { namespaceOf, pathOf, targetsOf, titleOf } from "../resources.ts";
-import { waitForRollout } from "../rollout-wait.ts";
+import { hasRollout, waitForRollout } from "../rollout-wait.ts";
 
 export const scale: Command = {
   name: "scale",
@@ -30,8 +30,12 @@ export const scale: Command = {
         signal: invocation.signal,
       });
       console.log(`${titleOf(resource, name)} scaled to ${replicas}`);
-      if (invocation.flag("wait") && resource.kind === "Deployment")
-        await waitForRollout(connection, { name, namespace }, { signal: invocation.signal, timeoutMs: 600_000 });
+      if (invocation.flag("wait") && hasRollout(resource))
+        await waitForRollout(
+          connection,
+          { name, namespace, resource },
+          { signal: invocation.signal, timeoutMs: 600_000 },
+        );
     }
     connection.close();
     return 0;
