@@ -7,7 +7,7 @@ import { shuttingDownMessage } from "../api/kinds/conditions.ts";
 import type { Node } from "../api/kinds/generated/types.ts";
 import type { NodeIdentity } from "../client/join.ts";
 import { type Clock, realClock, sleep, type Timer } from "../lib/clock.ts";
-import { collectAll, collectWhenQuiet, cpuMsOfProcess } from "../lib/idle-memory.ts";
+import { collectAll, collectWhenQuiet, cpuMsOfProcess, heapBytesOfProcess } from "../lib/idle-memory.ts";
 import type { Logger } from "../lib/log.ts";
 import { realRandom } from "../lib/random.ts";
 import packageJson from "../package.json" with { type: "json" };
@@ -342,7 +342,7 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
 
   // What was compiled is kept for the next start, which needs a third less memory for it; a kill must not lose it.
   flushCompileCache();
-  stack.use(collectWhenQuiet({ clock, cpuMs: cpuMsOfProcess, collect: collectAll }));
+  stack.use(collectWhenQuiet({ clock, cpuMs: cpuMsOfProcess, heapBytes: heapBytesOfProcess, collect: collectAll }));
   const ended = new AbortController();
   // What init is told when the power fails; `naru node shutdown` sends it.
   const powerFails = new Promise<"power fails">((resolve) => process.once("SIGPWR", () => resolve("power fails")));

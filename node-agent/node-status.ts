@@ -16,6 +16,7 @@ import { allocatable, type NodeReserve } from "./eviction/reserve.ts";
 import { type HugePages, readHugePages } from "./huge-pages.ts";
 import type { Image } from "./images/images.ts";
 import type { RuntimeHandler } from "./runtime/runtime.ts";
+import { readOptional } from "./runtime/container-directory.ts";
 
 /** What does not change while the agent runs. */
 export interface NodeMachine {
@@ -79,19 +80,16 @@ export async function readMachine({ cpus, memory, podsMax = 110, version }: Node
 }
 
 export async function readLoad(dataDir: string): Promise<NodeLoad> {
-  const [disk, meminfo, loadavg, ...maxima] = await Promise.all([
-    readDisk(dataDir),
-    readFile("/proc/meminfo", "utf8").catch(() => ""),
-    readFile("/proc/loadavg", "utf8").catch(() => ""),
-    readFile("/proc/sys/kernel/threads-max", "utf8").catch(() => ""),
-    readFile("/proc/sys/kernel/pid_max", "utf8").catch(() => ""),
-  ]);
+  const disk = await readDisk(dataDir);
+  const kernelText = (name: string) => readOptional(`/proc/${name}`) ?? "";
+  const meminfo = kernelText("meminfo");
+  const maxima = ["sys/kernel/threads-max", "sys/kernel/pid_max"].map(kernelText);
   const available = /^MemAvailable:\s+(\d+) kB/m.exec(meminfo)?.[1];
   return {
     memoryAvailableBytes: available === undefined ? freemem() : Number(available) * 1024,
     ...disk,
     memoryBytes: totalmem(),
-    tasks: Number(/\/(\d+) /.exec(loadavg)?.[1] ?? 0),
+    tasks: Number(/\/(\d+) /.exec(kernelText("loadavg"))?.[1] ?? 0),
     tasksMax: Math.min(...maxima.map((text) => Number(text) || Number.POSITIVE_INFINITY)),
   };
 }

@@ -15,7 +15,7 @@ import { openStore } from "../api/store/open.ts";
 import { openStreamBroker } from "../api/streams/stream-broker.ts";
 import { inProcessClient } from "../client/in-process.ts";
 import { realClock } from "../lib/clock.ts";
-import { collectAll, collectWhenQuiet, cpuMsOfProcess } from "../lib/idle-memory.ts";
+import { collectAll, collectWhenQuiet, cpuMsOfProcess, heapBytesOfProcess } from "../lib/idle-memory.ts";
 import type { Logger } from "../lib/log.ts";
 import { realRandom } from "../lib/random.ts";
 import { type Leading, startLeading, streamsOf } from "./lead.ts";
@@ -96,7 +96,7 @@ export async function runServer(options: ServerOptions, signal: AbortSignal): Pr
   }, renewMs);
   stack.defer(() => clearInterval(renewal));
 
-  stack.use(collectWhenQuiet({ clock, cpuMs: cpuMsOfProcess, collect: collectAll }));
+  stack.use(collectWhenQuiet({ clock, cpuMs: cpuMsOfProcess, heapBytes: heapBytesOfProcess, collect: collectAll }));
   const client = inProcessClient({ verbs: api.verbs, user: componentUser("leader-election") });
   stack.use(
     await runAsLeader(

@@ -5,8 +5,11 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, type Registry } from 
 // Gauges that Node's default metrics name like counters, against Prometheus' own rules.
 const misnamed = ["nodejs_active_handles_total", "nodejs_active_requests_total", "nodejs_active_resources_total"];
 
+/** The event loop is looked at so often; each look wakes an idle server. */
+const eventLoopMs = 100;
+
 export function processMetrics(register: Registry, dataDir: string): void {
-  collectDefaultMetrics({ register });
+  collectDefaultMetrics({ register, eventLoopMonitoringPrecision: eventLoopMs });
   new Gauge({
     name: "naru_server_disk_available_bytes",
     help: "Room on the disk of the data folder, where the embedded store is.",

@@ -78,7 +78,10 @@ function installSystemPackages() {
 function warmCompileCache() {
   if (name !== "start" || existsSync(compileCache)) return;
   const env = { ...process.env, NODE_COMPILE_CACHE: compileCache };
-  const flags = { server: ["--max-semi-space-size=2"], agent: ["--max-semi-space-size=1", "--no-opt"] };
+  const flags = {
+    server: ["--max-semi-space-size=2", "--no-memory-reducer"],
+    agent: ["--max-semi-space-size=1", "--no-opt", "--no-memory-reducer"],
+  };
   for (const [what, ofNode] of Object.entries(flags))
     for (const script of [
       ["cli/main.ts", "help"],
