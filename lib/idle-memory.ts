@@ -1,8 +1,7 @@
 // V8 keeps the memory of a busy time for as long as little happens afterwards, since it collects when it allocates. A server that
 // rolled out a hundred pods would hold 80 MB of garbage until the next rollout; a whole collection in a quiet moment takes it away.
-// V8's own reducer does the same three times in a row, and is switched off where server and agents are started.
-import { getHeapStatistics, setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
+// V8's own reducer does the same three times in a row: it is switched off where server and agents are started, and `gc` exposed.
+import { getHeapStatistics } from "node:v8";
 import type { Clock, Timer } from "./clock.ts";
 
 const lookMs = 3000;
@@ -55,9 +54,7 @@ export function heapBytesOfProcess(): number {
   return getHeapStatistics().used_heap_size;
 }
 
-/** Everything that nobody uses any more, and the pages that held it. */
+/** Everything that nobody uses any more, and the pages that held it. Nothing in a process that was started without --expose-gc. */
 export function collectAll(): void {
-  setFlagsFromString("--expose-gc");
-  const collect: unknown = runInNewContext("gc");
-  if (typeof collect === "function") collect({ type: "major", execution: "sync", flavor: "last-resort" });
+  globalThis.gc?.({ type: "major", execution: "sync", flavor: "last-resort" });
 }

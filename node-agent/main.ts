@@ -15,7 +15,7 @@ import { type Agent, openAgent } from "./agent.ts";
 import { type AgentOptions, addressTowards, parseLabels, parseListen, parseTaints } from "./agent-options.ts";
 import { clearLeftBuilds } from "./build/left-builds.ts";
 import { lockAgent } from "./directory-lock.ts";
-import type { Docker } from "./docker/open-docker.ts";
+import { type DockerDoor, openDockerDoor } from "./docker-door.ts";
 import { openNodeCare } from "./eviction/open-node-care.ts";
 import { allocatable } from "./eviction/reserve.ts";
 import { openIdentity, renewIfDue } from "./identity.ts";
@@ -33,7 +33,7 @@ import { peerNodes } from "./peer-nodes.ts";
 import { openDiskStorage } from "./pods/disk-storage.ts";
 import { realProbeTransport } from "./pods/probe-transport.ts";
 import { messageOf } from "./pods/start-problem.ts";
-import { readRegistriesFile } from "./registries-file.ts";
+import type { RegistriesFile } from "./registries-file.ts";
 import { openRegistry, registryPort } from "./registry/registry.ts";
 import { readMountinfo } from "./runtime/cgroup-files.ts";
 import { detectCgroups } from "./runtime/cgroups.ts";
@@ -116,8 +116,7 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
     nodes: () => peerNodes(peersOf()),
     tls: () => tlsOf(identity),
   };
-  const configured =
-    options.registriesFile === undefined ? {} : (await readRegistriesFile(options.registriesFile)).registries;
+  const configured = options.registriesFile === undefined ? {} : await readRegistries(options.registriesFile);
   const insecure = options.insecureRegistries.map((host) => [host, { ...configured[host], insecure: true }] as const);
   const registries = { ...configured, ...Object.fromEntries(insecure) };
   const images = stack.use(
@@ -166,7 +165,7 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
 
   let agent: Agent | undefined;
   let door: TlsDoor | undefined;
-  let docker: Docker | undefined;
+  let docker: DockerDoor | undefined;
   let report = () => {};
   const { pressure, reserved, load } = await openNodeCare({
     ...{ clock, log, options, machine, dataDir, runtime, images, storage },
@@ -322,9 +321,8 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
   );
 
   if (options.dockerSocket !== "off") {
-    const { openDocker } = await import("./docker/open-docker.ts");
     const socketPath = options.dockerSocket ?? join(runDir, "docker.sock");
-    docker = await openDocker({
+    docker = await openDockerDoor({
       ...{ clock, random, log, runtime, images, nft, nodeIp, version, initPath, socketPath },
       launcher: runtime,
       dataDir: join(dataDir, "docker"),
@@ -367,7 +365,7 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
     );
     if (options.stopPods) {
       log.info({ pods: agent.workers.length }, "ending all pods");
-      await Promise.all([agent.stopPods(), docker?.containers.stopAll()]);
+      await Promise.all([agent.stopPods(), docker?.stopAll()]);
       agent.close();
       log.info({}, "pods have ended");
       ended.abort(new Error("the agent ends"));
@@ -393,6 +391,12 @@ function notReadyReason(agent: Agent | undefined): string | undefined {
 
 function tlsOf({ certificatePem, keyPem, authorityPem }: NodeIdentity) {
   return { cert: certificatePem, key: keyPem, ca: authorityPem };
+}
+
+// Brings the reader of YAML along, which takes 4 MB.
+async function readRegistries(path: string): Promise<RegistriesFile["registries"]> {
+  const { readRegistriesFile } = await import("./registries-file.ts");
+  return (await readRegistriesFile(path)).registries;
 }
 
 // Sends the node's status when more than its times changed.

@@ -15,8 +15,8 @@ import type { Pressure } from "./eviction/plan-eviction.ts";
 import { allocatable, type NodeReserve } from "./eviction/reserve.ts";
 import { type HugePages, readHugePages } from "./huge-pages.ts";
 import type { Image } from "./images/images.ts";
-import type { RuntimeHandler } from "./runtime/runtime.ts";
 import { readOptional } from "./runtime/container-directory.ts";
+import type { RuntimeHandler } from "./runtime/runtime.ts";
 
 /** What does not change while the agent runs. */
 export interface NodeMachine {

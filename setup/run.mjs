@@ -79,8 +79,8 @@ function warmCompileCache() {
   if (name !== "start" || existsSync(compileCache)) return;
   const env = { ...process.env, NODE_COMPILE_CACHE: compileCache };
   const flags = {
-    server: ["--max-semi-space-size=2", "--no-memory-reducer"],
-    agent: ["--max-semi-space-size=1", "--no-opt", "--no-memory-reducer"],
+    server: ["--max-semi-space-size=2", "--no-memory-reducer", "--expose-gc"],
+    agent: ["--max-semi-space-size=1", "--no-opt", "--no-memory-reducer", "--expose-gc"],
   };
   for (const [what, ofNode] of Object.entries(flags))
     for (const script of [

@@ -84,6 +84,13 @@ test("pure files reach for nothing outside", () => {
   deepEqual(found, []);
 });
 
+test("nothing that lives long imports node:http, which brings Node's web clients along: lib/node-http.ts has it without", () => {
+  const found = files
+    .filter((file) => !file.startsWith("cli/"))
+    .filter((file) => /^import (?!type\b)[^;]*from "node:http";/m.test(readFileSync(join(root, file), "utf8")));
+  deepEqual(found, []);
+});
+
 function allowed(file: string, target: string): boolean {
   const line = mayImport.find(([room]) => inside(file, room));
   return line !== undefined && (inside(target, line[0]) || line[1].some((room) => inside(target, room)));

@@ -31,7 +31,7 @@ export function serverCommand(context: CommandContext, storeUrl: string | undefi
   const { dataDir, gateway, logLevel } = context;
   return [
     // A small young generation: less memory, for a little more collecting.
-    ...[...node, "--max-semi-space-size=2", "--no-memory-reducer", main, "server"],
+    ...[...node, "--max-semi-space-size=2", "--no-memory-reducer", "--expose-gc", main, "server"],
     ...["--data", dataDir],
     ...["--address", gateway, "--advertise", gateway],
     ...["--port", String(apiPort), "--node-port", String(sessionPort)],
@@ -50,7 +50,7 @@ export function agentCommand(context: CommandContext, host: Host, resources: Nod
   return [
     ...[launcherPath, "netns-run", host.networkPath, "--"],
     // As bin/naru does: an agent's code is seldom hot enough for V8's last optimizer, whose own code takes 5 MB.
-    ...[...node, "--max-semi-space-size=1", "--no-opt", "--no-memory-reducer", main, "agent"],
+    ...[...node, "--max-semi-space-size=1", "--no-opt", "--no-memory-reducer", "--expose-gc", main, "agent"],
     ...["--server", `https://${gateway}:${apiPort}`, "--node-port", String(sessionPort)],
     ...["--name", host.name, "--address", host.address],
     ...["--data", join(dataDir, host.name), "--run", join(runDir, host.name)],

@@ -1,9 +1,9 @@
-// The docker door: Docker's Engine API on a unix socket, on this node's runtime, images, networks and volumes. Its containers live
-// beside pods and are never the cluster's.
+// The docker door: Docker's Engine API on this node's runtime, images, networks and volumes. Its containers live beside pods and are
+// never the cluster's.
 import { createHash } from "node:crypto";
-import { chmodSync, mkdirSync, rmSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import type { Server } from "node:http";
-import { arch, release } from "node:os";
+import type { Socket } from "node:net";
 import { join } from "node:path";
 import type { SecureContextOptions } from "node:tls";
 import type { Clock } from "../../lib/clock.ts";
@@ -35,7 +35,6 @@ import { Events } from "./events.ts";
 import { refuseStrangers } from "./http/administrators.ts";
 import { openRouter } from "./http/router.ts";
 import { apiVersion, openHttpServer } from "./http/server.ts";
-import { goArchitecture } from "./machine.ts";
 import { buildNetwork } from "./networks/build-network.ts";
 import { Networks } from "./networks/networks.ts";
 import { Volumes } from "./volumes/volumes.ts";
@@ -51,7 +50,6 @@ export interface DockerOptions {
   /** Records of containers, networks, volumes with their content. */
   readonly dataDir: string;
   readonly runDir: string;
-  readonly socketPath: string;
   /** Ranges that the cluster uses. */
   readonly reserved: readonly string[];
   readonly nodeIp: string;
@@ -65,6 +63,8 @@ export interface DockerOptions {
 
 export interface Docker extends AsyncDisposable {
   readonly containers: Containers;
+  /** Serves a connection that somebody else listened for, and closes. */
+  readonly accept: (socket: Socket) => void;
   /** The certificate of the door over TCP was renewed. */
   setTls(tls: SecureContextOptions): void;
   /** Ends its containers and takes everything of it out of the kernel; records, volumes and files stay. */
@@ -137,30 +137,24 @@ export async function openDocker(options: DockerOptions): Promise<Docker> {
       "Builder-Version": "1",
     },
   };
-  const servers = [await listenOnSocket(openHttpServer(http), options.socketPath)];
+  const local = openHttpServer(http);
   const tcp =
     options.listen === undefined ? undefined : openHttpServer({ ...http, refuse: refuseStrangers }, options.listen.tls);
-  if (tcp !== undefined && options.listen !== undefined) {
-    await listenOn(tcp, options.listen);
-    servers.push(tcp);
-  }
-  log.info(
-    { socket: options.socketPath, kernel: release(), architecture: goArchitecture[arch()] },
-    "Docker's API is served",
-  );
+  if (tcp !== undefined && options.listen !== undefined) await listenOn(tcp, options.listen);
   const close = async () => {
-    for (const server of servers) await closeServer(server);
+    if (tcp !== undefined) await closeServer(tcp);
     heard[Symbol.dispose]();
     containers.life.close();
     await networks.close();
   };
   return {
     containers,
+    accept: (socket) => local.emit("connection", socket),
     setTls: (tls) => {
       if (tcp !== undefined && "setSecureContext" in tcp) tcp.setSecureContext(tls);
     },
     tearDown: async () => {
-      for (const server of servers) await closeServer(server);
+      if (tcp !== undefined) await closeServer(tcp);
       await containers.stopAll();
       for (const { id } of containers.list()) await runtime.remove(id);
       await networks.tearDown();
@@ -184,17 +178,6 @@ async function listenOn(
     server.once("error", (cause) => reject(new Error(`serve Docker's API on ${host} port ${port}`, { cause })));
     server.listen(port, host, () => resolve());
   });
-}
-
-async function listenOnSocket(server: Server, path: string): Promise<Server> {
-  // Its last user is gone: one agent works in a data folder at a time.
-  rmSync(path, { force: true });
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", (cause) => reject(new Error(`listen on ${path}`, { cause })));
-    server.listen(path, () => resolve());
-  });
-  chmodSync(path, 0o660);
-  return server;
 }
 
 async function closeServer(server: Server): Promise<void> {

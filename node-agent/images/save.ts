@@ -2,7 +2,7 @@
 import { createReadStream } from "node:fs";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import { type Pack, pack } from "tar-stream";
+import type { Pack } from "tar-stream";
 import { findImage } from "./changes.ts";
 import type { Folder } from "./commit.ts";
 import { NoSuchImageError, type SaveOptions } from "./library.ts";
@@ -61,6 +61,8 @@ export async function saveImages(
     for (const { record, names } of saved) {
       images.push({ outgoing: await outgoingImage(folder, record, { compression: "gzip", signal }), names });
     }
+    // Few nodes ever save one: the module is brought with the first.
+    const { pack } = await import("tar-stream");
     const tar = pack();
     write(folder, tar, { images, format })
       .then(() => tar.finalize())

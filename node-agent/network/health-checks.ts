@@ -1,7 +1,8 @@
 // Says to balancers in front of the node, on a port per service, whether the node has endpoints of the service (healthCheckNodePort).
 // Source: Kubernetes documentation, "Create an External Load Balancer", preserving the client source IP.
-import { createServer, type Server, type ServerResponse } from "node:http";
+import type { Server, ServerResponse } from "node:http";
 import type { Logger } from "../../lib/log.ts";
+import { http } from "../../lib/node-http.ts";
 import type { ClusterIndex, IndexedService } from "./cluster-index.ts";
 
 /** What is said on one port. */
@@ -52,7 +53,7 @@ export class HealthChecks implements AsyncDisposable {
 
   // A port that another program holds is tried again with the next change.
   #listen(port: number): void {
-    const server = createServer({ requestTimeout: 5000, headersTimeout: 5000 }, (request, response) => {
+    const server = http.createServer({ requestTimeout: 5000, headersTimeout: 5000 }, (request, response) => {
       request.resume();
       this.#answer(port, response);
     });
