@@ -12,6 +12,7 @@ import { pathOf } from "../resources.ts";
 import { type Child, leftChildren, startChild } from "./children.ts";
 import { agentCommand, apiPort, type CommandContext, launcherPath, serverCommand, sessionPort } from "./commands.ts";
 import { startDemo } from "./demo.ts";
+import { relayLocalPorts } from "./local-relay.ts";
 import { lockCluster } from "./lock.ts";
 import { checkPorts } from "./ports.ts";
 import { sweepCluster } from "./sweep.ts";
@@ -123,6 +124,11 @@ async function begin(options: ClusterOptions, ground: Ground, signal: AbortSigna
     await Promise.all(agents.map((agent) => agent.stop(stopMsMax)));
   });
   await untilReady(connection, { names: nodeNames, earlier }, signal);
+  const doors = hosts.list.map(({ name, address }) => ({
+    ...{ name, address },
+    socketPath: join(runDir, name, "docker.sock"),
+  }));
+  stack.use(relayLocalPorts(doors, say));
   const demo = options.demo ? await startDemo(connection, say, signal) : undefined;
   return { kubeconfig, nodeNames, url: demo?.url };
 }

@@ -20,7 +20,8 @@ export async function checkPorts(address: string, ports: readonly number[]): Pro
   }
 }
 
-function holderOf(port: number): string | undefined {
+/** What listens on a port of this network namespace, in words. */
+export function holderOf(port: number): string | undefined {
   const inodes = ["/proc/net/tcp", "/proc/net/tcp6"].flatMap((path) => listenersOf(readFileSync(path, "utf8"), port));
   const links = inodes.map((inode) => `socket:[${inode}]`);
   const pid = readdirSync("/proc").find(

@@ -19,6 +19,7 @@ import type { Door } from "./door.ts";
 import { buildRoutes } from "./endpoints/build.ts";
 import { buildkitRoutes } from "./endpoints/buildkit.ts";
 import { containerRoutes } from "./endpoints/containers.ts";
+import { dialRoutes } from "./endpoints/dial.ts";
 import { execRoutes } from "./endpoints/execs.ts";
 import { fileRoutes } from "./endpoints/files.ts";
 import { imageTransferRoutes } from "./endpoints/image-transfer.ts";
@@ -125,6 +126,7 @@ export async function openDocker(options: DockerOptions): Promise<Docker> {
       ...imageTransferRoutes(door),
       ...imageRoutes(door),
       ...pluginRoutes(),
+      ...dialRoutes(),
       ...swarmRoutes(),
     ]),
     log,

@@ -1,6 +1,8 @@
 // Networks of containers: names, ports, walls, and joining and leaving while a container runs.
 import { deepEqual, equal, match } from "node:assert/strict";
+import { connect } from "node:net";
 import { after, before, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { runProgram } from "./cluster.ts";
 import { type DockerEngine, startDocker } from "./docker-engine.ts";
 
@@ -82,6 +84,8 @@ test("published ports are reached from the machine, the node, other containers a
       loopback: await fromNode("http://127.0.0.1:18080/"),
       bound: await fromNode("http://127.0.0.1:18081/"),
       boundFromOutside: await fromMachine(`http://${address}:18081/`),
+      localhost: await fromMachine("http://localhost:18080/"),
+      boundOnLocalhost: await fromMachine("http://127.0.0.1:18081/"),
       neighbour: await inside("run", "--rm", "busybox"),
       otherNetwork: await inside("run", "--rm", "--network", "inner", "busybox"),
       itself: await inside("exec", "door"),
@@ -93,6 +97,8 @@ test("published ports are reached from the machine, the node, other containers a
       loopback: "hello from door",
       bound: "hello from door",
       boundFromOutside: "",
+      localhost: "hello from door",
+      boundOnLocalhost: "hello from door",
       neighbour: "hello from door",
       otherNetwork: "hello from door",
       itself: "hello from door",
@@ -103,7 +109,17 @@ test("published ports are reached from the machine, the node, other containers a
   match(taken.stderr, /Bind for 0.0.0.0:18080 failed: port is already allocated/);
   await engine.ok(["rm", "-f", "door"]);
   equal(await fromMachine(`http://${address}:18080/`), "");
+  for (let tries = 0; (await listens(18080)) && tries < 100; tries++) await sleep(20);
+  equal(await listens(18080), false);
 });
+
+function listens(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ host: "127.0.0.1", port }, () => resolve(true));
+    socket.on("error", () => resolve(false));
+    socket.on("connect", () => socket.destroy());
+  });
+}
 
 test("networks are walled off from each other and internal ones from the world", async () => {
   await engine.ok(["network", "create", "--internal", "closed"]);

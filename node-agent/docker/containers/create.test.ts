@@ -217,4 +217,5 @@ test("planResources turns CPUs into a quota and gives as much swap as memory", (
     oomScoreAdj: 5,
   });
   assert.deepEqual(planResources(host({}).hostConfig, 0), { oomScoreAdj: 0 });
+  assert.deepEqual(planResources(host({ PidsLimit: -1 }).hostConfig, 0), { pidsMax: -1, oomScoreAdj: 0 });
 });

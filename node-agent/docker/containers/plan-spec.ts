@@ -15,6 +15,8 @@ export interface SpecInput {
   readonly files: Readonly<Record<"hosts" | "hostname" | "resolv.conf", string>>;
   readonly devices: readonly AllowedDevice[];
   readonly logPath: string | undefined;
+  /** For a container that says nothing of --pids-limit. */
+  readonly pidsDefault: number;
   /** Variables that tell of linked containers. */
   readonly linked?: readonly string[];
   /** The program that becomes process 1 with --init. */
@@ -51,7 +53,7 @@ export function planSpec(input: SpecInput): ContainerSpec {
     ],
     namespaces: input.namespaces,
     cgroupPath: `docker/${record.id}`,
-    resources: planResources(hostConfig, hostConfig.OomScoreAdj),
+    resources: { pidsMax: input.pidsDefault, ...planResources(hostConfig, hostConfig.OomScoreAdj) },
     sysctls: {
       ...hostConfig.Sysctls,
       ...(config.Domainname === "" || sharesNode("uts") ? {} : { "kernel.domainname": config.Domainname }),

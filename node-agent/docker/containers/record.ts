@@ -82,7 +82,7 @@ export interface Limits {
   readonly Memory: number;
   readonly MemorySwap: number;
   readonly MemoryReservation: number;
-  /** 0 and below: as many as it likes. */
+  /** 0: what the node has for those that don't say; below 0: as many as it likes. */
   readonly PidsLimit: number;
 }
 

@@ -89,7 +89,7 @@ export function planResources(limits: Limits, oomScoreAdj: number): Resources {
     ...(quota > 0 ? { cpuQuotaUs: quota } : {}),
     ...(limits.Memory > 0 ? { memoryBytesMax: limits.Memory, memorySwapBytesMax: swapBytes(limits) } : {}),
     ...(limits.MemoryReservation > 0 ? { memoryReservationBytes: limits.MemoryReservation } : {}),
-    ...(limits.PidsLimit > 0 ? { pidsMax: limits.PidsLimit } : {}),
+    ...(limits.PidsLimit === 0 ? {} : { pidsMax: Math.max(-1, limits.PidsLimit) }),
     oomScoreAdj,
   };
 }

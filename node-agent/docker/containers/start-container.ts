@@ -82,8 +82,15 @@ async function makeSpec(parts: DockerParts, linked: Linked, layer: WritableLayer
     devices: await devices(record),
     logPath: hostConfig.LogConfig.Type === "none" ? undefined : logPathOf(parts, record),
     initPath: parts.initPath,
+    pidsDefault: pidsDefault(),
     linked: linkedVariables(parts, record),
   });
+}
+
+/** Half of what the node can have: a container that forks without end takes no other one's. */
+function pidsDefault(): number {
+  const [pids, threads] = ["pid_max", "threads-max"].map((name) => Number(readNodeFile(`/proc/sys/kernel/${name}`)));
+  return Math.max(1, Math.floor(Math.min(pids || 32_768, threads || 32_768) / 2));
 }
 
 /** Of those that it is linked with, who must run. */

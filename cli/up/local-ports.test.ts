@@ -1,0 +1,33 @@
+// Which published ports are on the machine's localhost.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { type LocalPort, localPorts, planLocalPorts } from "./local-ports.ts";
+
+const shown = (IP: string, PublicPort: number, Type = "tcp") => ({ IP, PrivatePort: 80, PublicPort, Type });
+
+test("localPorts takes TCP ports of the node's localhost, whatever the list holds", () => {
+  const containers = [
+    { Ports: [shown("0.0.0.0", 8080), shown("127.0.0.1", 81), shown("10.0.0.5", 82), shown("0.0.0.0", 53, "udp")] },
+    { Ports: [{ PrivatePort: 5, Type: "tcp" }, shown("127.0.0.1", 8080)] },
+    { Ports: "none" },
+    null,
+  ];
+  assert.deepEqual(localPorts("n1", containers), [
+    { port: 8080, node: "n1", loopbackOnly: false },
+    { port: 81, node: "n1", loopbackOnly: true },
+  ]);
+  assert.deepEqual(localPorts("n1", { message: "no list" }), []);
+});
+
+test("planLocalPorts closes what nobody wants, opens what is new, and leaves a port with whom has it", () => {
+  const one = (port: number, node: string, loopbackOnly = false): LocalPort => ({ port, node, loopbackOnly });
+  const open = new Map([one(1, "b"), one(2, "a"), one(3, "a"), one(4, "a")].map((port) => [port.port, port]));
+  assert.deepEqual(
+    planLocalPorts(open, [one(1, "a"), one(1, "b"), one(2, "b"), one(3, "a", true), one(5, "a"), one(5, "b")]),
+    {
+      close: [2, 3, 4],
+      open: [one(2, "b"), one(3, "a", true), one(5, "a")],
+      taken: [one(1, "a"), one(5, "b")],
+    },
+  );
+});

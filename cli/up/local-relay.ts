@@ -1,0 +1,162 @@
+// Keeps this machine's localhost in step with what the nodes' containers publish: hears of their starts and ends, listens, passes on.
+import { connect, createServer, type Server, type Socket } from "node:net";
+import { setTimeout as delay } from "node:timers/promises";
+import { http } from "../../lib/node-http.ts";
+import { dialThroughSocket, type LocalPort, localPorts, type NodeDoor, planLocalPorts } from "./local-ports.ts";
+import { holderOf } from "./ports.ts";
+
+const againMs = 500;
+const listBytesMax = 16 * 1024 * 1024;
+const filters = encodeURIComponent(JSON.stringify({ type: ["container"], event: ["start", "die", "destroy"] }));
+
+interface Relay {
+  readonly target: LocalPort;
+  readonly servers: readonly Server[];
+  readonly sockets: Set<Socket>;
+}
+
+/** Until it is disposed. `say` hears of ports that cannot be had, once each. */
+export function relayLocalPorts(doors: readonly NodeDoor[], say: (text: string) => void): AsyncDisposable {
+  const ended = new AbortController();
+  const wanted = new Map<string, readonly LocalPort[]>();
+  const relays = new Map<number, Relay>();
+  const told = new Set<string>();
+  const tell = (key: string, text: string) => {
+    if (!told.has(key)) say(text);
+    told.add(key);
+  };
+  let turn: Promise<void> = Promise.resolve();
+  const apply = async () => {
+    const all = doors.flatMap(({ name }) => wanted.get(name) ?? []);
+    const open = new Map([...relays].map(([port, { target }]) => [port, target]));
+    const changes = planLocalPorts(open, ended.signal.aborted ? [] : all);
+    for (const port of changes.close) closeRelay(relays, port);
+    for (const { port, node } of changes.taken)
+      tell(`${node}:${port}`, `port ${port} of ${node} is not on localhost: another node's container has it`);
+    for (const target of changes.open) {
+      const door = doors.find(({ name }) => name === target.node);
+      if (door === undefined) continue;
+      try {
+        relays.set(target.port, await openRelay(door, target));
+      } catch (error) {
+        const { port, node } = target;
+        const why = (error as NodeJS.ErrnoException).code === "EADDRINUSE" ? holderOf(port) : (error as Error).message;
+        tell(`${node}:${port}`, `port ${port} of ${node} is not on localhost: ${why ?? "another process"} has it`);
+      }
+    }
+  };
+  const changed = () => {
+    turn = turn.then(apply);
+    return turn;
+  };
+  const watches = doors.map((door) =>
+    watchContainers(
+      door,
+      async (containers) => {
+        wanted.set(door.name, localPorts(door.name, containers));
+        await changed();
+      },
+      ended.signal,
+    ),
+  );
+  return {
+    [Symbol.asyncDispose]: async () => {
+      ended.abort(new Error("the cluster ends"));
+      await Promise.all(watches);
+      await changed();
+    },
+  };
+}
+
+/** Gives the list at once, after every change, and after each break of the connection. */
+async function watchContainers(
+  door: NodeDoor,
+  onList: (containers: unknown) => Promise<void>,
+  signal: AbortSignal,
+): Promise<void> {
+  while (!signal.aborted) {
+    try {
+      const events = await ask(door, `/events?filters=${filters}`, signal);
+      await onList(await list(door, signal));
+      for await (const _ of events) await onList(await list(door, signal));
+    } catch {
+      // The agent is not there, or not yet: what it published last holds until it says otherwise.
+    }
+    await delay(againMs, undefined, { signal }).catch(() => {});
+  }
+}
+
+async function list(door: NodeDoor, signal: AbortSignal): Promise<unknown> {
+  const parts: Buffer[] = [];
+  let bytes = 0;
+  for await (const part of (await ask(door, "/containers/json", signal)) as AsyncIterable<Buffer>) {
+    bytes += part.length;
+    if (bytes > listBytesMax) throw new Error(`${door.name} lists more containers than fit`);
+    parts.push(part);
+  }
+  return JSON.parse(Buffer.concat(parts).toString("utf8"));
+}
+
+function ask({ socketPath }: NodeDoor, path: string, signal: AbortSignal): Promise<AsyncIterable<unknown>> {
+  return new Promise((resolve, reject) => {
+    const call = http.request({ socketPath, path, signal }, resolve);
+    call.on("error", reject);
+    call.end();
+  });
+}
+
+async function openRelay(door: NodeDoor, target: LocalPort): Promise<Relay> {
+  const sockets = new Set<Socket>();
+  const listener = () =>
+    createServer({ allowHalfOpen: true }, (client) => {
+      const dialled = target.loopbackOnly ? dialThroughSocket(door, target.port) : dial(door.address, target.port);
+      keep(sockets, client);
+      dialled.then(
+        (node) => {
+          keep(sockets, node);
+          join(client, node);
+        },
+        () => client.destroy(),
+      );
+    });
+  const first = await listen(listener(), "127.0.0.1", target.port);
+  // A machine may be without IPv6.
+  const second = await listen(listener(), "::1", target.port).catch(() => undefined);
+  return { target, servers: second === undefined ? [first] : [first, second], sockets };
+}
+
+function dial(address: string, port: number): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const socket = connect({ host: address, port, allowHalfOpen: true }, () => resolve(socket));
+    socket.once("error", reject);
+  });
+}
+
+function listen(server: Server, host: string, port: number): Promise<Server> {
+  return new Promise((resolve, reject) => {
+    server.once("error", reject);
+    server.listen({ host, port, exclusive: true }, () => resolve(server));
+  });
+}
+
+function keep(sockets: Set<Socket>, socket: Socket): void {
+  sockets.add(socket);
+  socket.on("error", () => socket.destroy());
+  socket.on("close", () => sockets.delete(socket));
+}
+
+/** Each side's end is the other's end; when one breaks, both do. */
+function join(client: Socket, node: Socket): void {
+  if (client.destroyed) node.destroy();
+  client.pipe(node);
+  node.pipe(client);
+  client.on("close", () => node.destroy());
+  node.on("close", () => client.destroy());
+}
+
+function closeRelay(relays: Map<number, Relay>, port: number): void {
+  const relay = relays.get(port);
+  relays.delete(port);
+  for (const server of relay?.servers ?? []) server.close();
+  for (const socket of relay?.sockets ?? []) socket.destroy();
+}
