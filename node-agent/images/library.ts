@@ -46,6 +46,8 @@ export interface ImageLibrary extends ImageStore {
   login(registry: string, credentials: RegistryCredentials, signal?: AbortSignal): Promise<void>;
   /** Names by a word, as far as the registry ("" is Docker Hub) offers a search. Rejects with PullError. */
   search(term: string, options: SearchOptions): Promise<readonly FoundImage[]>;
+  /** The tags that its registry has of a repository. Rejects with PullError. */
+  listTags(repository: string, options: LookUpOptions): Promise<readonly string[]>;
   /** What a name stands for at its registry now; nothing is pulled. Rejects with PullError. */
   lookUp(reference: string, options: LookUpOptions): Promise<LookedUp>;
   /** Removes images that no container uses: those without a tag, or `all`. Never rejects for one that is in use. */

@@ -31,10 +31,11 @@ import {
   type WritePathOptions,
 } from "./library.ts";
 import { LinuxImages } from "./linux-images.ts";
-import { lookUpImage } from "./look-up.ts";
+import { listTags, lookUpImage } from "./look-up.ts";
+import type { PullContext } from "./pull.ts";
 import { parsePushed, pushImage } from "./push.ts";
 import type { ImageRecord } from "./records.ts";
-import { clusterRegistry, formatReference, parseReference, registryHost } from "./reference.ts";
+import { clusterRegistry, formatReference, parseReference, type Reference, registryHost } from "./reference.ts";
 import { deletions, planRemoval } from "./removal.ts";
 import { mergeSaved, planSave, saveImages } from "./save.ts";
 import { searchRegistry } from "./search.ts";
@@ -187,11 +188,25 @@ export class LinuxLibrary extends LinuxImages implements ImageLibrary {
     return await searchRegistry(registry, { host, term, limit: options.limit ?? 25, credentials }, signal);
   }
 
+  async listTags(repository: string, options: LookUpOptions): Promise<readonly string[]> {
+    const reference = parseReference(repository);
+    return await listTags(this.#looking(), reference, await this.#asWhom(reference, options));
+  }
+
   async lookUp(text: string, options: LookUpOptions): Promise<LookedUp> {
     const reference = parseReference(text);
-    const credentials = await this.credentialsFor(reference.registry, options.credentials);
-    const context = { registriesFor: (host: string) => this.registriesFor(host) };
-    return await lookUpImage(context, reference, { credentials, signal: options.signal ?? this.stopped.signal });
+    return await lookUpImage(this.#looking(), reference, await this.#asWhom(reference, options));
+  }
+
+  #looking(): Pick<PullContext, "registriesFor"> {
+    return { registriesFor: (host) => this.registriesFor(host) };
+  }
+
+  async #asWhom({ registry }: Reference, { credentials, signal }: LookUpOptions) {
+    return {
+      credentials: await this.credentialsFor(registry, credentials),
+      signal: signal ?? this.stopped.signal,
+    };
   }
 
   async usage(): Promise<DiskUsage> {

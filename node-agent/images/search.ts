@@ -46,7 +46,8 @@ export async function searchRegistry(
   return names.slice(0, limit);
 }
 
-function nextPage({ headers, url }: HttpResponse): URL | undefined {
+/** Where a list goes on (RFC 8288). */
+export function nextPage({ headers, url }: HttpResponse): URL | undefined {
   const [, next] = /<([^>]+)>\s*;\s*rel="?next"?/.exec(headers["link"]?.toString() ?? "") ?? [];
   return next === undefined ? undefined : new URL(next, url);
 }

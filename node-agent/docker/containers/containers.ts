@@ -1,12 +1,13 @@
 // All containers of the docker door: found, listed, changed, removed.
 import type { JsonObject } from "../http/json.ts";
-import { conflict, DockerProblem, messageOf } from "../http/problem.ts";
+import { conflict, DockerProblem, messageOf, notFound } from "../http/problem.ts";
 import type { Filters } from "../http/query.ts";
 import { labelsAbsent, labelsFit, parseTime } from "../http/query.ts";
 import { folderBytes } from "../volumes/volumes.ts";
 import { type Created, createContainer, eventAttributes, nameTaken, parseEndpoint } from "./create-container.ts";
 import { Execs } from "./execs.ts";
 import { Life } from "./life.ts";
+import { parseLink } from "./links.ts";
 import { checkName, findByName } from "./names.ts";
 import { parseLimits, parseRestartPolicy } from "./parse-config.ts";
 import type { DockerParts } from "./parts.ts";
@@ -99,6 +100,15 @@ export class Containers {
       id,
       eventAttributes({ ...record, name }, { oldName: `/${record.name}` }),
     );
+  }
+
+  /** From its next start on it does not know another container by this name. */
+  unlink(id: string, alias: string): void {
+    const { hostConfig, name } = this.life.record(id);
+    const links = hostConfig.Links ?? [];
+    const left = links.filter((link) => parseLink(link).alias !== alias);
+    if (left.length === links.length) throw notFound(`container ${name} has no link ${alias}`);
+    this.life.change(id, { hostConfig: { ...hostConfig, Links: left } });
   }
 
   async update(id: string, body: JsonObject): Promise<void> {

@@ -186,6 +186,11 @@ export function parseEndpoint(
   const links = config?.texts("Links") ?? [];
   for (const link of links) parseLink(link);
   const ipam = config?.object("IPAMConfig");
+  if ((ipam?.texts("LinkLocalIPs") ?? []).length > 0)
+    throw badRequest(`${ipam?.at("LinkLocalIPs")}: addresses of the link alone are not supported by Naru; use --ip`);
+  const [option] = Object.keys(config?.textMap("DriverOpts") ?? {});
+  if (option !== undefined)
+    throw badRequest(`${config?.at("DriverOpts")}: option ${option} of a container's link is not supported by Naru`);
   const wantedIpv6 = ipam?.text("IPv6Address") ?? "";
   return {
     networkId,

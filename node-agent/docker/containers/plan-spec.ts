@@ -15,6 +15,8 @@ export interface SpecInput {
   readonly files: Readonly<Record<"hosts" | "hostname" | "resolv.conf", string>>;
   readonly devices: readonly AllowedDevice[];
   readonly logPath: string | undefined;
+  /** Places of the node's shared memory and message queues, as far as it has them. */
+  readonly nodeIpc: readonly string[];
   /** For a container that says nothing of --pids-limit. */
   readonly pidsDefault: number;
   /** Variables that tell of linked containers. */
@@ -47,7 +49,7 @@ export function planSpec(input: SpecInput): ContainerSpec {
     readonlyRootfs: hostConfig.ReadonlyRootfs,
     mounts: [
       ...fileMounts(input),
-      ...ipcMounts(record),
+      ...ipcMounts(record, input.nodeIpc),
       ...record.mounts.map(planMount),
       ...(hostConfig.Init ? [bind(input.initPath, initInside, "ro")] : []),
     ],
@@ -91,9 +93,9 @@ function fileMounts({ record, files }: SpecInput): readonly Mount[] {
     .map((name) => bind(files[name], `/etc/${name}`, record.hostConfig.ReadonlyRootfs ? "ro" : "rw"));
 }
 
-function ipcMounts({ hostConfig }: ContainerRecord): readonly Mount[] {
+function ipcMounts({ hostConfig }: ContainerRecord, nodeIpc: readonly string[]): readonly Mount[] {
   const { IpcMode, ShmSize } = hostConfig;
-  if (IpcMode === "host") return [bind("/dev/shm", "/dev/shm", "rw"), bind("/dev/mqueue", "/dev/mqueue", "rw")];
+  if (IpcMode === "host") return nodeIpc.map((path) => bind(path, path, "rw"));
   const options = ["nosuid", "noexec", "nodev", "mode=1777", `size=${ShmSize}`];
   return [{ destination: "/dev/shm", type: "tmpfs", source: "shm", options }];
 }

@@ -1,5 +1,5 @@
 // Brings a container from its record to its process: root, namespaces, links, files in /etc, then the runtime.
-import { readFileSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
 import { hostname as nodeHostname } from "node:os";
 import { join } from "node:path";
@@ -82,6 +82,7 @@ async function makeSpec(parts: DockerParts, linked: Linked, layer: WritableLayer
     devices: await devices(record),
     logPath: hostConfig.LogConfig.Type === "none" ? undefined : logPathOf(parts, record),
     initPath: parts.initPath,
+    nodeIpc: ["/dev/shm", "/dev/mqueue"].filter((path) => existsSync(path)),
     pidsDefault: pidsDefault(),
     linked: linkedVariables(parts, record),
   });

@@ -15,6 +15,8 @@ export function buildRoutes(door: Door): readonly Route[] {
     [
       "POST /build/prune",
       async ({ query }) => {
+        // Steps have no labels: of those that are asked for by one there is none.
+        if (query.filters(pruneFilters).has("label")) return json({ CachesDeleted: null, SpaceReclaimed: 0 });
         const { freedBytes } = await door.builder.prune(parsePrune(query, door.parts.clock.now()));
         return json({ CachesDeleted: null, SpaceReclaimed: freedBytes });
       },
@@ -22,11 +24,13 @@ export function buildRoutes(door: Door): readonly Route[] {
   ];
 }
 
+const pruneFilters = ["until", "unused-for", "label", "label!"];
+
 /** By age, by size, or all. */
 export function parsePrune(query: Query, nowMs: number): PruneOptions {
   if ((query.number("min-free-space") ?? 0) > 0)
     throw badRequest("min-free-space is not supported by Naru: say how much to keep with reserved-space");
-  const filters = query.filters(["until", "unused-for"]);
+  const filters = query.filters(pruneFilters);
   const [until] = [...(filters.get("until") ?? []), ...(filters.get("unused-for") ?? [])];
   const usedSinceMs = parseTime(until ?? "", nowMs);
   const keepBytes = query.number("max-used-space") || query.number("reserved-space") || query.number("keep-storage");
@@ -129,7 +133,7 @@ const isNothing = (text: string) => ["", "0", "false", "null", "[]", "{}", "defa
 
 export function buildWarnings(query: Query): readonly string[] {
   return tuning
-    .filter((name) => !isNothing(query.text(name)))
+    .filter((name) => (name.startsWith("cpuset") ? query.text(name) !== "" : !isNothing(query.text(name))))
     .map((name) => `${name}=${query.text(name)} is not applied to builds by Naru`);
 }
 

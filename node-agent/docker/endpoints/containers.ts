@@ -2,7 +2,7 @@
 import { containerFits, inspectContainer, listFilters, summarizeContainer } from "../containers/inspect.ts";
 import type { ContainerRecord } from "../containers/record.ts";
 import type { Door } from "../door.ts";
-import { badRequest, conflict } from "../http/problem.ts";
+import { badRequest, notFound } from "../http/problem.ts";
 import type { Query } from "../http/query.ts";
 import { empty, json, type Route, readJson, writeTo } from "../http/reply.ts";
 import { checkPlatform } from "../images/platform.ts";
@@ -86,8 +86,17 @@ export function containerRoutes(door: Door): readonly Route[] {
       "DELETE /containers/{id}",
       async ({ params, query }) => {
         const { id } = find(params);
-        if (query.flag("link")) throw conflict("links between containers are not supported by Naru");
         await containers.remove(id, { force: query.flag("force"), volumes: query.flag("v") });
+        return empty();
+      },
+    ],
+    // "web/db" is the name by which web knows db.
+    [
+      "DELETE /containers/{name}",
+      async ({ params, query }) => {
+        const [, container = "", alias = ""] = /^\/?([^/]+)\/([^/]+)$/.exec(params["name"] ?? "") ?? [];
+        if (!query.flag("link") || alias === "") throw notFound(`No such container: ${params["name"]}`);
+        containers.unlink(containers.find(container).id, alias);
         return empty();
       },
     ],

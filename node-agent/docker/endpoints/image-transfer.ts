@@ -1,6 +1,7 @@
 // Images that come and go: pull, push, load, save, import.
+import type { ImageLibrary, PushOptions } from "../../images/library.ts";
 import type { Door } from "../door.ts";
-import { badRequest, DockerProblem, messageOf } from "../http/problem.ts";
+import { badRequest, DockerProblem, messageOf, notFound } from "../http/problem.ts";
 import { type Call, jsonLines, type Reply, type Route } from "../http/reply.ts";
 import { parseAuthHeader } from "../images/credentials.ts";
 import { asking, imageProblem } from "../images/image-problem.ts";
@@ -64,27 +65,53 @@ async function importTar({ parts }: Door, call: Call): Promise<Reply> {
 }
 
 async function push({ parts }: Door, call: Call): Promise<Reply> {
-  const reference = joinReference(call.params["name"] ?? "", call.query.text("tag"));
-  const shown = familiarName(reference);
+  const name = call.params["name"] ?? "";
+  const wanted = joinReference(name, call.query.text("tag"));
+  // Neither tag nor digest stands for all tags.
+  const references = isBare(wanted) ? await tagsHere(parts.images, wanted) : [wanted];
   const credentials = parseAuthHeader(call.headers["x-registry-auth"]);
-  checkPlatform(call.query, shown, (await asking(parts.images.inspect(reference))).platform);
+  for (const reference of references)
+    checkPlatform(call.query, reference, (await asking(parts.images.inspect(reference))).platform);
   return told(async (tell, signal) => {
-    tell({ status: `The push refers to repository [${shown.replace(/:[^/:]+$/, "")}]` });
-    const states = new Map<string, string>();
-    const { digest, sizeBytes } = await parts.images.push(reference, {
-      credentials,
-      signal,
-      onProgress: (progress) => {
-        const id = progress.diffId.replace("sha256:", "").slice(0, 12);
-        const before = states.get(id);
-        states.set(id, progress.state);
-        if (before !== progress.state || progress.state === "uploading") tell(pushLine(id, progress));
-      },
-    });
-    const tag = /:([^/:]+)$/.exec(shown)?.[1] ?? "latest";
-    tell({ status: `${tag}: digest: ${digest} size: ${sizeBytes}` });
-    tell({ progressDetail: {}, aux: { Tag: tag, Digest: digest, Size: sizeBytes } });
+    tell({ status: `The push refers to repository [${familiarName(wanted).replace(/:[^/:]+$/, "")}]` });
+    for (const reference of references) await pushOne(parts.images, reference, { credentials, tell, signal });
   }, call.signal);
+}
+
+function isBare(reference: string): boolean {
+  return !reference.includes("@") && !reference.slice(reference.lastIndexOf("/") + 1).includes(":");
+}
+
+async function tagsHere(images: ImageLibrary, repository: string): Promise<readonly string[]> {
+  const tags = (await images.list()).flatMap(({ tags }) => tags);
+  const found = tags.filter((tag) => familiarName(tag).replace(/:[^/:]+$/, "") === familiarName(repository));
+  if (found.length === 0) throw notFound(`An image does not exist locally with the tag: ${repository}`);
+  return found.toSorted();
+}
+
+async function pushOne(
+  images: ImageLibrary,
+  reference: string,
+  options: Pick<PushOptions, "credentials"> & {
+    readonly tell: (line: object) => void;
+    readonly signal: AbortSignal;
+  },
+): Promise<void> {
+  const { credentials, tell, signal } = options;
+  const states = new Map<string, string>();
+  const { digest, sizeBytes } = await images.push(reference, {
+    credentials,
+    signal,
+    onProgress: (progress) => {
+      const id = progress.diffId.replace("sha256:", "").slice(0, 12);
+      const before = states.get(id);
+      states.set(id, progress.state);
+      if (before !== progress.state || progress.state === "uploading") tell(pushLine(id, progress));
+    },
+  });
+  const tag = /:([^/:]+)$/.exec(reference)?.[1] ?? "latest";
+  tell({ status: `${tag}: digest: ${digest} size: ${sizeBytes}` });
+  tell({ progressDetail: {}, aux: { Tag: tag, Digest: digest, Size: sizeBytes } });
 }
 
 /** A refusal before anything was told is the request's; later ones are lines of the answer. */
@@ -134,33 +161,47 @@ export async function told(
   });
 }
 
-async function pull({ parts }: Door, reference: string, call: Call): Promise<Reply> {
+async function pull({ parts }: Door, wanted: string, call: Call): Promise<Reply> {
   const credentials = parseAuthHeader(call.headers["x-registry-auth"]);
-  const [, name = reference, tag = "latest"] = /^(.*?)(?:[:@]([^/]+))?$/.exec(reference) ?? [];
+  const { images } = parts;
   return told(async (tell: (line: StatusLine) => void, signal) => {
-    const before = (await parts.images.find(reference))?.id;
-    const lines = openPullLines();
-    let isTold = false;
-    let digest = "";
-    const image = await parts.images.pull(reference, {
-      credentials,
-      signal,
-      onProgress: (progress) => {
-        if (!isTold) tell({ status: `Pulling from ${familiarName(name)}`, id: tag });
-        isTold = true;
-        if (progress.type === "resolved") digest = progress.digest;
-        for (const line of lines(progress)) tell(line);
-      },
-    });
-    if (digest !== "") tell({ status: `Digest: ${digest}` });
-    const shown = familiarName(reference);
-    tell({
-      status:
-        before === image.id
-          ? `Status: Image is up to date for ${shown}`
-          : `Status: Downloaded newer image for ${shown}`,
-    });
+    // Neither tag nor digest stands for all tags.
+    const tags = isBare(wanted) ? await images.listTags(wanted, { credentials, signal }) : [undefined];
+    for (const tag of tags)
+      await pullOne(images, tag === undefined ? wanted : `${wanted}:${tag}`, { credentials, tell, signal });
   }, call.signal);
+}
+
+async function pullOne(
+  images: ImageLibrary,
+  reference: string,
+  options: Pick<PushOptions, "credentials"> & {
+    readonly tell: (line: StatusLine) => void;
+    readonly signal: AbortSignal;
+  },
+): Promise<void> {
+  const { credentials, tell, signal } = options;
+  const [, name = reference, tag = "latest"] = /^(.*?)(?:[:@]([^/]+))?$/.exec(reference) ?? [];
+  const before = (await images.find(reference))?.id;
+  const lines = openPullLines();
+  let isTold = false;
+  let digest = "";
+  const image = await images.pull(reference, {
+    credentials,
+    signal,
+    onProgress: (progress) => {
+      if (!isTold) tell({ status: `Pulling from ${familiarName(name)}`, id: tag });
+      isTold = true;
+      if (progress.type === "resolved") digest = progress.digest;
+      for (const line of lines(progress)) tell(line);
+    },
+  });
+  if (digest !== "") tell({ status: `Digest: ${digest}` });
+  const shown = familiarName(reference);
+  tell({
+    status:
+      before === image.id ? `Status: Image is up to date for ${shown}` : `Status: Downloaded newer image for ${shown}`,
+  });
 }
 
 async function load({ parts }: Door, call: Call): Promise<Reply> {

@@ -87,6 +87,8 @@ function parseAddresses(
 ): Subnet & Pick<NetworkRecord, "ipv6"> {
   const driver = ipam.text("Driver");
   if (driver !== "" && driver !== "default") throw badRequest(`IPAM driver ${driver} is not there; there is default`);
+  const [option] = Object.keys(ipam.textMap("Options"));
+  if (option !== undefined) throw badRequest(`IPAM option ${option} is not supported by Naru`);
   const configs = ipam.objects("Config").filter((config) => config.keys().length > 0);
   const [config, second] = configs.filter((config) => !config.text("Subnet").includes(":"));
   const [config6, second6] = configs.filter((config) => config.text("Subnet").includes(":"));
