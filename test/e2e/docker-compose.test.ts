@@ -64,7 +64,7 @@ function python(args: readonly string[]): Promise<Output> {
     DOCKER_HOST: `unix://${engine.socketPath}`,
     COMPOSE_PROJECT_NAME: "shop",
   };
-  return runProgram("python3", ["-W", "ignore", ...args], { env, cwd: folder, timeoutMs: 120_000 });
+  return runProgram("/usr/bin/python3", ["-W", "ignore", ...args], { env, cwd: folder, timeoutMs: 120_000 });
 }
 
 async function compose(...args: readonly string[]): Promise<string> {

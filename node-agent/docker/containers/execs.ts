@@ -91,14 +91,19 @@ export class Execs {
     return exec;
   }
 
+  /** Refuses one that cannot start now. */
+  checkStart(exec: Exec): void {
+    checkRuns(this.#life.record(exec.containerId));
+    if (exec.started) throw conflict(`exec ${exec.id} has run already`);
+  }
+
   /** Resolves when it runs. */
   async start(
     exec: Exec,
     options: { readonly size: readonly number[]; readonly stdin: boolean },
   ): Promise<ProcessStreams> {
+    this.checkStart(exec);
     const record = this.#life.record(exec.containerId);
-    checkRuns(record);
-    if (exec.started) throw conflict(`exec ${exec.id} has run already`);
     exec.started = true;
     try {
       const process = await this.#run(record, exec, options.stdin);

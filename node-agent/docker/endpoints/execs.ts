@@ -1,13 +1,18 @@
 // Further processes in containers.
 import type { Duplex } from "node:stream";
+import { sleep } from "../../../lib/clock.ts";
+import type { ProcessStreams } from "../../runtime/runtime.ts";
 import { drain, type Exec } from "../containers/execs.ts";
 import type { Door } from "../door.ts";
-import { conflict, DockerProblem } from "../http/problem.ts";
+import { conflict } from "../http/problem.ts";
 import { empty, json, type Route, readJson, writeTo } from "../http/reply.ts";
 import { frame } from "../http/server.ts";
 import { streamType, terminalSize } from "./streams.ts";
 
-export function execRoutes({ containers }: Door): readonly Route[] {
+/** How long a client that reads ahead has to read the answer's head alone. */
+const headStartMs = 30;
+
+export function execRoutes({ containers, parts }: Door): readonly Route[] {
   const { execs } = containers;
   const find = (params: Readonly<Record<string, string>>) => execs.find(params["id"] ?? "");
   return [
@@ -29,19 +34,19 @@ export function execRoutes({ containers }: Door): readonly Route[] {
           drain(await execs.start(exec, { size, stdin: false }));
           return empty(200);
         }
-        const process = await execs.start(exec, { size, stdin: exec.stdin }).catch((error: unknown) => {
-          // A client that asked for a stream shows no other refusal's words.
-          if (!(error instanceof DockerProblem) || error.status !== 400) throw error;
-          return error;
-        });
-        const contentType = streamType(exec.terminal, call.apiMinor);
-        // Told where its output would have been; how it ended is asked for afterwards.
-        if (process instanceof DockerProblem)
-          return { type: "hijack", contentType, run: (client) => tell(client, exec, process.message) };
+        execs.checkStart(exec);
+        const slow = readsAhead(call.headers["user-agent"]);
         return {
           type: "hijack",
-          contentType,
-          run: (client, gone) => execs.join(exec, process, client, gone),
+          contentType: streamType(exec.terminal, call.apiMinor),
+          // Only when the client knows that what follows is output.
+          run: async (client, gone) => {
+            if (slow) await sleep(parts.clock, headStartMs, gone);
+            const process = await execs.start(exec, { size, stdin: exec.stdin }).catch((error: unknown) => error);
+            // Told where its output would have been; how it ended is asked for afterwards.
+            if (process instanceof Error) await tell(client, exec, process.message);
+            else await execs.join(exec, process as ProcessStreams, client, gone);
+          },
         };
       },
     ],
@@ -56,6 +61,11 @@ export function execRoutes({ containers }: Door): readonly Route[] {
       },
     ],
   ];
+}
+
+/** Python's library loses output that comes in one piece with the answer's head: its reader keeps what it has read ahead. */
+function readsAhead(userAgent: string | undefined): boolean {
+  return /^docker-(?:sdk-python|compose)\/|^python-/.test(userAgent ?? "");
 }
 
 function tell(client: Duplex, { terminal }: Exec, message: string): Promise<void> {
