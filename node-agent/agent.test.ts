@@ -502,3 +502,24 @@ test("openAgent makes a pod by its RuntimeClass's handler, and says which class 
     },
   );
 });
+
+test("openAgent gives static pods the overhead of their RuntimeClass, or says that they want another", async () => {
+  const { clock, node, session, agent } = await open();
+  const file = (name: string, overhead: string) =>
+    `{ apiVersion: v1, kind: Pod, metadata: { name: ${name} }, spec: { runtimeClassName: own${overhead}, containers: [{ name: c, image: i, resources: { limits: { memory: 1Mi } } }] } }`;
+  const texts = [file("plain", ""), file("other", ", overhead: { memory: 9Mi }")];
+  agent.setStaticPods(texts.flatMap((text) => parseStaticPods(text, { path: "/m", nodeName: "n1" })));
+  await clock.settle();
+  const before = node.machine.processes.size;
+  agent.setStaticPods(parseStaticPods(texts[0] ?? "", { path: "/m", nodeName: "n1" }));
+  await clock.advance(1000);
+  session.put("runtimeclasses", {
+    metadata: { name: "own" },
+    handler: "naru",
+    overhead: { podFixed: { memory: "2Mi" } },
+  });
+  agent.setStaticPods(texts.flatMap((text) => parseStaticPods(text, { path: "/m", nodeName: "n1" })));
+  await clock.settle();
+  const made = [...node.machine.processes.values()].map(({ spec }) => spec.resourcesAbove?.memoryBytesMax);
+  assert.deepEqual({ before, made }, { before: 0, made: [3 << 20] });
+});

@@ -98,6 +98,8 @@ export class Agent {
       reports,
       workers: () => this.workers,
       add: (pod) => this.#addWorker(pod),
+      runtimeClass: (name) => this.#podParts.lookup.runtimeClass(name),
+      refused: (pod, message) => this.events.pod(pod, { type: "Warning", reason: "Failed", message }),
     });
     const send = (event: Event) => {
       const shown = this.#static.shownEvent(event);
@@ -238,6 +240,7 @@ export class Agent {
         return;
       case "runtimeclasses":
         this.#save(storage.saveObject(resource, key, cache.get(resource, key)));
+        if (this.#networkUp && !this.#muted) this.#static.classChanged(key);
         for (const worker of this.#workers.values())
           if (worker.pod.spec?.runtimeClassName === key) worker.sourcesChanged();
         return;

@@ -2,16 +2,26 @@
 import { createHash } from "node:crypto";
 import { parseAllDocuments } from "yaml";
 import type { Pod } from "../api/kinds/generated/types.ts";
+import type { FieldError } from "../api/kinds/kind.ts";
 import { podKind } from "../api/kinds/pod.ts";
+import { schemaDefaults } from "../api/kinds/schema/defaults.ts";
+import { prune } from "../api/kinds/schema/prune.ts";
+import { unsupportedIn } from "../api/kinds/schema/unsupported.ts";
+import { validateSchema } from "../api/kinds/schema/validate.ts";
 import { hashAnnotation } from "./static-pods.ts";
 
 const sourceAnnotation = "kubernetes.io/config.source";
 
-/** The pods of one file, as they run on this node; throws with what is wrong and where. */
-export function parseStaticPods(
-  text: string,
-  { path, nodeName }: { readonly path: string; readonly nodeName: string },
-): readonly Pod[] {
+export interface StaticPodFile {
+  readonly path: string;
+  readonly nodeName: string;
+  /** Told of fields without effect. */
+  readonly warn?: (message: string) => void;
+}
+
+/** The pods of one file, as they run on this node, by the rules that the API has for others; throws with what is wrong and where. */
+export function parseStaticPods(text: string, file: StaticPodFile): readonly Pod[] {
+  const { path } = file;
   return parseAllDocuments(text).flatMap((document) => {
     const [error] = document.errors;
     if (error !== undefined) throw new Error(`${path}: ${error.message}`);
@@ -20,14 +30,22 @@ export function parseStaticPods(
     if (read.kind !== "Pod" || read.apiVersion !== "v1" || read.metadata?.name === undefined) {
       throw new Error(`${path}: must hold Pods of v1 with names`);
     }
-    const pod = staticPod(read, { path, nodeName });
-    const [wrong] = podKind.validate?.(pod) ?? [];
-    if (wrong !== undefined) throw new Error(`${path}: ${wrong.field}: ${wrong.message}`);
+    refuse(path, validateSchema(podKind.resource.type, read));
+    const { object, unknown } = prune(podKind.resource.type, { ...read });
+    for (const message of unknown) file.warn?.(message);
+    const pod = staticPod(object as Pod, file);
+    refuse(path, [...(podKind.validate?.(pod) ?? []), ...(podKind.validateCreate?.(pod) ?? [])]);
+    for (const field of unsupportedIn(pod, podKind.unsupportedFields ?? []))
+      file.warn?.(`field ${JSON.stringify(field)} is accepted but has no effect yet`);
     return [pod];
   });
 }
 
-function staticPod(read: Pod, { path, nodeName }: { readonly path: string; readonly nodeName: string }): Pod {
+function refuse(path: string, [wrong]: readonly FieldError[]): void {
+  if (wrong !== undefined) throw new Error(`${path}: ${wrong.field}: ${wrong.message}`);
+}
+
+function staticPod(read: Pod, { path, nodeName }: StaticPodFile): Pod {
   const hash = createHash("sha256")
     .update(`${nodeName}\0${path}\0${JSON.stringify(read)}`)
     .digest("hex")
@@ -51,5 +69,6 @@ function staticPod(read: Pod, { path, nodeName }: { readonly path: string; reado
       tolerations: [...(spec.tolerations ?? []), { operator: "Exists", effect: "NoExecute" }],
     },
   };
-  return podKind.defaults?.(pod) ?? pod;
+  const filled: Pod = schemaDefaults(podKind.resource.type, { ...pod });
+  return podKind.defaults?.(filled) ?? filled;
 }

@@ -48,6 +48,41 @@ test("parseStaticPods names file and field of what is wrong", () => {
   ]);
 });
 
+test("parseStaticPods gives a pod the API's defaults, refuses what it would refuse, and tells of what has no effect", () => {
+  const warnings: string[] = [];
+  const parse = (more: string) =>
+    parseStaticPods(`${file("a:1")}${more}`, { ...where, warn: (message) => warnings.push(message) });
+  const text = file("a:1").replace("spec: {", "spec: { imaginary: 1, os: { name: windows },");
+  const [pod] = parseStaticPods(text, { ...where, warn: (message) => warnings.push(message) });
+  const { terminationMessagePath, imagePullPolicy } = pod?.spec?.containers[0] ?? {};
+  const wrong = [
+    file("a:1").replace("containers:", "hostNetwork: perhaps, containers:"),
+    file("a:1").replace("containers:", "ephemeralContainers: [{ name: e, image: i }], containers:"),
+    file("a:1").replace("containers:", 'runtimeClassName: "No_Name", containers:'),
+  ].map((bad) => {
+    try {
+      return String(parseStaticPods(bad, where));
+    } catch (error) {
+      return String(error).split(":").slice(0, 3).join(":");
+    }
+  });
+  assert.deepEqual(
+    { count: parse("").length, spec: pod?.spec?.dnsPolicy, terminationMessagePath, imagePullPolicy, warnings, wrong },
+    {
+      count: 1,
+      spec: "ClusterFirst",
+      terminationMessagePath: "/dev/termination-log",
+      imagePullPolicy: "IfNotPresent",
+      warnings: ['unknown field "spec.imaginary"', 'field "spec.os.name" is accepted but has no effect yet'],
+      wrong: [
+        "Error: /m/web.yaml: spec.hostNetwork",
+        "Error: /m/web.yaml: spec.ephemeralContainers",
+        "Error: /m/web.yaml: spec.runtimeClassName",
+      ],
+    },
+  );
+});
+
 test("mirrorOf gives what the API shows, and mirrored whose it is", () => {
   const [pod] = parseStaticPods(file("a:1"), where);
   assert(pod !== undefined);

@@ -66,7 +66,8 @@ async function readFolder({ dir, nodeName, log }: StaticPodsOptions): Promise<re
   for (const name of names) {
     const path = join(dir, name);
     try {
-      pods.push(...parseStaticPods(await readFile(path, "utf8"), { path, nodeName }));
+      const warn = (warning: string) => log.warn({ path, warning }, "a static pod's field has no effect");
+      pods.push(...parseStaticPods(await readFile(path, "utf8"), { path, nodeName, warn }));
     } catch (error) {
       // The others run all the same.
       log.warn({ path, error: String(error) }, "not a static pod");

@@ -1,9 +1,11 @@
 // The node's own pods beside those of the server: their workers, and the mirrors by which the API shows them.
 
-import type { Event, Pod } from "../api/kinds/generated/types.ts";
+import type { Event, Pod, RuntimeClass } from "../api/kinds/generated/types.ts";
 import { mirrored } from "../api/kinds/mirror-pod.ts";
 import { keyOf } from "../api/kinds/resource.ts";
 import type { PodWorker } from "./pods/pod-worker.ts";
+import { withClass } from "./pods/runtime-handler.ts";
+import { messageOf } from "./pods/start-problem.ts";
 import type { NodeCache, Reports } from "./session-types.ts";
 import { isStatic, mirrorOf } from "./static-pods.ts";
 
@@ -12,6 +14,9 @@ export interface StaticWorkersParts {
   readonly reports: Reports;
   readonly workers: () => readonly PodWorker[];
   readonly add: (pod: Pod) => void;
+  /** Of RuntimeClasses, by name. */
+  readonly runtimeClass: (name: string) => RuntimeClass | undefined;
+  readonly refused: (pod: Pod, why: string) => void;
 }
 
 export class StaticWorkers {
@@ -36,7 +41,29 @@ export class StaticWorkers {
     if (this.#pods === undefined) return;
     for (const worker of workers()) if (isStatic(worker.pod) && !this.#pods.has(worker.uid)) worker.remove();
     const taken = new Set(workers().map(({ pod }) => keyOf(pod)));
-    for (const pod of this.#pods.values()) if (!taken.has(keyOf(pod))) add(pod);
+    for (const pod of this.#pods.values()) {
+      const admitted = taken.has(keyOf(pod)) ? undefined : this.#admit(pod);
+      if (admitted !== undefined) add(admitted);
+    }
+  }
+
+  /** A RuntimeClass came or is another one. */
+  classChanged(name: string): void {
+    this.sync();
+    for (const worker of this.#parts.workers()) {
+      const own = this.#pods?.get(worker.uid);
+      const admitted = own?.spec?.runtimeClassName === name ? this.#admit(own) : undefined;
+      if (admitted !== undefined) worker.update(admitted);
+    }
+  }
+
+  #admit(pod: Pod): Pod | undefined {
+    try {
+      return withClass(pod, this.#parts.runtimeClass);
+    } catch (error) {
+      this.#parts.refused(pod, messageOf(error));
+      return undefined;
+    }
   }
 
   /** True when the object of the API is a mirror, or was one: nothing is run by it. */

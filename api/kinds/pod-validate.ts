@@ -53,6 +53,7 @@ export function validatePodSpec(spec: PodSpec, path: string): readonly FieldErro
     ...optional(child(path, "hostname"), spec.hostname, dns1123Label),
     ...optional(child(path, "subdomain"), spec.subdomain, dns1123Label),
     ...optional(child(path, "nodeName"), spec.nodeName, dns1123Subdomain),
+    ...optional(child(path, "runtimeClassName"), spec.runtimeClassName || undefined, dns1123Subdomain),
     ...optional(child(path, "serviceAccountName"), spec.serviceAccountName, dns1123Subdomain),
     ...validateLabels(child(path, "nodeSelector"), spec.nodeSelector),
     ...(spec.tolerations ?? []).flatMap((t, i) => tolerationErrors(t, at(child(path, "tolerations"), i))),

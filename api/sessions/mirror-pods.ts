@@ -49,8 +49,14 @@ export function openMirrorPods({ client, clock, random, log, podsOf, nodeUid }: 
         const options = { gracePeriodSeconds: 0, preconditions: { uid } };
         await client.delete(pods, { namespace, name }, options, closing.signal).catch(ignore("NotFound", "Conflict"));
       }
+      // One that is refused for now (its RuntimeClass is not there) keeps none of the others back.
+      const failures: unknown[] = [];
       for (const pod of plan.create)
-        await client.create(pods, pod, closing.signal).catch(ignore("AlreadyExists", "Invalid"));
+        await client
+          .create(pods, pod, closing.signal)
+          .catch(ignore("AlreadyExists", "Invalid"))
+          .catch((error: unknown) => failures.push(error));
+      if (failures.length > 0) throw failures[0];
       if (wanted.get(node) === entry) wanted.delete(node);
       entry.done();
     },

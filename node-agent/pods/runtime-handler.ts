@@ -1,6 +1,20 @@
 // What makes a pod's containers, by its RuntimeClass, in the kubelet's words when it cannot be had.
-import type { Pod } from "../../api/kinds/generated/types.ts";
+import { isDeepStrictEqual } from "node:util";
+import type { Pod, RuntimeClass } from "../../api/kinds/generated/types.ts";
 import type { PodParts } from "./pod-parts.ts";
+
+/**
+ * What the API's admission does for others is done here for pods of the node's own files: they get the overhead of their class. Throws
+ * when they say another one.
+ */
+export function withClass(pod: Pod, lookup: (name: string) => RuntimeClass | undefined): Pod {
+  const { spec } = pod;
+  const podFixed = lookup(spec?.runtimeClassName ?? "")?.overhead?.podFixed;
+  if (spec === undefined || podFixed === undefined || isDeepStrictEqual(spec.overhead, podFixed)) return pod;
+  if (spec.overhead !== undefined)
+    throw new Error("pod rejected: Pod's Overhead doesn't match RuntimeClass's defined Overhead");
+  return { ...pod, spec: { ...spec, overhead: podFixed } };
+}
 
 /** The handler; undefined for a pod that names no class. Rejects when the class or the handler is not there, or cannot do what the pod asks. */
 export async function runtimeHandlerOf(

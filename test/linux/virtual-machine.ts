@@ -15,7 +15,7 @@ const project = new URL("../..", import.meta.url).pathname;
 const projectParts = ["package.json", "api/kinds", "lib", "node-agent", "test", ".cache/probe"];
 const diskMegabytes = 400;
 const memoryMegabytes = 1024;
-const runMsMax = 300_000;
+const runMsMax = 600_000;
 const kernelArguments = "console=ttyS0 quiet root=/dev/nvme0n1 rw init=/init panic=-1";
 
 /** What else is there: parts of the project, and files of this machine in their places. */
