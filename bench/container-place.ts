@@ -1,7 +1,7 @@
 // Where containers are measured: a folder with an image as small as can be, and the runtime as an agent has it.
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { realClock } from "../lib/clock.ts";
 import { silentLogger } from "../lib/log.ts";
 import { spreadDirectory } from "../lib/spread-directory.ts";
@@ -27,7 +27,8 @@ export function makeImage(folder: string): string {
   return folder;
 }
 
-export async function openContainerPlace(): Promise<ContainerPlace> {
+/** `waiting`: sandboxes that are kept for what starts next. */
+export async function openContainerPlace(waiting = 0): Promise<ContainerPlace> {
   const directory = mkdtempSync(join(tmpdir(), `naru-bench-${process.pid}-`));
   // Small files of every container's life belong on a tmpfs, as /run is one on most machines.
   const state = mkdtempSync(join(existsSync("/dev/shm") ? "/dev/shm" : tmpdir(), `naru-bench-${process.pid}-`));
@@ -39,9 +40,10 @@ export async function openContainerPlace(): Promise<ContainerPlace> {
     runDir: join(state, "run"),
     stateDir: join(state, "state"),
     launcherPath: buildLauncher(),
-    cgroupParent: `/naru-bench-${process.pid}`,
+    cgroupParent: `/naru-bench-${process.pid}/${basename(directory)}`,
     clock: realClock,
     log: silentLogger,
+    waiting,
   });
   return {
     runtime,

@@ -13,12 +13,16 @@ const inFlight = 8;
 const removals = 100;
 const execs = 200;
 const resident = 50;
+/** As an agent has them. */
+const waitingCount = 2;
+const warmWaitMs = 5;
 
 /** Needs root. */
 export async function benchContainer(): Promise<readonly Result[]> {
   await using place = await openContainerPlace();
   return [
     await measureStart(place),
+    await measureWarmStart(),
     await measureRate(place),
     await measureRemove(place),
     await measureExec(place),
@@ -38,6 +42,25 @@ async function measureStart({ runtime, spec }: ContainerPlace): Promise<Result> 
     await runtime.remove(wanted.id);
   }
   return summarize("container-start", "ms", times);
+}
+
+/** As above, but each finds a sandbox waiting for it. */
+async function measureWarmStart(): Promise<Result> {
+  await using place = await openContainerPlace(waitingCount);
+  const { runtime, spec } = place;
+  const times: number[] = [];
+  await runtime.create(spec("kind", "ends"));
+  for (let i = 0; i < warmUps + starts; i++) {
+    const wanted = spec(`warm-${i}`, "ends");
+    while (!(await runtime.warm("kind"))) await new Promise((resolve) => setTimeout(resolve, warmWaitMs));
+    const before = performance.now();
+    await runtime.create(wanted);
+    await runtime.start(wanted.id);
+    await runtime.wait(wanted.id);
+    if (i >= warmUps) times.push(performance.now() - before);
+    await runtime.remove(wanted.id);
+  }
+  return summarize("container-start-warm", "ms", times);
 }
 
 async function measureRate({ runtime, spec }: ContainerPlace): Promise<Result> {

@@ -58,6 +58,8 @@ const backWithinMsDefault = 15_000;
 const stopBackWithinMs = 30_000;
 const shutdownMsDefault = 30_000;
 const criticalShutdownMsDefault = 10_000;
+/** Ready for what starts next, at 0.2 MB each. */
+const waitingSandboxes = 2;
 
 /** Runs until the signal is aborted. Containers go on then, unless `stopPods`. */
 export async function runAgent(options: AgentOptions, signal: AbortSignal): Promise<void> {
@@ -100,6 +102,7 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
     ociPrograms: findOciPrograms((options.ociRuntimes ?? []).map(parseOciProgram), process.env["PATH"]),
     clock,
     log,
+    waiting: waitingSandboxes,
   };
   let runtime = await openLinuxRuntime(runtimeOptions);
   if (!(await hasAddress(runtime, nodeIp))) {

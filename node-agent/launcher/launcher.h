@@ -96,6 +96,11 @@ int run_op(struct field name, struct field netns_path, struct op_call *call);
 
 /* --- containers: serve.c forks, monitor.c looks after one process, plan.c performs the ops of its launch plan ------------ */
 
+/* Where a container's process begins: a mount namespace with nothing of the host in it but /proc and /dev/null, and the way back from there. */
+struct apart {
+  int namespace, home, home_root;
+};
+
 /* What is asked of a new monitor, still in the frame that asked. */
 struct launch_request {
   /* The container's name below the containers directory; empty for exec. */
@@ -107,20 +112,52 @@ struct launch_request {
   int control;
   int stream;
   struct field request_id;
+  /* The ops are the beginning of a plan; its rest comes over `control`, with the name. */
+  bool pooled;
 };
 
+/* The rest of a plan that a pooled sandbox takes. */
+#define POOLED_BYTES_MAX (96u * 1024)
+
 /* The life of a monitor. Never returns. */
-_Noreturn void monitor_run(int containers, const struct launch_request *request);
+_Noreturn void monitor_run(int containers, const struct apart *apart, const struct launch_request *request);
+
+/* --- pool.c: what sandboxes are kept waiting ----------------------------------------------------------------------------- */
+
+#define POOL_SHAPES_MAX 4
+#define POOL_WANTED_MAX 64
+
+struct shape {
+  /* Ops that those which wait have performed; count 0 when it is none. */
+  struct field *ops;
+  int count;
+  char *bytes;
+  int wanted;
+  /* One could not be made: no other is tried until it is asked for again. */
+  bool failed;
+  /* Changes when another shape takes the place. */
+  unsigned version;
+  uint64_t used;
+};
+
+/* So many of this shape are wanted; the one that was asked for longest ago gives way. NULL without memory. */
+struct shape *pool_set(const struct field *ops, int count, int wanted);
+/* The shape that a plan begins with, or NULL. */
+struct shape *pool_match(const struct field *ops, int count);
+/* By number; NULL behind the last. */
+struct shape *pool_shape(int number);
 
 enum { STREAM_IN = 1, STREAM_OUT = 2, STREAM_ERR = 4 };
 
-#define HELD_MAX 64
+#define HELD_MAX 240
 #define MOUNT_USERS_MAX 16
 
+/* What was opened first, to be used later: a tree of mounts, a file of a cgroup, a namespace. */
 struct held {
-  int tree;
+  int fd;
   const char *destination;
 };
+
 
 /* What launch ops find out for the monitor and for each other. */
 struct launch {
@@ -141,9 +178,14 @@ struct launch {
   struct field log_path;
   uint64_t log_bytes_max, log_files_max;
   struct field oom_path, oom_key;
-  /* Trees that `hold` opened and `place` has mounted. */
+  /* What `hold` and its like opened, and how many of them were used. */
   struct held held[HELD_MAX];
   int held_count, placed;
+  struct apart apart;
+  /* The child's: its mounts began apart; whoever cloned it handed over what it opened. A pooled one waits for the rest of its plan. */
+  bool is_apart, handed_over, pooled;
+  /* Ops that a pooled one performed before it got the rest. */
+  int ahead;
   /* -1, or whose users the container's are; and those of single mounts. */
   int user_namespace;
   int mount_users[MOUNT_USERS_MAX], mount_user_count;
@@ -161,7 +203,8 @@ struct launch {
 
 #define LAUNCH_NONE                                                                                                              \
   {.containers = -1, .child_stdio = {-1, -1, -1}, .in = -1, .out = -1, .err = -1, .report = -1, .pidfd = -1, .root = -1,         \
-   .target = -1, .cgroup = -1, .null_tree = -1, .empty_tree = -1, .listener = -1, .console = -1, .seccomp_listener = -1, .user_namespace = -1}
+   .target = -1, .cgroup = -1, .null_tree = -1, .empty_tree = -1, .listener = -1, .console = -1, .seccomp_listener = -1,          \
+   .user_namespace = -1, .apart = {-1, -1, -1}}
 
 struct launch_op {
   const char *name;
@@ -173,14 +216,15 @@ struct launch_op {
 };
 
 extern const struct launch_op mount_launch_ops[], bind_launch_ops[], user_launch_ops[], process_launch_ops[], monitor_launch_ops[],
-    once_launch_ops[], copy_launch_ops[], delegate_launch_ops[], scheduling_launch_ops[];
-extern const int mount_launch_op_count, bind_launch_op_count, user_launch_op_count, process_launch_op_count,
-    monitor_launch_op_count, once_launch_op_count, copy_launch_op_count, delegate_launch_op_count,
-    scheduling_launch_op_count;
+    once_launch_ops[], copy_launch_ops[], delegate_launch_ops[], scheduling_launch_ops[], apart_launch_ops[];
+extern const int mount_launch_op_count, bind_launch_op_count, user_launch_op_count, process_launch_op_count, monitor_launch_op_count,
+    once_launch_op_count, copy_launch_op_count, delegate_launch_op_count, scheduling_launch_op_count, apart_launch_op_count;
 
-/* Performs ops in the monitor up to and with clone. 0 once the child exists; the child never returns. On failure -errno, *index
-   says which op, and call what. */
+/* Performs ops in the monitor up to and with clone, and the monitor's own behind it. 0 once the child exists and has what it needs;
+   the child never returns. On failure -errno, *index says which op, and call what. */
 int plan_run(struct launch *launch, const struct field *ops, int count, int *index, struct op_call *call);
+/* The monitor's part of a plan whose child exists: from `monitor` to `hand-over`, which also sends `rest` to a pooled one. */
+int plan_monitor(struct launch *launch, const struct field *ops, int count, struct field rest, int *index, struct op_call *call);
 /* Closes every file from `first` on but those of `keep`. Sorts keep. */
 void close_all_but(unsigned first, int *keep, int count);
 
@@ -196,6 +240,22 @@ struct report {
 void read_report(const struct launch *launch, struct report *report);
 /* Sends one word, with a file unless that is -1; 0 or -1. */
 int send_with_file(int socket, const char *word, int fd);
+
+/* --- plan-apart.c ----------------------------------------------------------------------------------------------------------- */
+
+/* Makes the mount namespace in which containers begin; afterwards this process is where it was. 0 or -1 with errno. */
+int make_apart(struct apart *apart);
+/* 0 or -1 with errno. */
+int enter_apart(const struct apart *apart);
+int leave_apart(const struct apart *apart);
+/* Keeps a file for the child; takes it over. */
+int hold_file(struct launch *launch, struct op_call *call, int fd, const char *destination);
+/* The next one that was held, which is the caller's from here on; -EINVAL when there is none. */
+int take_held(struct launch *launch, struct op_call *call);
+/* Sends what is held, with `data`; 0 or -1. */
+int send_held(struct launch *launch, const char *data, size_t size);
+/* Receives it; the number of bytes that came with it, or -1. */
+ssize_t receive_held(struct launch *launch, char *data, size_t capacity);
 /* Flags of "mount pid net …"; 0 for words it does not know. */
 uint64_t namespace_flags(struct field words);
 /* Opens a directory or file inside the root for mounting on it, made when absent. An O_PATH fd or -1. */
@@ -229,6 +289,10 @@ int open_mount_point(int root, const char *path, bool directory, bool plain);
 
 /* The op `mount`. */
 int mount_file_system(struct launch *launch, struct op_call *call);
+/* A container's root as a tree that is attached nowhere yet; arguments as `rootfs` has them. A negative errno through op_fail. */
+int root_tree(struct launch *launch, struct op_call *call);
+/* The directory of a path that devices or links are made in stays open until something is mounted. */
+void forget_folder(void);
 
 /* --- plan-delegate.c ---------------------------------------------------------------------------------------------------------- */
 
@@ -257,7 +321,10 @@ enum { CRASH_BEFORE_STATUS = 1000, CRASH_AFTER_STATUS, CRASH_BEFORE_EXIT, CRASH_
 void crash_prepare(int containers);
 void crash_point(const struct launch *launch, int now);
 void crash_heard(void);
+/* A pooled child looks there again when it gets its plan's rest. */
+static inline int crash_directory(const struct launch *launch) { return launch->containers; }
 #else
+static inline int crash_directory(const struct launch *launch) { return (void)launch, -1; }
 static inline void crash_prepare(int containers) { (void)containers; }
 static inline void crash_point(const struct launch *launch, int now) { (void)launch, (void)now; }
 #endif

@@ -422,6 +422,52 @@ static void make_nonblocking(int fd) {
   if (fd >= 0) fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
 }
 
+/* --- in the pool ---------------------------------------------------------------------------------------------------- */
+
+static char pooled_bytes[POOLED_BYTES_MAX];
+static struct field pooled_fields[FIELDS_MAX], pooled_rest;
+
+/* Until the launcher has a container for it. Ends with the launcher, and with the child. */
+static size_t wait_for_request(void) {
+  for (;;) {
+    struct pollfd polls[] = {{.fd = control, .events = POLLIN}, {.fd = launch.pidfd, .events = POLLIN}};
+    if (poll(polls, 2, -1) < 0) continue;
+    ssize_t got = polls[0].revents ? recv(control, pooled_bytes, sizeof pooled_bytes, MSG_DONTWAIT) : -1;
+    if (got > 0) return (size_t)got;
+    if (got == 0 || polls[1].revents) {
+      sys_pidfd_send_signal(launch.pidfd, SIGKILL);
+      _exit(0);
+    }
+  }
+}
+
+/* Performs the beginning of a plan, and waits for the rest: request is then what is asked for. */
+static void wait_in_pool(struct launch_request *request) {
+  int index = 0;
+  struct op_call call = {0};
+  struct report report = {.kind = REPORT_FAILED};
+  launch.pooled = true;
+  int result = plan_run(&launch, request->ops, request->count, &index, &call);
+  if (result == 0) read_report(&launch, &report);
+  if (report.kind != REPORT_WAITING) {
+    tell_failed(result < 0 ? -result : report.error, result < 0 ? call.what : report.what, result < 0 ? index : report.index);
+    _exit(1);
+  }
+  struct writer writer;
+  char data[32];
+  write_begin(&writer, data, sizeof data);
+  write_text(&writer, "ready");
+  tell(&writer);
+  size_t size = wait_for_request();
+  struct reader reader = {.at = pooled_bytes, .end = pooled_bytes + size};
+  launch.ahead = request->count;
+  if (read_field(&reader, &request->name) != 1) _exit(1);
+  pooled_rest = (struct field){.data = reader.at, .size = (size_t)(reader.end - reader.at)};
+  request->ops = pooled_fields;
+  request->count = read_fields(reader, pooled_fields, FIELDS_MAX);
+  if (request->count < 1) _exit(1);
+}
+
 static int start(int containers, const struct launch_request *request, int *index, struct op_call *call) {
   if (!is_exec) {
     directory = openat(containers, request->name.data, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
@@ -429,7 +475,8 @@ static int start(int containers, const struct launch_request *request, int *inde
     listener = listen_in_directory();
     if (listener < 0) return op_fail(call, errno == EADDRINUSE ? EALREADY : errno, "start container %.200s", request->name.data);
   }
-  int result = plan_run(&launch, request->ops, request->count, index, call);
+  int result = request->pooled ? plan_monitor(&launch, request->ops, request->count, pooled_rest, index, call)
+                               : plan_run(&launch, request->ops, request->count, index, call);
   if (result == 0) {
     /* The child has its own copies of its ends; several may be the same file. */
     for (int i = 0; i < 3; i++) {
@@ -511,22 +558,34 @@ static void keep_kill_alone(void) {
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || syscall(SYS_capset, &head, data) != 0) _exit(1);
 }
 
-_Noreturn void monitor_run(int containers, const struct launch_request *request) {
+static void name_process(const struct launch_request *request) {
+  char title[128];
+  snprintf(title, sizeof title, request->pooled && request->name.size == 0 ? "naru-waiting" : is_exec ? "naru-exec" : "naru-monitor %.100s",
+           request->name.data);
+  set_title(title);
+}
+
+_Noreturn void monitor_run(int containers, const struct apart *apart, const struct launch_request *asked) {
+  struct launch_request own = *asked, *request = &own;
   is_exec = request->stream >= 0;
   control = request->control;
   for (int i = 0; i < CLIENTS_MAX; i++) clients[i].fd = -1;
   fill_standard_files();
-  int keep[] = {request->control, request->stream, containers};
-  close_all_but(3, keep, 3);
+  int keep[] = {request->control, request->stream, containers, apart->namespace, apart->home, apart->home_root};
+  close_all_but(3, keep, sizeof keep / sizeof keep[0]);
   setsid();
   signal(SIGCHLD, SIG_DFL);
   signal(SIGPIPE, SIG_IGN);
-  char title[128];
-  snprintf(title, sizeof title, is_exec ? "naru-exec" : "naru-monitor %.100s", request->name.data);
-  set_title(title);
   launch = (struct launch)LAUNCH_NONE;
   launch.containers = containers;
+  launch.apart = *apart;
   crash_prepare(containers);
+  name_process(request);
+  if (request->pooled) {
+    wait_in_pool(request);
+    crash_prepare(containers);
+    name_process(request);
+  }
   int index = 0;
   struct op_call call = {0};
   int result = start(containers, request, &index, &call);
@@ -536,6 +595,9 @@ _Noreturn void monitor_run(int containers, const struct launch_request *request)
     _exit(1);
   }
   close(launch.report);
+  close(apart->namespace);
+  close(apart->home);
+  close(apart->home_root);
   make_nonblocking(launch.in);
   make_nonblocking(launch.out);
   make_nonblocking(launch.err);

@@ -156,8 +156,10 @@ static int tree_of(const struct launch *launch, struct op_call *call, int source
   unsigned recursive = words->recursive ? AT_RECURSIVE : 0;
   int tree = sys_open_tree(source, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | recursive);
   const char *what = "bind";
-  if (tree >= 0 && set_attributes(tree, recursive, words->set_all, words->clear_all, words->propagation) == 0 &&
-      (words->set == 0 || set_attributes(tree, 0, words->set, 0, 0) == 0)) {
+  /* One mount takes all at once. */
+  uint64_t first = words->recursive ? words->set_all : words->set_all | words->set;
+  if (tree >= 0 && set_attributes(tree, recursive, first, words->clear_all, words->propagation) == 0 &&
+      (first == (words->set_all | words->set) || set_attributes(tree, 0, words->set, 0, 0) == 0)) {
     if (map_tree(launch, tree, words) == 0) return tree;
     what = "map users of";
   }
@@ -202,6 +204,7 @@ static int place(struct launch *launch, struct op_call *call, int tree, const ch
   if (to < 0) return op_fail(call, errno, "make mount point %s", destination);
   int result = sys_move_mount(tree, to) != 0 ? op_fail(call, errno, "bind at %s", destination) : 0;
   close(to);
+  forget_folder();
   return result;
 }
 
@@ -227,27 +230,26 @@ static int op_bind(struct launch *launch, struct op_call *call) {
   return result;
 }
 
-/* hold: bind's arguments. Comes before private-mounts, so that what is mounted there later is seen on the other side. */
+/* hold: bind's arguments. Where the host's mounts are in view: in the monitor, or in a child before private-mounts; so what is mounted
+   there later is seen on the other side. */
 static int op_hold(struct launch *launch, struct op_call *call) {
-  if (launch->held_count >= HELD_MAX) return op_fail(call, EINVAL, "hold: more than %d", HELD_MAX);
   int tree = tree_asked(launch, call);
-  if (tree < 0) return tree;
-  launch->held[launch->held_count++] = (struct held){.tree = tree, .destination = call->args[2].data};
-  return 0;
+  return tree < 0 ? tree : hold_file(launch, call, tree, call->args[2].data);
 }
 
-/* place: what was held first and is not placed yet goes to its destination. */
+/* place [<destination>]: what was held first and is not used yet goes there, or where `hold` in this process said. */
 static int op_place(struct launch *launch, struct op_call *call) {
-  if (launch->root < 0 || launch->placed >= launch->held_count) return op_fail(call, EINVAL, "place");
-  struct held held = launch->held[launch->placed++];
-  int result = place(launch, call, held.tree, held.destination);
-  close(held.tree);
+  if (launch->root < 0 || (call->count == 1 && !is_text(call->args[0]))) return op_fail(call, EINVAL, "place");
+  int tree = take_held(launch, call);
+  if (tree < 0) return tree;
+  int result = place(launch, call, tree, call->count == 1 ? call->args[0].data : launch->held[launch->placed - 1].destination);
+  close(tree);
   return result;
 }
 
 const struct launch_op bind_launch_ops[] = {
     {"bind", 4, 4, false, true, op_bind},
-    {"hold", 4, 4, false, true, op_hold},
-    {"place", 0, 0, false, true, op_place},
+    {"hold", 4, 4, true, true, op_hold},
+    {"place", 0, 1, false, true, op_place},
 };
 const int bind_launch_op_count = sizeof bind_launch_ops / sizeof bind_launch_ops[0];

@@ -147,41 +147,35 @@ static int op_private_mounts(struct launch *launch, struct op_call *call) {
   return 0;
 }
 
-/* Long lists of lower directories do not fit into mount(2)'s page, so they go one by one. */
-static int mount_overlay(struct op_call *call, struct field data, uint64_t set) {
-  int fs = sys_fsopen("overlay", FSOPEN_CLOEXEC);
-  if (fs < 0) return op_fail(call, errno, "open file system overlay");
-  char *text = strdup(data.data);
-  int error = text == NULL ? ENOMEM : 0;
-  for (char *option = text; option != NULL && error == 0;) {
-    char *next = strchr(option, ',');
-    if (next != NULL) *next++ = 0;
-    char *value = strchr(option, '=');
-    if (value != NULL) *value++ = 0;
-    if (value != NULL && strcmp(option, "lowerdir") == 0) {
-      for (char *layer = value; layer != NULL && error == 0;) {
-        char *colon = strchr(layer, ':');
-        if (colon != NULL) *colon++ = 0;
-        if (sys_fsconfig(fs, FSCONFIG_SET_STRING, "lowerdir+", layer) != 0) error = errno;
-        layer = colon;
-      }
-    } else if (*option != 0 && sys_fsconfig(fs, value == NULL ? FSCONFIG_SET_FLAG : FSCONFIG_SET_STRING, option, value) != 0) {
-      error = errno;
-    }
-    option = next;
-  }
-  free(text);
-  if (error == 0 && sys_fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL) != 0) error = errno;
-  int tree = error == 0 ? sys_fsmount(fs, FSMOUNT_CLOEXEC, (unsigned)set) : -1;
-  if (tree < 0 && error == 0) error = errno;
-  close(fs);
-  return error != 0 ? op_fail(call, error, "mount overlay") : tree;
+/* fsconfig takes values of up to 255 bytes, so a longer list of lower directories goes one by one. */
+static int add_option(int fs, char *option) {
+  char *value = strchr(option, '=');
+  if (value == NULL) return sys_fsconfig(fs, FSCONFIG_SET_FLAG, option, NULL);
+  *value++ = 0;
+  if (strcmp(option, "lowerdir") != 0 || strlen(value) <= 255) return sys_fsconfig(fs, FSCONFIG_SET_STRING, option, value);
+  for (char *layer; (layer = strsep(&value, ":")) != NULL;)
+    if (sys_fsconfig(fs, FSCONFIG_SET_STRING, "lowerdir+", layer) != 0) return -1;
+  return 0;
 }
 
-static int mount_on(struct op_call *call, int to, const char *type, const char *source, const struct mount_words *words, const char *data) {
+/* An overlay that is attached nowhere; -1 also for what this kernel's fsconfig cannot say, but mount can. */
+static int overlay_tree(struct field data, uint64_t set) {
+  char *text = strdup(data.data), *rest = text;
+  int fs = text == NULL || strchr(text, '\\') != NULL ? -1 : sys_fsopen("overlay", FSOPEN_CLOEXEC);
+  int result = fs < 0 ? -1 : sys_fsconfig(fs, FSCONFIG_SET_STRING, "source", "overlay");
+  for (char *option; result == 0 && (option = strsep(&rest, ",")) != NULL;)
+    if (*option != 0) result = add_option(fs, option);
+  if (result == 0) result = sys_fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL);
+  int tree = result == 0 ? sys_fsmount(fs, FSMOUNT_CLOEXEC, (unsigned)set) : -1;
+  if (fs >= 0) close(fs);
+  free(text);
+  return tree;
+}
+
+/* On what was opened, or on the current directory when that is it already. */
+static int mount_on(struct op_call *call, const char *path, const char *type, const char *source, const struct mount_words *words,
+                    const char *data) {
   uint64_t set = words->set;
-  char path[40];
-  snprintf(path, sizeof path, "/proc/self/fd/%d", to);
   unsigned long flags = words->super;
   if (set & MOUNT_ATTR_RDONLY) flags |= MS_RDONLY;
   if (set & MOUNT_ATTR_NOSUID) flags |= MS_NOSUID;
@@ -193,6 +187,13 @@ static int mount_on(struct op_call *call, int to, const char *type, const char *
   if (set & MOUNT_ATTR_NOSYMFOLLOW) flags |= MOUNT_NOSYMFOLLOW;
   if (sys_mount(source, path, type, flags, data) != 0) return op_fail(call, errno, "mount %s", type);
   return 0;
+}
+
+/* By its being the current directory: a path below /proc/self/fd costs more. */
+static int mount_on_directory(struct op_call *call, int to, const char *type, const char *source, const struct mount_words *words,
+                              const char *data) {
+  int result = fchdir(to) != 0 ? op_fail(call, errno, "mount %s", type) : mount_on(call, ".", type, source, words, data);
+  return chdir("/") != 0 && result == 0 ? op_fail(call, errno, "mount %s", type) : result;
 }
 
 static int bind_rootfs(struct launch *launch, struct op_call *call, int on, const char *source, const struct mount_words *words) {
@@ -237,9 +238,7 @@ static int mount_mapped_overlay(struct launch *launch, struct op_call *call, con
       size += (size_t)sprintf(data + size, number > 0 ? ":%d" : "%d", number);
     }
   }
-  int on = result == 0 ? open(target, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
-  if (result == 0) result = mount_on(call, on, "overlay", "overlay", words, data);
-  if (on >= 0) close(on);
+  if (result == 0) result = mount_on(call, target, "overlay", "overlay", words, data);
   if (fchdir(here) != 0 && result == 0) result = op_fail(call, errno, "leave %s", target);
   close(here);
   free(data);
@@ -262,15 +261,17 @@ static int op_rootfs(struct launch *launch, struct op_call *call) {
   } else if (strcmp(type, "overlay") == 0 && words.idmap) {
     result = mount_mapped_overlay(launch, call, target, &words);
   } else if (strcmp(type, "overlay") == 0 && call->args[4].size > 4000) {
-    int tree = mount_overlay(call, call->args[4], words.set);
-    result = tree < 0 ? tree : sys_move_mount(tree, on) != 0 ? op_fail(call, errno, "mount overlay") : 0;
+    /* Long lists of lower directories do not fit into mount(2)'s page. */
+    int tree = overlay_tree(call->args[4], words.set);
+    result = tree < 0 || sys_move_mount(tree, on) != 0 ? op_fail(call, errno, "mount overlay") : 0;
     if (tree >= 0) close(tree);
   } else {
-    result = mount_on(call, on, type, source, &words, call->args[4].data);
+    result = mount_on_directory(call, on, type, source, &words, call->args[4].data);
   }
   close(on);
   if (result < 0) return result;
   launch->root = open(target, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  forget_folder();
   return launch->root < 0 ? op_fail(call, errno, "open %s", target) : 0;
 }
 
@@ -279,6 +280,31 @@ static int share_mount(struct launch *launch, struct op_call *call, const char *
   int result = on < 0 || sys_mount_setattr(on, 0, 0, 0, propagation) != 0 ? op_fail(call, errno, "share mount %s", destination) : 0;
   if (on >= 0) close(on);
   return result;
+}
+
+/* In a copy of the host's mounts that nobody else sees; for what cannot be mounted without a place. */
+static int root_in_scratch(struct launch *launch, struct op_call *call) {
+  if (launch->apart.home < 0 || unshare(CLONE_NEWNS) != 0) return op_fail(call, launch->apart.home < 0 ? EINVAL : errno, "copy mounts");
+  int result = op_private_mounts(launch, call);
+  if (result == 0) result = op_rootfs(launch, call);
+  int tree = result == 0 ? sys_open_tree(launch->root, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | AT_RECURSIVE) : -1;
+  if (result == 0 && tree < 0) result = op_fail(call, errno, "take the root");
+  if (launch->root >= 0) close(launch->root);
+  launch->root = -1;
+  if (leave_apart(&launch->apart) != 0) _exit(1);
+  return result < 0 ? result : tree;
+}
+
+int root_tree(struct launch *launch, struct op_call *call) {
+  for (int i = 0; i < 5; i++)
+    if (!is_text(call->args[i])) return op_fail(call, EINVAL, "rootfs");
+  struct mount_words words;
+  if (!mount_words(call->args[3], &words)) return op_fail(call, EINVAL, "rootfs: attributes");
+  if (field_is(call->args[1], "bind")) return tree_at(launch, call, call->args[2].data, &words);
+  int tree = field_is(call->args[1], "overlay") && !words.idmap && words.super == 0 ? overlay_tree(call->args[4], words.set) : -1;
+  if (tree < 0) tree = root_in_scratch(launch, call);
+  if (tree < 0 || words.propagation == MS_PRIVATE || sys_mount_setattr(tree, 0, 0, 0, words.propagation) == 0) return tree;
+  return op_fail(call, errno, "share mount");
 }
 
 /* mount <type> <source> <destination> <attributes> <data> */
@@ -292,10 +318,35 @@ int mount_file_system(struct launch *launch, struct op_call *call) {
   bool kernel = strcmp(type, "proc") == 0 || strcmp(type, "sysfs") == 0;
   int to = open_mount_point(launch->root, destination, true, kernel);
   if (to < 0) return op_fail(call, errno, "make mount point %s", destination);
-  int result = mount_on(call, to, type, call->args[1].data, &words, call->args[4].data);
+  int result = mount_on_directory(call, to, type, call->args[1].data, &words, call->args[4].data);
   if (result < 0) op_fail(call, -result, "mount %.60s at %.300s", type, destination);
   close(to);
+  forget_folder();
   return result < 0 || words.propagation == MS_PRIVATE ? result : share_mount(launch, call, destination, words.propagation);
+}
+
+static int folder = -1;
+static char folder_path[256];
+
+void forget_folder(void) {
+  if (folder >= 0) close(folder);
+  folder = -1;
+}
+
+/* The directory that a path lies in, made when absent; the name in it. Devices and links come many for one directory. */
+static int open_folder(const struct launch *launch, const char *path, const char **name) {
+  const char *slash = strrchr(path, '/');
+  if (slash == NULL || slash[1] == 0 || (size_t)(slash - path) >= sizeof folder_path) {
+    errno = EINVAL;
+    return -1;
+  }
+  *name = slash + 1;
+  size_t size = slash == path ? 1 : (size_t)(slash - path);
+  if (folder >= 0 && strlen(folder_path) == size && memcmp(folder_path, path, size) == 0) return folder;
+  forget_folder();
+  memcpy(folder_path, path, size);
+  folder_path[size] = 0;
+  return folder = make_in_root(launch->root, folder_path, true, 0755);
 }
 
 /* device <destination> c|b|p <major> <minor> <mode> [<uid> <gid>] */
@@ -305,46 +356,34 @@ static int op_device(struct launch *launch, struct op_call *call) {
       !field_number(call->args[3], 1 << 20, &minor_number) || !field_number(call->args[4], 0777, &mode) || call->count == 6 ||
       (call->count == 7 && (!field_number(call->args[5], UINT32_MAX - 1, &uid) || !field_number(call->args[6], UINT32_MAX - 1, &gid))))
     return op_fail(call, EINVAL, "device");
-  const char *path = call->args[0].data;
-  const char *slash = strrchr(path, '/');
-  char folder[4096];
-  if (slash == NULL || slash[1] == 0 || (size_t)(slash - path) >= sizeof folder) return op_fail(call, EINVAL, "device");
-  snprintf(folder, sizeof folder, "%.*s", slash == path ? 1 : (int)(slash - path), path);
-  int parent = make_in_root(launch->root, folder, true, 0755);
+  const char *path = call->args[0].data, *name;
+  int parent = open_folder(launch, path, &name);
   if (parent < 0) return op_fail(call, errno, "make device %s", path);
   mode_t type = field_is(call->args[1], "b") ? S_IFBLK : field_is(call->args[1], "p") ? S_IFIFO : S_IFCHR;
   dev_t number = type == S_IFIFO ? 0 : makedev((unsigned)major_number, (unsigned)minor_number);
   mode_t mask = umask(0);
-  int made = mknodat(parent, slash + 1, type | (mode_t)mode, number);
+  int made = mknodat(parent, name, type | (mode_t)mode, number);
   int error = errno;
   umask(mask);
   /* What an image has there may be that device already, and nothing else. */
   struct stat info;
-  if (made != 0 && error == EEXIST && fstatat(parent, slash + 1, &info, AT_SYMLINK_NOFOLLOW) == 0 &&
+  if (made != 0 && error == EEXIST && fstatat(parent, name, &info, AT_SYMLINK_NOFOLLOW) == 0 &&
       (info.st_mode & S_IFMT) == type && info.st_rdev == number)
     made = 0;
-  if (made == 0 && (uid != 0 || gid != 0) && fchownat(parent, slash + 1, (uid_t)uid, (gid_t)gid, AT_SYMLINK_NOFOLLOW) != 0) {
+  if (made == 0 && (uid != 0 || gid != 0) && fchownat(parent, name, (uid_t)uid, (gid_t)gid, AT_SYMLINK_NOFOLLOW) != 0) {
     made = -1;
     error = errno;
   }
-  close(parent);
   return made != 0 ? op_fail(call, error, "make device %s", path) : 0;
 }
 
 /* symlink <target> <destination>, whose directory exists */
 static int op_symlink(struct launch *launch, struct op_call *call) {
   if (!need_root(launch) || !is_text(call->args[0]) || !is_text(call->args[1])) return op_fail(call, EINVAL, "symlink");
-  const char *path = call->args[1].data;
-  const char *slash = strrchr(path, '/');
-  char folder[4096];
-  if (slash == NULL || (size_t)(slash - path) >= sizeof folder) return op_fail(call, EINVAL, "symlink");
-  snprintf(folder, sizeof folder, "%.*s", slash == path ? 1 : (int)(slash - path), path);
-  int parent = make_in_root(launch->root, folder, true, 0755);
+  const char *path = call->args[1].data, *name;
+  int parent = open_folder(launch, path, &name);
   if (parent < 0) return op_fail(call, errno, "make link %s", path);
-  int made = symlinkat(call->args[0].data, parent, slash + 1);
-  int error = errno;
-  close(parent);
-  return made != 0 && error != EEXIST ? op_fail(call, error, "make link %s", path) : 0;
+  return symlinkat(call->args[0].data, parent, name) != 0 && errno != EEXIST ? op_fail(call, errno, "make link %s", path) : 0;
 }
 
 /* directory <destination>: such as the working directory. */
@@ -365,8 +404,8 @@ static bool is_kernel_file(int fd, const char *path) {
   return true;
 }
 
-static int null_tree(void) {
-  int tree = sys_open_tree(AT_FDCWD, "/dev/null", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+static int null_tree(const struct launch *launch) {
+  int tree = sys_open_tree(AT_FDCWD, launch->is_apart ? "/null" : "/dev/null", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
   struct stat info;
   if (tree >= 0 && (fstat(tree, &info) != 0 || !S_ISCHR(info.st_mode) || info.st_rdev != makedev(1, 3))) {
     close(tree);
@@ -394,7 +433,7 @@ static int empty_tree(void) {
 static int masking_tree(struct launch *launch, bool directory) {
   int *placed = directory ? &launch->empty_tree : &launch->null_tree;
   if (*placed >= 0) return sys_open_tree(*placed, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
-  return *placed = directory ? empty_tree() : null_tree();
+  return *placed = directory ? empty_tree() : null_tree(launch);
 }
 
 /* mask <path>: reading it gives nothing. Silent when absent. */
@@ -445,7 +484,8 @@ static int op_readonly_mount(struct launch *launch, struct op_call *call) {
 /* pivot: the root becomes "/", and nothing of the host's files is left. */
 static int op_pivot(struct launch *launch, struct op_call *call) {
   if (!need_root(launch)) return op_fail(call, EINVAL, "pivot");
-  if (enter_namespace_root() != 0 || fchdir(launch->root) != 0 || sys_pivot_root(".", ".") != 0 ||
+  forget_folder();
+  if ((!launch->is_apart && enter_namespace_root() != 0) || fchdir(launch->root) != 0 || sys_pivot_root(".", ".") != 0 ||
       sys_umount(".", UNMOUNT_DETACH) != 0 || chdir("/") != 0)
     return op_fail(call, errno, "make the container's root the root");
   return 0;

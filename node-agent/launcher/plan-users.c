@@ -143,7 +143,7 @@ const struct launch_op user_launch_ops[] = {
     {"user-namespace", 2, 2, false, true, op_user_namespace},
     {"users", 6, 6, true, false, op_users},
     {"mount-users", 2, 2, true, false, op_mount_users},
-    {"own", 2, 2, false, true, op_own},
+    {"own", 2, 2, true, true, op_own},
     {"own-stdio", 1, 1, false, true, op_own_stdio},
     {"enter-users", 0, 0, false, true, op_enter_users},
 };

@@ -30,6 +30,7 @@ static const struct launch_op *find(struct field name) {
   if (op == NULL) op = find_in(copy_launch_ops, copy_launch_op_count, name);
   if (op == NULL) op = find_in(delegate_launch_ops, delegate_launch_op_count, name);
   if (op == NULL) op = find_in(scheduling_launch_ops, scheduling_launch_op_count, name);
+  if (op == NULL) op = find_in(apart_launch_ops, apart_launch_op_count, name);
   return op;
 }
 
@@ -43,10 +44,23 @@ static int run_one(struct launch *launch, struct field op_bytes, struct op_call 
   call->count = count - 1;
   if (call->count < op->args_min || call->count > op->args_max)
     return op_fail(call, EINVAL, "%s: takes %d to %d arguments, got %d", op->name, op->args_min, op->args_max, call->count);
-  bool cloned = launch->report >= 0 && launch->cloned;
-  if (cloned ? !op->in_child : !op->in_monitor)
-    return op_fail(call, EINVAL, "%s: cannot come %s clone", op->name, cloned ? "after" : "before");
+  /* The monitor goes on after clone too. */
+  bool child = launch->report >= 0 && launch->cloned && launch->pid <= 0;
+  if (child ? !op->in_child : !op->in_monitor)
+    return op_fail(call, EINVAL, "%s: nothing for the %s", op->name, child ? "child" : "monitor");
   return op->run(launch, call);
+}
+
+/* Whether an op has this name and no arguments. */
+static bool op_is(struct field op_bytes, const char *name) {
+  struct reader reader = {.at = op_bytes.data, .end = op_bytes.data + op_bytes.size};
+  struct field field;
+  return read_field(&reader, &field) == 1 && field_is(field, name) && reader.at == reader.end;
+}
+
+static int find_word(const struct field *ops, int from, int count, const char *word) {
+  while (from < count && !op_is(ops[from], word)) from++;
+  return from;
 }
 
 static void report_failure(struct launch *launch, int index, int error, const char *what) {
@@ -134,25 +148,71 @@ int send_with_file(int socket, const char *word, int fd) {
   return sendmsg(socket, &message, MSG_NOSIGNAL) < 0 ? -1 : 0;
 }
 
+int plan_monitor(struct launch *launch, const struct field *ops, int count, struct field rest, int *index, struct op_call *call) {
+  int i = find_word(ops, 0, count, "monitor"), end = find_word(ops, i, count, "hand-over");
+  if (end == count) return i == count && rest.size == 0 ? 0 : op_fail(call, EINVAL, "the monitor's part of the plan has no end");
+  for (; i < end; i++) {
+    *index = launch->ahead + i;
+    crash_point(launch, *index);
+    int result = op_is(ops[i], "monitor") ? 0 : run_one(launch, ops[i], call);
+    if (result < 0) return result;
+  }
+  /* A child that is gone already says why in its report. */
+  (void)send_held(launch, rest.size == 0 ? "go" : rest.data, rest.size == 0 ? 2 : rest.size);
+  return 0;
+}
+
+/* A child whose plan ends early gets the rest. Its number of ops, or -errno. */
+static int receive_rest(struct launch *launch, struct field *ops, struct op_call *call) {
+  static char rest[POOLED_BYTES_MAX];
+  if (send_with_file(launch->report, "waiting", -1) != 0) _exit(1);
+  ssize_t got = receive_held(launch, rest, sizeof rest);
+  /* Nobody wants it any more. */
+  if (got == 0) _exit(0);
+  int count = got < 0 ? -1 : read_fields((struct reader){.at = rest, .end = rest + got}, ops, FIELDS_MAX);
+  return count < 0 ? op_fail(call, EPROTO, "read the rest of the plan") : count;
+}
+
+static _Noreturn void child_run(struct launch *launch, const struct field *ops, int first, int count) {
+  static struct field rest[FIELDS_MAX];
+  struct op_call call = {0};
+  for (int i = first;; i++) {
+    if (i == count && launch->pooled) {
+      launch->ahead = count;
+      launch->pooled = false;
+      count = receive_rest(launch, rest, &call);
+      if (count < 0) {
+        report_failure(launch, launch->ahead, -count, call.what);
+        _exit(1);
+      }
+      crash_prepare(launch->containers);
+      ops = rest;
+      i = 0;
+    }
+    if (i < count && op_is(ops[i], "monitor")) i = find_word(ops, i, count, "hand-over");
+    if (i >= count) {
+      report_failure(launch, launch->ahead + count, EINVAL, "the plan ends without exec");
+      _exit(1);
+    }
+    crash_point(launch, launch->ahead + i);
+    int result = run_one(launch, ops[i], &call);
+    if (result < 0) {
+      report_failure(launch, launch->ahead + i, -result, call.what);
+      _exit(1);
+    }
+  }
+}
+
 int plan_run(struct launch *launch, const struct field *ops, int count, int *index, struct op_call *call) {
-  bool child = false;
   for (int i = 0; i < count; i++) {
     *index = i;
     crash_point(launch, i);
     int result = run_one(launch, ops[i], call);
-    if (result < 0 && child) {
-      report_failure(launch, i, -result, call->what);
-      _exit(1);
-    }
     if (result < 0) return result;
-    if (launch->pid > 0) return 0;
-    child = launch->cloned;
+    if (launch->pid > 0) return launch->pooled ? 0 : plan_monitor(launch, ops, count, (struct field){.data = "", .size = 0}, index, call);
+    if (launch->cloned) child_run(launch, ops, i + 1, count);
   }
   *index = count;
-  if (child) {
-    report_failure(launch, count, EINVAL, "the plan ends without exec");
-    _exit(1);
-  }
   return op_fail(call, EINVAL, "the plan ends without clone");
 }
 
@@ -194,8 +254,7 @@ void close_all_but(unsigned first, int *keep, int count) {
   sys_close_range(from, ~0u, 0);
 }
 
-/* clone <namespaces>: from here on the plan goes on in the child. */
-static int op_clone(struct launch *launch, struct op_call *call) {
+static int clone_child(struct launch *launch, struct op_call *call) {
   uint64_t flags = call->args[0].size > 0 ? namespace_flags(call->args[0]) : 0;
   if (call->args[0].size > 0 && flags == 0) return op_fail(call, EINVAL, "clone: namespaces");
   int report[2];
@@ -206,7 +265,14 @@ static int op_clone(struct launch *launch, struct op_call *call) {
     args.flags |= CLONE_INTO_CGROUP;
     args.cgroup = (uint64_t)launch->cgroup;
   }
+  if (launch->is_apart && enter_apart(&launch->apart) != 0) return op_fail(call, errno, "enter the launcher's mount namespace");
   pid_t pid = sys_clone3(&args);
+  if (pid != 0 && launch->is_apart) {
+    int error = errno;
+    /* Going on where the host's files are not to be found helps nobody. */
+    if (leave_apart(&launch->apart) != 0) _exit(1);
+    errno = error;
+  }
   if (pid < 0) {
     int error = errno;
     close(report[0]);
@@ -218,10 +284,11 @@ static int op_clone(struct launch *launch, struct op_call *call) {
   if (pid != 0) close(report[1]);
   if (pid == 0) {
     /* Nothing of the host that is open here may be reached through /proc/self/fd of a root that is a stranger's. */
-    int keep[8 + MOUNT_USERS_MAX] = {launch->report, launch->child_stdio[0], launch->child_stdio[1], launch->child_stdio[2],
-                                     launch->target, launch->listener, launch->user_namespace, launch->seccomp_listener};
-    memcpy(keep + 8, launch->mount_users, (size_t)launch->mount_user_count * sizeof keep[0]);
-    close_all_but(3 + launch->preserved_files, keep, 8 + launch->mount_user_count);
+    int keep[9 + MOUNT_USERS_MAX] = {launch->report, launch->child_stdio[0], launch->child_stdio[1], launch->child_stdio[2],
+                                     launch->target, launch->listener, launch->user_namespace, launch->seccomp_listener,
+                                     crash_directory(launch)};
+    memcpy(keep + 9, launch->mount_users, (size_t)launch->mount_user_count * sizeof keep[0]);
+    close_all_but(3 + launch->preserved_files, keep, 9 + launch->mount_user_count);
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
@@ -233,6 +300,17 @@ static int op_clone(struct launch *launch, struct op_call *call) {
   launch->pid = pid;
   launch->pidfd = pidfd;
   return 0;
+}
+
+/* clone <namespaces>: from here on the plan goes on in the child. */
+static int op_clone(struct launch *launch, struct op_call *call) { return clone_child(launch, call); }
+
+/* clone-apart <namespaces>: clone, but the child's mounts are a copy of the launcher's own, which have nothing of the host's files.
+   What it needs of those is opened by the monitor, from `monitor` to `hand-over`. */
+static int op_clone_apart(struct launch *launch, struct op_call *call) {
+  if (launch->apart.namespace < 0 || (namespace_flags(call->args[0]) & CLONE_NEWNS) == 0) return op_fail(call, EINVAL, "clone-apart");
+  launch->is_apart = true;
+  return clone_child(launch, call);
 }
 
 /* stdio null|pipe|terminal|inherit <stdin 0|1> [<columns> <rows>] */
@@ -420,5 +498,6 @@ const struct launch_op monitor_launch_ops[] = {
     {"target", 2, 2, true, false, op_target},
     {"enter", 1, 1, true, true, op_enter},
     {"clone", 1, 1, true, false, op_clone},
+    {"clone-apart", 1, 1, true, false, op_clone_apart},
 };
 const int monitor_launch_op_count = sizeof monitor_launch_ops / sizeof monitor_launch_ops[0];

@@ -14,11 +14,14 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 
 #define CLIENTS_MAX 64
 #define CLIENT_BYTES_MIN (64u * 1024)
 #define CLIENT_OUT_BYTES_MAX (4u * 1024 * 1024)
 #define NAME_BYTES_MAX 200
+/* Sandboxes for the pool are made when nobody asked for anything this long. */
+#define QUIET_MS 20
 
 struct peer {
   enum { LISTENER, CLIENT, MONITOR } kind;
@@ -34,9 +37,15 @@ struct peer {
   uint64_t asked_by;
   char request_id[24];
   bool ended;
+  /* MONITOR in the pool: what it was made for, and whether it waits for a plan's rest. */
+  struct shape *shape;
+  unsigned shape_version;
+  bool ready;
 };
 
 static int epoll_fd, containers;
+static struct apart apart = {-1, -1, -1};
+static int64_t busy_ms;
 static struct peer *peers;
 static int client_count;
 static uint64_t next_number = 1;
@@ -59,6 +68,12 @@ static struct peer *add_peer(int kind, int fd) {
   peers = peer;
   if (kind == CLIENT) client_count++;
   return peer;
+}
+
+static int64_t quiet_clock_ms(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
 /* A monitor may hold a copy of fd for a moment, so closing it alone would not end its events. */
@@ -185,34 +200,112 @@ static void shed(const struct peer *asking) {
     if (peer != asking && peer->in != NULL) munmap(peer->in, peer->in_capacity);
 }
 
+/* --- the pool ------------------------------------------------------------------------------------------------------------- */
+
+static bool is_of(const struct peer *peer, const struct shape *shape) {
+  return peer->kind == MONITOR && peer->fd >= 0 && peer->shape == shape && peer->shape_version == shape->version;
+}
+
+static int count_of(const struct shape *shape, bool ready) {
+  int count = 0;
+  for (struct peer *peer = peers; peer != NULL; peer = peer->next)
+    if (is_of(peer, shape) && (peer->ready || !ready)) count++;
+  return count;
+}
+
+/* The shape that lacks one, when nothing else is to be done. */
+static struct shape *lacking(void) {
+  for (struct peer *peer = peers; peer != NULL; peer = peer->next)
+    if (peer->kind == MONITOR && peer->fd >= 0 && (peer->asked_by != 0 || (peer->shape != NULL && !peer->ready))) return NULL;
+  struct shape *shape;
+  for (int i = 0; (shape = pool_shape(i)) != NULL; i++)
+    if (shape->count > 0 && !shape->failed && count_of(shape, false) < shape->wanted) return shape;
+  return NULL;
+}
+
+/* The socket to a new monitor, or NULL with errno and what failed. */
+static struct peer *fork_monitor(const struct peer *asking, struct launch_request *request, const char **what) {
+  int ends[2];
+  *what = "launch: socket";
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) return NULL;
+  request->control = ends[1];
+  pid_t pid = fork();
+  if (pid == 0) {
+    shed(asking);
+    monitor_run(containers, &apart, request);
+  }
+  int error = errno;
+  close(ends[1]);
+  if (pid < 0) {
+    close(ends[0]);
+    *what = "fork monitor";
+    errno = error;
+    return NULL;
+  }
+  *what = "watch monitor";
+  errno = ENOMEM;
+  return add_peer(MONITOR, ends[0]);
+}
+
+static void fill_pool(struct shape *shape) {
+  const char *what;
+  struct launch_request request = {
+      .name = {.data = "", .size = 0}, .ops = shape->ops, .count = shape->count, .stream = -1, .pooled = true};
+  struct peer *monitor = fork_monitor(NULL, &request, &what);
+  shape->failed = monitor == NULL;
+  if (monitor == NULL) return;
+  monitor->shape = shape;
+  monitor->shape_version = shape->version;
+}
+
+/* Those that are too many, and of shapes that are wanted no more. They end when their socket does. */
+static void trim_pool(void) {
+  for (struct peer *peer = peers; peer != NULL; peer = peer->next)
+    if (peer->kind == MONITOR && peer->fd >= 0 && peer->shape != NULL &&
+        (peer->shape_version != peer->shape->version || count_of(peer->shape, false) > peer->shape->wanted))
+      forget(peer);
+}
+
+/* pool <wanted> <ops…>: how many wait already. */
+static int set_pool(struct op_call *call) {
+  uint64_t wanted;
+  if (call->count < 2 || !field_number(call->args[0], POOL_WANTED_MAX, &wanted)) return op_fail(call, EINVAL, "pool: number and ops");
+  struct shape *shape = pool_set(call->args + 1, call->count - 1, (int)wanted);
+  if (shape == NULL) return op_fail(call, ENOMEM, "pool");
+  trim_pool();
+  write_number(call->results, (uint64_t)count_of(shape, true));
+  return 0;
+}
+
+/* One that waits for just this: it has the rest now, and is no more in the pool. NULL when there is none. */
+static struct peer *take_pooled(int count) {
+  struct shape *shape = pool_match(fields + 4, count - 4);
+  struct peer *peer = peers;
+  while (shape != NULL && peer != NULL && !(is_of(peer, shape) && peer->ready)) peer = peer->next;
+  if (shape == NULL || peer == NULL) return NULL;
+  struct writer writer;
+  write_begin(&writer, reply_data, POOLED_BYTES_MAX);
+  write_field(&writer, fields[3].data, fields[3].size);
+  for (int i = 4 + shape->count; i < count; i++) write_field(&writer, fields[i].data, fields[i].size);
+  size_t size = write_end(&writer);
+  /* What is that long starts without. */
+  if (size == 0 || send(peer->fd, reply_data + 4, size - 4, MSG_NOSIGNAL | MSG_DONTWAIT) < 0) return NULL;
+  peer->shape = NULL;
+  return peer;
+}
+
 /* launch <container> <ops…> */
 static void do_launch(struct peer *client, struct field id, int count) {
   if (count < 5 || !is_name(fields[3]) || id.size >= sizeof client->request_id) {
     reply_error(client, id, EINVAL, "launch: container's name and ops");
     return;
   }
-  int ends[2];
-  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) {
-    reply_error(client, id, errno, "launch: socket");
-    return;
-  }
-  struct launch_request request = {
-      .name = fields[3], .ops = fields + 4, .count = count - 4, .control = ends[1], .stream = -1, .request_id = id};
-  pid_t pid = fork();
-  if (pid == 0) {
-    shed(client);
-    monitor_run(containers, &request);
-  }
-  int error = errno;
-  close(ends[1]);
-  if (pid < 0) {
-    close(ends[0]);
-    reply_error(client, id, error, "fork monitor");
-    return;
-  }
-  struct peer *monitor = add_peer(MONITOR, ends[0]);
+  struct launch_request request = {.name = fields[3], .ops = fields + 4, .count = count - 4, .stream = -1, .request_id = id};
+  const char *what;
+  struct peer *monitor = take_pooled(count);
+  if (monitor == NULL) monitor = fork_monitor(client, &request, &what);
   if (monitor == NULL) {
-    reply_error(client, id, ENOMEM, "watch monitor");
+    reply_error(client, id, errno, what);
     return;
   }
   memcpy(monitor->name, fields[3].data, fields[3].size + 1);
@@ -229,7 +322,7 @@ static void do_exec(struct peer *client, struct field id, int count) {
     int flags = fcntl(client->fd, F_GETFL);
     fcntl(client->fd, F_SETFL, flags & ~O_NONBLOCK);
     shed(client);
-    monitor_run(containers, &request);
+    monitor_run(containers, &apart, &request);
   }
   if (pid < 0)
     reply_error(client, id, errno, "fork monitor");
@@ -240,7 +333,7 @@ static void do_exec(struct peer *client, struct field id, int count) {
 /* attach <container>: the connection goes to its monitor. */
 static void do_attach(struct peer *client, struct field id, int count) {
   struct peer *monitor = peers;
-  while (monitor != NULL && (count != 4 || monitor->kind != MONITOR || monitor->fd < 0 || monitor->ended || !field_is(fields[3], monitor->name)))
+  while (monitor != NULL && (count != 4 || monitor->kind != MONITOR || monitor->fd < 0 || monitor->ended || monitor->shape != NULL || !field_is(fields[3], monitor->name)))
     monitor = monitor->next;
   if (monitor == NULL) {
     reply_error(client, id, ESRCH, "attach: no such container runs");
@@ -275,9 +368,25 @@ static struct peer *client_of(uint64_t number) {
   return NULL;
 }
 
+/* What one in the pool says: ready, or failed. */
+static void hear_pooled(struct peer *monitor) {
+  char data[1024];
+  ssize_t got = recv(monitor->fd, data, sizeof data, MSG_DONTWAIT);
+  if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
+  struct field said[4];
+  bool ready = got > 0 && read_fields((struct reader){.at = data, .end = data + got}, said, 4) == 1 && field_is(said[0], "ready");
+  if (ready) {
+    monitor->ready = true;
+    return;
+  }
+  if (!monitor->ready && is_of(monitor, monitor->shape)) monitor->shape->failed = true;
+  forget(monitor);
+}
+
 /* What a monitor says: started <status>, failed <errno> <what> <op's index>, exited <record>. */
 static void hear(struct peer *monitor) {
   char data[1024];
+  busy_ms = quiet_clock_ms();
   ssize_t got = recv(monitor->fd, data, sizeof data, MSG_DONTWAIT);
   if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
   struct peer *client = monitor->asked_by == 0 ? NULL : client_of(monitor->asked_by);
@@ -316,6 +425,8 @@ static bool perform(struct peer *client, struct reader reader) {
   int count = read_fields(reader, fields, FIELDS_MAX);
   if (count < 3 || !field_number(fields[0], 1ull << 53, &number) || number == 0) return false;
   struct field id = fields[0], name = fields[1];
+  /* Who asks whether sandboxes wait keeps none from being made. */
+  if (!field_is(name, "pool")) busy_ms = quiet_clock_ms();
   if (field_is(name, "launch")) {
     do_launch(client, id, count);
   } else if (field_is(name, "exec")) {
@@ -333,6 +444,8 @@ static bool perform(struct peer *client, struct reader reader) {
       client->subscribed = true;
     else if (field_is(name, "stop"))
       stopping = true;
+    else if (field_is(name, "pool"))
+      result = set_pool(&call);
     else
       result = run_op(name, fields[2], &call);
     if (result < 0)
@@ -465,15 +578,21 @@ int serve(const char *run_directory, const char *containers_directory) {
   if (bind(listener, (struct sockaddr *)&address, sizeof address) != 0 || listen(listener, 64) != 0) return fail("listen on launcher.sock");
   struct peer *entrance = add_peer(LISTENER, listener);
   if (entrance == NULL) return fail("listen on launcher.sock");
+  if (make_apart(&apart) != 0) return fail("make a mount namespace for containers to begin in");
   if (chdir("/") != 0) return fail("/");
   while (!stopping) {
     struct epoll_event events[64];
-    int count = epoll_wait(epoll_fd, events, 64, -1);
+    struct shape *shape = lacking();
+    int64_t left_ms = shape == NULL ? -1 : busy_ms + QUIET_MS - quiet_clock_ms();
+    if (shape != NULL && left_ms <= 0) fill_pool(shape);
+    int count = epoll_wait(epoll_fd, events, 64, left_ms > 0 ? (int)left_ms : -1);
     for (int i = 0; i < count; i++) {
       struct peer *peer = events[i].data.ptr;
       if (peer->fd < 0) continue;
       if (peer->kind == LISTENER)
         accept_client(peer->fd);
+      else if (peer->kind == MONITOR && peer->shape != NULL)
+        hear_pooled(peer);
       else if (peer->kind == MONITOR)
         hear(peer);
       else if (events[i].events & EPOLLOUT)

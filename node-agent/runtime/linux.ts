@@ -70,6 +70,7 @@ import { createSandbox, listSandboxes, removeSandbox } from "./sandboxes.ts";
 import { compileSeccomp } from "./seccomp.ts";
 import { ownSeccompMachine } from "./seccomp-machines.ts";
 import { openStreams } from "./streams.ts";
+import { WaitingSandboxes } from "./waiting-sandboxes.ts";
 
 const logFileBytesMax = 10 * 1024 * 1024;
 const logFilesMax = 3;
@@ -102,6 +103,8 @@ export interface LinuxRuntimeOptions {
   readonly cgroups?: CgroupLayout | "none";
   /** Other OCI runtimes, which containers name by their handlers. */
   readonly ociPrograms?: readonly OciProgram[];
+  /** Sandboxes that are kept waiting for containers of each kind that was started lately; none when absent. */
+  readonly waiting?: number;
 }
 
 interface Entry {
@@ -130,6 +133,7 @@ export class LinuxRuntime implements Runtime {
   readonly #containers = new Map<string, Entry>();
   /** Cgroups that stay when nothing is in them. */
   readonly #groups = new Set<string>();
+  readonly #waiting: WaitingSandboxes;
   readonly #filters = new Map<string, Buffer>();
   readonly #oci: OciRuntimes;
   #defaultProfile: unknown;
@@ -149,8 +153,12 @@ export class LinuxRuntime implements Runtime {
       ...options,
       containersDir: this.#containersDir,
       onContainer: (event, id, text) => this.#onContainer(event, id, text),
-      onReconnected: () => this.#refresh(),
+      onReconnected: () => {
+        this.#waiting.forget();
+        this.#refresh();
+      },
     });
+    this.#waiting = new WaitingSandboxes(options.waiting ?? 0, (args) => this.request("pool", args), options.log);
   }
 
   async open(): Promise<void> {
@@ -231,7 +239,13 @@ export class LinuxRuntime implements Runtime {
     // A short one may have ended already: its end comes right behind its start.
     if (entry.state.status === "created")
       entry.state = { status: "running", pid: status.process.pid, startedAtMs: status.startedAtMs };
+    this.#waiting.started(ops);
     return { pid: status.process.pid };
+  }
+
+  /** Has sandboxes wait for containers of this one's kind, and says whether they do. */
+  async warm(id: string): Promise<boolean> {
+    return this.#waiting.isFull(this.#planStart(this.#entry(id).spec, { holdOutput: false }));
   }
 
   #planStart(spec: ContainerSpec, { holdOutput }: { readonly holdOutput: boolean }): readonly LaunchOp[] {

@@ -51,29 +51,53 @@ const rlimits = [
   "RLIMIT_RTTIME",
 ];
 
-/** Throws LaunchError for what a spec asks and cannot have. */
+/**
+ * Throws LaunchError for what a spec asks and cannot have. It begins with what containers of a kind have in common, so that a sandbox that
+ * has come so far may wait for it (`commonOps`).
+ */
 export function planLaunch(spec: ContainerSpec, context: LaunchContext): readonly LaunchOp[] {
+  const { cgroup } = context;
+  const made = [...planCgroupMake(context), ...planCgroupUse(context)];
+  const early = cgroup?.join.type === "into";
+  const staged = stageOf(spec);
   return [
-    ...planCgroupMake(context),
+    ...(early ? made : []),
     ...planStdio(spec),
+    ...planClone(spec),
+    ["die-with-monitor"],
+    ...planOwner(spec),
+    ...(isOwn(spec, "network") ? [["loopback"] satisfies LaunchOp] : []),
+    ["staging"],
+    ...planStage(spec, context, staged.early),
+    ["monitor"],
     ...(context.holdOutput === true ? [["hold-output"] satisfies LaunchOp] : []),
     ...(spec.logPath === undefined
       ? []
       : [["log", spec.logPath, context.logFileBytesMax, context.logFilesMax] satisfies LaunchOp]),
-    ...planCgroupUse(context),
-    ...planClone(spec),
-    ...joinCgroup(context.cgroup),
+    ...(early ? [] : made),
+    ...joinFiles(cgroup).map((file): LaunchOp => ["hold-file", file]),
+    ...planHeldNamespaces(spec),
+    ...planHeldRoot(spec, context.rootfsPath),
+    ...ownMounts(spec, cgroup).flatMap((mount) => planHeld(mount, context.rootfsPath)),
+    ["hand-over"],
+    ...joinFiles(cgroup).map((): LaunchOp => ["write-held", "0"]),
     ...planNamespaces(spec),
     ...planSysctls(spec),
     planOomScore(spec),
-    ...planUsers(spec),
-    ...planHolds(spec, context),
-    ["private-mounts"],
-    ...planFiles(spec, context),
+    ...planStage(spec, context, staged.late),
+    ["root"],
+    ...planFiles(spec, context, staged),
     ["pivot"],
     ...planProcess(spec, context.seccompFilter, ["enter-users"]),
     ["exec", spec.args.length, ...spec.args, ...spec.env],
   ];
+}
+
+/** The beginning of a launch plan that other containers' plans may share; undefined where a sandbox cannot wait for the rest. */
+export function commonOps(ops: readonly LaunchOp[]): readonly LaunchOp[] | undefined {
+  const end = ops.findIndex(([name]) => name === "monitor");
+  // Version 2's cgroups are entered by clone; and what another runtime makes begins otherwise.
+  return end === -1 || ops.slice(0, end).some(([name]) => name === "into-cgroup") ? undefined : ops.slice(0, end);
 }
 
 /** Another process in a running container, with the same limits. */
@@ -154,36 +178,68 @@ function planClone(spec: ContainerSpec): readonly LaunchOp[] {
   );
   return [
     ...(pid?.path === undefined ? [] : [["pid-namespace", pid.path] satisfies LaunchOp]),
-    ["clone", ["mount", ...new Set(made.map(({ type }) => type))].join(" ")],
+    ["clone-apart", ["mount", ...new Set(made.map(({ type }) => type))].join(" ")],
   ];
+}
+
+/** Version 1: a process moves itself by writing to these. */
+function joinFiles(cgroup: CgroupPlan | undefined): readonly string[] {
+  return cgroup?.join.type === "tasks" ? cgroup.join.files : [];
 }
 
 export function joinCgroup(cgroup: CgroupPlan | undefined): readonly LaunchOp[] {
-  return cgroup?.join.type === "tasks" ? cgroup.join.files.map((file): LaunchOp => ["write", file, "0"]) : [];
+  return joinFiles(cgroup).map((file): LaunchOp => ["write", file, "0"]);
+}
+
+function isOwn(spec: ContainerSpec, type: string): boolean {
+  return spec.namespaces.some((namespace) => namespace.type === type && namespace.path === undefined);
+}
+
+function isJoined(spec: ContainerSpec, type: string): boolean {
+  return spec.namespaces.some((namespace) => namespace.type === type && namespace.path !== undefined);
+}
+
+function joinedNamespaces({ namespaces }: ContainerSpec): ContainerSpec["namespaces"] {
+  return namespaces.filter(({ type, path }) => path !== undefined && !["pid", "mount", "user"].includes(type));
+}
+
+/** What the monitor opens of them, as the child does not see the host's files. */
+function planHeldNamespaces(spec: ContainerSpec): readonly LaunchOp[] {
+  const users = usersOf(spec);
+  return [
+    ...joinedNamespaces(spec).map(({ path }): LaunchOp => ["hold-namespace", path ?? ""]),
+    ...(users === undefined ? [] : [["hold-users", users[0]] satisfies LaunchOp]),
+  ];
 }
 
 function planNamespaces(spec: ContainerSpec): readonly LaunchOp[] {
-  const joined = spec.namespaces.filter(
-    ({ type, path }) => path !== undefined && !["pid", "mount", "user"].includes(type),
-  );
-  const own = (type: string) =>
-    spec.namespaces.some((namespace) => namespace.type === type && namespace.path === undefined);
   return [
-    ...joined.map(({ type, path }): LaunchOp => ["setns", type, path ?? ""]),
+    ...joinedNamespaces(spec).map(({ type }): LaunchOp => ["enter-held", type]),
+    ...(spec.namespaces.some(({ type }) => type === "user") ? [["users-held"] satisfies LaunchOp] : []),
     // After it joined its cgroup, which so becomes the "/" that it sees.
-    ...(own("cgroup") ? [["unshare", "cgroup"] satisfies LaunchOp] : []),
-    ...(own("network") ? [["loopback"] satisfies LaunchOp] : []),
-    ...(spec.hostname !== undefined && own("uts") ? [["hostname", spec.hostname] satisfies LaunchOp] : []),
+    ...(isOwn(spec, "cgroup") ? [["unshare", "cgroup"] satisfies LaunchOp] : []),
+    ...(spec.hostname !== undefined && isOwn(spec, "uts") ? [["hostname", spec.hostname] satisfies LaunchOp] : []),
   ];
+}
+
+/** Its path and its root on the host; undefined without a user namespace. */
+function usersOf(spec: ContainerSpec): readonly [path: string, root: number] | undefined {
+  const users = spec.namespaces.find(({ type }) => type === "user");
+  if (users === undefined && spec.idMapping === undefined) return undefined;
+  if (users?.path === undefined || spec.idMapping === undefined)
+    throw new LaunchError("user namespace: it is joined by its path, and its mapping has to be known", 128);
+  return [users.path, spec.idMapping.hostId];
 }
 
 /** The container's users are others on the host; what the child makes for it from here on is theirs. */
 export function planUsers(spec: ContainerSpec): readonly LaunchOp[] {
-  const users = spec.namespaces.find(({ type }) => type === "user");
-  if (users === undefined && spec.idMapping === undefined) return [];
-  if (users?.path === undefined || spec.idMapping === undefined)
-    throw new LaunchError("user namespace: it is joined by its path, and its mapping has to be known", 128);
-  return [["user-namespace", users.path, spec.idMapping.hostId]];
+  const users = usersOf(spec);
+  return users === undefined ? [] : [["user-namespace", ...users]];
+}
+
+function planOwner(spec: ContainerSpec): readonly LaunchOp[] {
+  const users = usersOf(spec);
+  return users === undefined ? [] : [["make-for", users[1]]];
 }
 
 /** Only those that belong to one of its namespaces: others would change the node. */
@@ -215,14 +271,8 @@ export function sysctlScope(name: string): "network" | "ipc" | "uts" | undefined
 }
 
 /** Sources that go on sharing mounts with the host are taken before everything else becomes the container's own. */
-function planHolds(spec: ContainerSpec, context: LaunchContext): readonly LaunchOp[] {
-  return allMounts(spec, context).flatMap(planHold);
-}
-
 export function planHold(mount: Mount): readonly LaunchOp[] {
-  const parsed = options(mount);
-  if (!isHeld(parsed)) return [];
-  return [["hold", mount.source, mount.subPath ?? "", mount.destination, words(parsed)]];
+  return isHeld(options(mount)) ? [planHoldBind(mount)] : [];
 }
 
 /** What goes on sharing mounts with the host. */
@@ -230,47 +280,154 @@ function isHeld({ bind, propagation }: MountOptions): boolean {
   return bind !== undefined && (propagation === "shared" || propagation === "slave");
 }
 
-function planFiles(spec: ContainerSpec, context: LaunchContext): readonly LaunchOp[] {
-  const mounts = allMounts(spec, context);
-  const dev = mounts.find(({ destination }) => destination === "/dev");
-  const ownDevices = dev?.type === "tmpfs";
+/** File systems that are made of nothing. Every other one needs what only the host's root shows: layers, devices. */
+const freshTypes = ["proc", "sysfs", "tmpfs", "ramfs", "devpts", "mqueue", "cgroup", "cgroup2"];
+
+function isHandedOver(mount: Mount): boolean {
+  return options(mount).bind !== undefined || !freshTypes.includes(mount.type);
+}
+
+/** What the monitor opens or mounts for the child to place. */
+function planHeld(mount: Mount, rootfsPath: string): readonly LaunchOp[] {
+  const parsed = options(mount);
+  if (!isHandedOver(mount)) return [];
+  return parsed.bind === undefined
+    ? [["hold-mount", rootfsPath, mount.type, mount.source, words(parsed), parsed.data, mount.destination]]
+    : [planHoldBind(mount)];
+}
+
+function planHoldBind(mount: Mount): LaunchOp {
+  return ["hold", mount.source, mount.subPath ?? "", mount.destination, words(options(mount))];
+}
+
+/** What is prepared where there is no root yet, and is carried there with all that lies below it. */
+interface Stage {
+  /** Whole before anything of this one container is known; and what needs namespaces that it joins. */
+  readonly early: StagePart;
+  readonly late: StagePart;
+  readonly carried: readonly string[];
+  readonly isMasked: (path: string) => boolean;
+}
+
+interface StagePart {
+  readonly mounts: readonly Mount[];
+  readonly devices: boolean;
+  readonly tops: readonly string[];
+}
+
+const tops = ["/proc", "/dev", "/sys"];
+
+/** Whether a path is another or lies below it. */
+function isBelow(path: string, top: string): boolean {
+  return path === top || path.startsWith(`${top}/`);
+}
+
+function stageOf(spec: ContainerSpec): Stage {
+  const taken = new Set(spec.mounts.map(({ destination }) => plain(destination)));
+  const carried = tops.filter((top) => !taken.has(top));
+  const mounts = defaultMountsOf(spec).filter(({ destination }) => carried.some((top) => isBelow(destination, top)));
+  const needsJoined = ({ type }: Mount) =>
+    (type === "sysfs" && isJoined(spec, "network")) || (type === "mqueue" && isJoined(spec, "ipc"));
+  const late = mounts.filter(needsJoined);
+  const lateTops = carried.filter((top) => late.some(({ destination }) => destination === top));
+  // What a volume shows below /proc or /sys is masked too, so there masks come last.
+  const shown = carried.filter((top) =>
+    [...taken].every((path) => !isBelow(path, top) || isBelow(path, cgroupsPath) || coverable.includes(path)),
+  );
+  return {
+    early: {
+      mounts: mounts.filter((mount) => !needsJoined(mount)),
+      devices: carried.includes("/dev"),
+      tops: shown.filter((top) => !lateTops.includes(top)),
+    },
+    late: { mounts: late, devices: false, tops: shown.filter((top) => lateTops.includes(top)) },
+    carried,
+    isMasked: (path) => shown.some((top) => isBelow(path, top)),
+  };
+}
+
+function planStage(spec: ContainerSpec, context: LaunchContext, part: StagePart): readonly LaunchOp[] {
+  return [
+    ...part.mounts.map((mount) => planMount(mount, spec.idMapping)),
+    ...(part.devices ? planDevices(spec, context) : []),
+    ...planMasks(spec, (path) => part.tops.some((top) => isBelow(path, top))),
+  ];
+}
+
+function planDevices(spec: ContainerSpec, context: LaunchContext): readonly LaunchOp[] {
   const devices = [...defaultDevices, ...(spec.privileged ? context.hostDevices : []), ...(spec.devices ?? [])];
   return [
-    ...planRootfs(spec, context.rootfsPath),
-    ...mounts.map((mount) => planMount(mount, spec.idMapping)),
-    ...(ownDevices
-      ? devices.map(
-          ({ path, type, major, minor, mode }, i): LaunchOp => [
-            ...(["device", path, type, major, minor, mode] as const),
-            // The host's own, such as disks, stay its root's, who is nobody inside.
-            ...(spec.idMapping === undefined || i >= defaultDevices.length
-              ? []
-              : [spec.idMapping.hostId, spec.idMapping.hostId]),
-          ],
-        )
-      : []),
-    ...(ownDevices ? defaultLinks.map(([target, path]): LaunchOp => ["symlink", target, path]) : []),
+    ...devices.map(
+      ({ path, type, major, minor, mode }, i): LaunchOp => [
+        ...(["device", path, type, major, minor, mode] as const),
+        // The host's own, such as disks, stay its root's, who is nobody inside.
+        ...(spec.idMapping === undefined || i >= defaultDevices.length
+          ? []
+          : [spec.idMapping.hostId, spec.idMapping.hostId]),
+      ],
+    ),
+    ...defaultLinks.map(([target, path]): LaunchOp => ["symlink", target, path]),
+  ];
+}
+
+function planMasks(spec: ContainerSpec, wanted: (path: string) => boolean): readonly LaunchOp[] {
+  if (spec.privileged) return [];
+  return [
+    ...spec.maskedPaths.filter(wanted).map((path): LaunchOp => ["mask", path]),
+    ...spec.readonlyPaths.filter(wanted).map((path): LaunchOp => ["readonly", path]),
+  ];
+}
+
+function planFiles(spec: ContainerSpec, context: LaunchContext, stage: Stage): readonly LaunchOp[] {
+  const { cgroup } = context;
+  const staged = new Set([...stage.early.mounts, ...stage.late.mounts].map(({ destination }) => destination));
+  const defaults = defaultMountsOf(spec).filter(({ destination }) => !staged.has(destination));
+  const carried = stage.carried.map((destination) => ({ destination, op: ["carry", destination] satisfies LaunchOp }));
+  const own = sortByDepth([...defaults, ...ownMounts(spec, cgroup)].map((mount) => withOp(mount, spec.idMapping)));
+  const tmpfsDev = spec.mounts.find(({ destination }) => plain(destination) === "/dev")?.type === "tmpfs";
+  return [
+    ...sortByDepth([...carried, ...own]).map(({ op }) => op),
+    ...(tmpfsDev ? planDevices(spec, context) : []),
     ...(ownCgroups(spec) ? planCgroupLinks(spec, context) : []),
     ...(spec.terminal ? [["terminal", "1"] satisfies LaunchOp] : []),
     ...(spec.cwd === "" ? [] : [["directory", spec.cwd] satisfies LaunchOp]),
-    ...(spec.privileged ? [] : spec.maskedPaths.map((path): LaunchOp => ["mask", path])),
-    ...(spec.privileged ? [] : spec.readonlyPaths.map((path): LaunchOp => ["readonly", path])),
+    ...planMasks(spec, (path) => !stage.isMasked(path)),
     ...(spec.readonlyRootfs ? [["readonly-mount", "/"] satisfies LaunchOp] : []),
   ];
 }
 
-function allMounts(spec: ContainerSpec, context: LaunchContext): readonly Mount[] {
-  const taken = new Set(spec.mounts.map(({ destination }) => destination.replace(/(?<=.)\/+$/, "")));
-  const defaults = defaultMounts.filter(({ destination }) => !taken.has(destination));
-  const fitting = defaults.map((mount) =>
-    spec.privileged && mount.type === "sysfs"
-      ? { ...mount, options: mount.options.filter((option) => option !== "ro") }
-      : mount,
-  );
-  // What lies deeper comes later, so that nothing gets covered: a volume at / of /proc's kind cannot hide /proc either.
-  const depth = ({ destination }: Mount) => destination.split("/").filter((name) => name !== "").length;
-  const cgroups = ownCgroups(spec) ? cgroupMounts(spec, context.cgroup) : [];
-  return [...fitting, ...cgroups, ...spec.mounts].toSorted((a, b) => depth(a) - depth(b));
+function withOp(
+  mount: Mount,
+  idMapping: IdMapping | undefined,
+): { readonly destination: string; readonly op: LaunchOp } {
+  const { destination } = mount;
+  return { destination, op: isHandedOver(mount) ? ["place", destination] : planMount(mount, idMapping) };
+}
+
+/** What lies deeper comes later, so that nothing gets covered: a volume at / of /proc's kind cannot hide /proc either. */
+function sortByDepth<T extends { readonly destination: string }>(mounts: readonly T[]): readonly T[] {
+  const depth = ({ destination }: T) => destination.split("/").filter((name) => name !== "").length;
+  return mounts.toSorted((a, b) => depth(a) - depth(b));
+}
+
+function plain(destination: string): string {
+  return destination.replace(/(?<=.)\/+$/, "");
+}
+
+function defaultMountsOf(spec: ContainerSpec): readonly Mount[] {
+  const taken = new Set(spec.mounts.map(({ destination }) => plain(destination)));
+  return defaultMounts
+    .filter(({ destination }) => !taken.has(destination))
+    .map((mount) =>
+      spec.privileged && mount.type === "sysfs"
+        ? { ...mount, options: mount.options.filter((option) => option !== "ro") }
+        : mount,
+    );
+}
+
+/** Besides the default ones; in the order in which they are placed. */
+function ownMounts(spec: ContainerSpec, cgroup: CgroupPlan | undefined): readonly Mount[] {
+  return sortByDepth([...(ownCgroups(spec) ? cgroupMounts(spec, cgroup) : []), ...spec.mounts]);
 }
 
 const cgroupsPath = "/sys/fs/cgroup";
@@ -310,6 +467,13 @@ export function planCgroupLinks(
     ...seen.flatMap(({ name, links }) => links.map((link): LaunchOp => ["symlink", name, `${cgroupsPath}/${link}`])),
     ...(seen.length === 0 || spec.privileged ? [] : [["readonly-mount", cgroupsPath] satisfies LaunchOp]),
   ];
+}
+
+/** As the monitor does it for a child that does not see the host's files. */
+function planHeldRoot(spec: ContainerSpec, target: string): readonly LaunchOp[] {
+  return planRootfs(spec, target).map(
+    ([name, ...args]): LaunchOp => (name === "rootfs" ? ["hold-mount", ...args, "/"] : [name, ...args]),
+  );
 }
 
 export function planRootfs({ rootfs, idMapping }: ContainerSpec, target: string): readonly LaunchOp[] {
@@ -358,11 +522,9 @@ function options(mount: Mount): MountOptions {
   const refuse = (why: string) => new LaunchError(`mount ${destination}: ${why}`, 128);
   if (typeof parsed === "string") throw refuse(parsed);
   if (!destination.startsWith("/")) throw refuse("the destination is not an absolute path");
-  const plain = `/${destination
-    .split("/")
-    .filter((name) => name !== "" && name !== ".")
-    .join("/")}`;
-  if (plain.startsWith("/proc/") && !coverable.includes(plain)) throw refuse("nothing may be mounted inside of /proc");
+  const names = destination.split("/").filter((name) => name !== "" && name !== ".");
+  const path = `/${names.join("/")}`;
+  if (path.startsWith("/proc/") && !coverable.includes(path)) throw refuse("nothing may be mounted inside of /proc");
   return parsed;
 }
 

@@ -6,7 +6,7 @@ import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { isAlive, readStatus } from "../../node-agent/runtime/container-directory.ts";
 import { ociProgram } from "../oci-programs.ts";
-import { openRig, type Rig } from "./rig.ts";
+import { openRig, type Rig, unifiedCgroups } from "./rig.ts";
 
 process.env["NARU_TEST_LAUNCHER"] = "crashing";
 
@@ -124,6 +124,46 @@ for (const who of ["process", "monitor", "launcher"])
     await using rig = await openRig({ ociPrograms: [await ociProgram("runc")] }, { runtime: "runc" });
     // There the process of the plan's is the runtime itself, which has ended by then.
     await everyStep(rig, who, { records: who === "process" ? [] : [...aroundStart, ...aroundRecords], stepsMin: 10 });
+  });
+
+/** As `crash`, while a sandbox is made to wait, or when it is taken. False when there is no such step. */
+async function crashWaiting(rig: Rig, step: number, [who, when]: readonly [who: string, when: "made" | "taken"]) {
+  const [id, request] = [`${who}-${when}-${step}`, join(rig.options.stateDir, "crash-at")];
+  const ask = () => rig.runtime.warm(id).catch(() => false);
+  // A kind of its own: none of it waits yet.
+  await rig.runtime.create(rig.spec(id, ["stubborn"], { maskedPaths: [`/proc/${id}`] }));
+  if (when === "taken") await until("one waits", ask);
+  writeFileSync(request, `${step} ${who}\n`);
+  if (when === "made") await until("one waits, or it happened", async () => (await ask()) || !existsSync(request));
+  const happenedEarly = !existsSync(request);
+  if (when === "made") rmSync(request, { force: true });
+  const started = await rig.runtime.start(id).then(
+    () => true,
+    () => false,
+  );
+  const happened = when === "made" ? happenedEarly : !existsSync(request);
+  rmSync(request, { force: true });
+  await until(`${id} is as the runtime says`, async () => (await truth(rig, id)) === "true");
+  if (!started) await rig.runtime.start(id);
+  await rig.runtime.signal(id, 9);
+  await rig.runtime.wait(id);
+  await rig.runtime.remove(id);
+  await until(`nothing is left of ${id}: ${JSON.stringify(remains(rig, id))}`, () => {
+    return JSON.stringify(remains(rig, id)) === JSON.stringify(nothing);
+  });
+  return happened;
+}
+
+for (const who of ["process", "monitor", "launcher"])
+  test(`a kill of the ${who} at any step of one that waits leaves nothing behind start, remove`, {
+    skip: unifiedCgroups,
+  }, async () => {
+    await using rig = await openRig({ waiting: 1 });
+    let step = 0;
+    while (step < opsMax && (await crashWaiting(rig, step, [who, "made"]))) step++;
+    const ahead = step;
+    while (step < opsMax && (await crashWaiting(rig, step, [who, "taken"]))) step++;
+    assert.deepEqual([ahead > 20, step > ahead + 20], [true, true]);
   });
 
 test("an agent that goes at any moment of a start leaves nothing behind reopen, remove", async () => {

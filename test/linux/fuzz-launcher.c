@@ -72,6 +72,12 @@ static void read_hostile(const char *bytes, size_t size) {
     int more = read_fields(within, inner, 8);
     for (int j = 0; j < more; j++) use(inner[j]);
   }
+  if (count > 1) {
+    int ops = 1 + (int)below((uint32_t)count - 1);
+    const struct shape *shape = pool_set(fields, ops, 1);
+    check(shape != NULL && shape->count == ops, "a shape has the ops that were given");
+    check(pool_match(fields, ops) != NULL && pool_match(fields, count) != NULL, "a plan that begins as a shape does is found");
+  }
   free(data);
 }
 

@@ -41,9 +41,10 @@ export async function openRig(
     cgroupParent: `/naru-${ownTest}/${directory.slice(-6)}`,
     clock: realClock,
     log: silentLogger,
+    ...(startsWarm ? { waiting: 1 } : {}),
     ...more,
   };
-  let runtime = await openLinuxRuntime(options);
+  let runtime = await openRuntime(options);
   return {
     directory,
     options,
@@ -53,7 +54,7 @@ export async function openRig(
     spec: (id, args, changes = {}) => probeSpec(directory, id, args, { ...always, ...changes }),
     reopen: async () => {
       await runtime[Symbol.asyncDispose]();
-      runtime = await openLinuxRuntime(options);
+      runtime = await openRuntime(options);
       return runtime;
     },
     logOf: (id) => join(directory, "logs", `${id}.log`),
@@ -62,6 +63,25 @@ export async function openRig(
       rmSync(directory, { recursive: true, force: true });
     },
   };
+}
+
+/** `NARU_TEST_WAITING`: containers start in sandboxes that wait for them, as far as their kind can. */
+const startsWarm = process.env["NARU_TEST_WAITING"] === "1";
+const warmTriesMax = 100;
+const warmWaitMs = 5;
+
+async function openRuntime(options: LinuxRuntimeOptions): Promise<LinuxRuntime> {
+  const runtime = await openLinuxRuntime(options);
+  if (!startsWarm) return runtime;
+  const start = runtime.start.bind(runtime);
+  runtime.start = async (id, more) => {
+    // A plan that cannot be made says so at the start itself.
+    const warm = () => runtime.warm(id).catch(() => true);
+    for (let tries = 0; tries < warmTriesMax && !(await warm()); tries++)
+      await new Promise((resolve) => setTimeout(resolve, warmWaitMs));
+    return start(id, more);
+  };
+  return runtime;
 }
 
 /** Whether this machine has one hierarchy of cgroups (v2) and not one for each controller (v1). */
