@@ -523,3 +523,52 @@ test("openAgent gives static pods the overhead of their RuntimeClass, or says th
   const made = [...node.machine.processes.values()].map(({ spec }) => spec.resourcesAbove?.memoryBytesMax);
   assert.deepEqual({ before, made }, { before: 0, made: [3 << 20] });
 });
+
+test("openAgent begins a pod anew, init containers and all, when a container ends as its rules say", async () => {
+  const rules = [{ action: "RestartAllContainers", exitCodes: { operator: "In", values: [88] } }];
+  let runs = 0;
+  const { clock, session } = await open({
+    program: (args) => {
+      if (args[0] === "init") return { runMs: 10, exitCode: 0 };
+      return args[0] === "watch" && runs++ === 0 ? { runMs: 100, exitCode: 88 } : {};
+    },
+  });
+  session.put("pods", {
+    ...pod({
+      restartPolicy: "Never",
+      initContainers: [{ name: "init", image: "i", command: ["init"] }],
+      containers: [
+        { name: "watch", image: "i", command: ["watch"], restartPolicy: "Never", restartPolicyRules: rules },
+        { name: "main", image: "i", command: ["main"] },
+      ],
+    }),
+  });
+  await clock.advance(50);
+  const before = brief(session.statuses.get("web"));
+  await clock.advance(3000);
+  const status = session.statuses.get("web");
+  assert.deepEqual(
+    {
+      before,
+      after: brief(status),
+      left: status?.conditions?.some(({ type }) => type === "AllContainersRestarting"),
+      last: status?.containerStatuses?.map(({ lastState }) => lastState?.terminated?.exitCode),
+      ip: status?.podIP,
+    },
+    {
+      before: {
+        phase: "Running",
+        ready: "True",
+        states: ["init: Completed 0, 0 restarts", "watch: running, 0 restarts", "main: running, 0 restarts"],
+      },
+      after: {
+        phase: "Running",
+        ready: "True",
+        states: ["init: Completed 0, 1 restarts", "watch: running, 1 restarts", "main: running, 1 restarts"],
+      },
+      left: false,
+      last: [88, 137],
+      ip: "10.244.1.2",
+    },
+  );
+});

@@ -48,7 +48,7 @@ function restartErrors({ restartPolicy, restartPolicyRules = [] }: Container, pa
       ? [required(child(path, "restartPolicy"), "must be set beside restartPolicyRules")]
       : []),
     ...restartPolicyRules.flatMap(({ action, exitCodes }, i) => [
-      ...oneOf(child(at(rules, i), "action"), action, ["Restart"]),
+      ...oneOf(child(at(rules, i), "action"), action, ["Restart", "RestartAllContainers"]),
       ...(exitCodes === undefined
         ? [required(child(at(rules, i), "exitCodes"))]
         : oneOf(child(at(rules, i), "exitCodes.operator"), exitCodes.operator, ["In", "NotIn"])),

@@ -101,7 +101,7 @@ const pods: readonly (readonly [string, Pod, readonly string[]])[] = [
     container({ restartPolicyRules: [{ action: "Jump", exitCodes: { operator: "In", values: [1] } }] }),
     [
       "spec.containers[0].restartPolicy: Required value: must be set beside restartPolicyRules",
-      'spec.containers[0].restartPolicyRules[0].action: Unsupported value: "Jump": supported values: "Restart"',
+      'spec.containers[0].restartPolicyRules[0].action: Unsupported value: "Jump": supported values: "Restart", "RestartAllContainers"',
     ],
   ],
   [

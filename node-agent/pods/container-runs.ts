@@ -5,7 +5,7 @@ import type { Container, Pod } from "../../api/kinds/generated/types.ts";
 import { unreachable } from "../../lib/assert.ts";
 import type { ContainerState } from "../runtime/runtime.ts";
 import { type ContainerLabels, containerId } from "./container-labels.ts";
-import { afterFailedStart, afterProbe, terminationOf } from "./container-transitions.ts";
+import { afterFailedStart, afterProbe, beginAnew, terminationOf } from "./container-transitions.ts";
 import { runHook } from "./hooks.ts";
 import type { ContainerStep } from "./next-container-step.ts";
 import type { Ground } from "./pod-ground.ts";
@@ -95,6 +95,9 @@ export class ContainerRuns {
       case "cancel":
         this.#underway.get(step.name)?.controller.abort(new Error("the pod is being stopped"));
         return;
+      case "restartAll":
+        this.#restartAll(step.trigger, step.atMs);
+        return;
       case "noteBackoff":
         this.#noteBackoff(step.name);
         return;
@@ -132,6 +135,7 @@ export class ContainerRuns {
     const ended = before.now.phase === "Exited" ? before.now.exit : undefined;
     this.#set(name, {
       attempt,
+      again: undefined,
       now: { phase: "Starting" },
       last: ended ?? before.last,
       backoff: ended === undefined ? before.backoff : nextBackoff(before.backoff, ended.finishedAtMs),
@@ -208,6 +212,19 @@ export class ContainerRuns {
       this.#event(name, "Normal", "BackOff", `Back-off pulling image "${image}"`);
       this.#changed();
     });
+  }
+
+  #restartAll(trigger: string, atMs: number): void {
+    this.#event(
+      trigger,
+      "Normal",
+      "RestartAllContainers",
+      `Container ${trigger} ended so that all containers begin anew`,
+    );
+    for (const record of this.records)
+      if (record.role !== "ephemeral")
+        this.#set(record.name, beginAnew(record, { isTrigger: record.name === trigger, atMs }));
+    this.#changed();
   }
 
   #noteBackoff(name: string): void {

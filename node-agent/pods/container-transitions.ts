@@ -78,3 +78,19 @@ export function afterProbe(now: Running, container: Container, kind: ProbeKind, 
     },
   };
 }
+
+/** Of a pod whose containers all begin anew: its next run comes in the order of the first, not before `atMs`. */
+export function beginAnew(
+  record: ContainerRecord,
+  { isTrigger, atMs }: { readonly isTrigger: boolean; readonly atMs: number },
+): Partial<ContainerRecord> {
+  const { now, attempt, last, backoff } = record;
+  const ran = now.phase === "Exited" ? now.exit : undefined;
+  return {
+    now: { phase: "Waiting", reason: "", message: "", retryAtMs: atMs },
+    again: true,
+    attempt: ran === undefined ? attempt : attempt + 1,
+    last: ran ?? last,
+    backoff: isTrigger && ran !== undefined ? nextBackoff(backoff, ran.finishedAtMs) : backoff,
+  };
+}

@@ -12,6 +12,8 @@ export type ContainerStep =
   | { readonly do: "hurry"; readonly name: string; readonly deadlineMs: number }
   /** Gives up a pull or a start that is under way. */
   | { readonly do: "cancel"; readonly name: string }
+  /** All have ended, because one ended in a way that its rules say so: they begin anew, not before `atMs`. */
+  | { readonly do: "restartAll"; readonly trigger: string; readonly atMs: number }
   /** Says that it waits before its restart. */
   | { readonly do: "noteBackoff"; readonly name: string; readonly untilMs: number };
 
@@ -34,6 +36,8 @@ const sidecarGraceMsMin = 2000;
  */
 export function planRun(pod: Pod, observed: readonly ContainerRecord[], nowMs: number): RunPlan {
   const all = withSpecs(pod, observed);
+  const restart = planRestartOfAll(all, nowMs);
+  if (restart !== undefined) return restart;
   const mains = all.filter(({ record }) => record.role === "main");
   const sidecars = all.filter(({ record }) => record.role === "sidecar");
   const init = initialised(observed) ? { plans: sidecars.map(planOne), state: "done" as const } : planInit();
@@ -84,8 +88,10 @@ export function planStop(
 /** A main container has been started at some time: the init containers are behind. */
 export function initialised(observed: readonly ContainerRecord[]): boolean {
   return observed.some(
-    ({ role, now, attempt, last }) =>
-      role === "main" && (now.phase !== "Waiting" || attempt > 0 || last !== undefined || now.reason !== ""),
+    ({ role, now, attempt, last, again }) =>
+      role === "main" &&
+      again !== true &&
+      (now.phase !== "Waiting" || attempt > 0 || last !== undefined || now.reason !== ""),
   );
 }
 
@@ -99,6 +105,29 @@ export function isFinal(record: ContainerRecord, pod: Pod): boolean {
 /** The grace period of the pod's own spec, ms. */
 export function defaultGraceMs(pod: Pod): number {
   return (pod.spec?.terminationGracePeriodSeconds ?? 30) * 1000;
+}
+
+/** A container ended with a code that its rules answer with a restart of all: whatever still runs is ended, without grace. */
+export function restartsAll(container: Container, record: ContainerRecord): boolean {
+  const exit = exitOf(record);
+  return (
+    exit !== undefined &&
+    record.role !== "ephemeral" &&
+    matchingRule(container, exit)?.action === "RestartAllContainers"
+  );
+}
+
+function planRestartOfAll(
+  all: readonly { readonly record: ContainerRecord; readonly container: Container }[],
+  nowMs: number,
+): RunPlan | undefined {
+  const trigger = all.find(({ record, container }) => restartsAll(container, record))?.record;
+  const exit = trigger === undefined ? undefined : exitOf(trigger);
+  if (trigger === undefined || exit === undefined) return undefined;
+  const alive = all.filter(({ record }) => record.role !== "ephemeral" && isAlive(record));
+  if (alive.length > 0) return { ...nothing, steps: alive.flatMap(({ record }) => stopOne(record, nowMs, nowMs)) };
+  const atMs = restartAtMs(trigger.backoff, exit.finishedAtMs);
+  return { ...nothing, steps: [{ do: "restartAll", trigger: trigger.name, atMs }] };
 }
 
 function planContainer(record: ContainerRecord, container: Container, pod: Pod, nowMs: number): RunPlan {
@@ -159,14 +188,18 @@ function shouldRestart(
   if (role === "sidecar") return true;
   if (role === "ephemeral") return false;
   if (role === "init" && exitCode === 0) return false;
-  const isMatched = container?.restartPolicyRules?.some(
-    ({ exitCodes }) =>
-      exitCodes !== undefined && (exitCodes.values ?? []).includes(exitCode) === (exitCodes.operator === "In"),
-  );
-  if (isMatched === true) return true;
+  if (matchingRule(container, { exitCode }) !== undefined) return true;
   const policy = container?.restartPolicy ?? podPolicy;
   if (policy === "Never") return false;
   return policy === "OnFailure" ? exitCode !== 0 : true;
+}
+
+/** The first one that fits decides. */
+function matchingRule(container: Container | undefined, { exitCode }: Pick<Termination, "exitCode">) {
+  return container?.restartPolicyRules?.find(
+    ({ exitCodes }) =>
+      exitCodes !== undefined && (exitCodes.values ?? []).includes(exitCode) === (exitCodes.operator === "In"),
+  );
 }
 
 function exitOf(record: ContainerRecord): Termination | undefined {

@@ -97,10 +97,52 @@ const ruled: Container = {
   restartPolicy: "Never",
   restartPolicyRules: [{ action: "Restart", exitCodes: { operator: "In", values: [42] } }],
 };
+const ruledAll: Partial<PodSpec> = {
+  restartPolicy: "Never",
+  initContainers: [{ name: "i", image: "i" }],
+  containers: [
+    {
+      ...ruled,
+      restartPolicyRules: [
+        { action: "Restart", exitCodes: { operator: "In", values: [43] } },
+        { action: "RestartAllContainers", exitCodes: { operator: "In", values: [42, 43] } },
+      ],
+    },
+    { name: "b", image: "i" },
+  ],
+};
 const init: Partial<PodSpec> = { initContainers: [{ name: "i", image: "i" }] };
 const backoff = { delayMs: 10_000, updatedAtMs: nowMs - 60_000 };
 
 const cases: readonly Case[] = [
+  {
+    title: "ends all at once when one ended so that all begin anew",
+    state: up,
+    spec: ruledAll,
+    phases: [exited(0), exited(42), running],
+    step: containers([{ do: "stop", name: "b", graceMs: 0, message: "Stopping container b" }]),
+  },
+  {
+    title: "lets all begin anew once they have ended",
+    state: up,
+    spec: ruledAll,
+    phases: [exited(0), exited(42), exited(137)],
+    step: containers([{ do: "restartAll", trigger: "a", atMs: nowMs - 1000 }]),
+  },
+  {
+    title: "goes by the first rule that fits",
+    state: up,
+    spec: ruledAll,
+    phases: [exited(0), exited(43), running],
+    step: containers([{ do: "start", name: "a", attempt: 1 }]),
+  },
+  {
+    title: "begins anew with the init containers",
+    state: up,
+    spec: ruledAll,
+    more: { again: true, attempt: 1 },
+    step: containers([{ do: "start", name: "i", attempt: 1 }]),
+  },
   { title: "sets a new pod up", state: { phase: "Accepted" }, step: { do: "setUp" } },
   { title: "sets an adopted pod up again", state: { phase: "Accepted" }, phases: [running], step: { do: "setUp" } },
   {

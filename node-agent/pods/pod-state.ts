@@ -90,6 +90,8 @@ export interface ContainerRecord {
   readonly now: ContainerPhase;
   /** The run before. */
   readonly last: Termination | undefined;
+  /** All containers of the pod begin anew, init containers first: its earlier runs count for nothing there. */
+  readonly again?: true | undefined;
   /** Of the run's labels; "" before the first. */
   readonly imageId: string;
   readonly imagePin: string;

@@ -3,7 +3,7 @@
 import type { Pod, PodCondition, PodStatus } from "../../api/kinds/generated/types.ts";
 import { timestamp } from "../../lib/clock.ts";
 import { containerStatus, isReady, type StatusContext } from "./container-status.ts";
-import { initialised } from "./next-container-step.ts";
+import { initialised, restartsAll } from "./next-container-step.ts";
 import { type ContainerRecord, type ContainerRole, containersOf, type PodState, type Wanted } from "./pod-state.ts";
 import { qosClass } from "./resource-limits.ts";
 
@@ -129,6 +129,7 @@ function conditions(input: PodStatusInput, nowMs: number): readonly PodCondition
         : readiness(wanted.pod, previous, containersReady)),
     },
     { type: "ContainersReady", ...containersReady },
+    ...(beginsAnew(wanted.pod, containers) ? [{ type: "AllContainersRestarting", status: "True" } as const] : []),
     { type: "PodScheduled", status: "True" },
     ...(finished !== undefined && disruptions.includes(finished.reason)
       ? [
@@ -148,9 +149,16 @@ function conditions(input: PodStatusInput, nowMs: number): readonly PodCondition
   }));
   // Conditions of others (readiness gates, the scheduler's) stay as the server has them.
   const others = (wanted.pod.status?.conditions ?? []).filter(
-    ({ type }) => !drafts.some((draft) => draft.type === type),
+    ({ type }) => type !== "AllContainersRestarting" && !drafts.some((draft) => draft.type === type),
   );
   return [...ours, ...others];
+}
+
+function beginsAnew(pod: Pod, records: readonly ContainerRecord[]): boolean {
+  return containersOf(pod).some(({ container }) => {
+    const record = records.find(({ name }) => name === container.name);
+    return record !== undefined && (record.again === true || restartsAll(container, record));
+  });
 }
 
 interface Draft {
