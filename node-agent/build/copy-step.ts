@@ -1,5 +1,5 @@
 // COPY and ADD: which files, whose, from where to where; archives and downloads for ADD.
-import { utimes, writeFile } from "node:fs/promises";
+import { rename, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { resolveUser } from "../images/users.ts";
 import type { Draft } from "../images/workshop.ts";
@@ -10,6 +10,7 @@ import { patternToRegExp } from "./dockerfile/patterns.ts";
 import { expandText } from "./dockerfile/words.ts";
 import { download, isUrl, urlName } from "./download.ts";
 import { type FileSource, layersSource, matchSource, parseRecords } from "./files.ts";
+import { fetchCommit, type GitSource, keepRepository, parseGitSource } from "./git-source.ts";
 import { lookupIn } from "./stage-state.ts";
 import { absolutePath, digest, epochOf, layerStep, type StageResult, type StepWork, stepError } from "./step-work.ts";
 
@@ -52,8 +53,10 @@ async function findPieces(
 ): Promise<readonly Piece[]> {
   const { expander, destination, parts } = work;
   const sources = instruction.sources.map((text) => expander.word(text));
-  const urls = instruction.kind === "ADD" ? sources.filter(isUrl) : [];
-  const paths = sources.filter((source) => !urls.includes(source));
+  const isAdd = instruction.kind === "ADD";
+  const repositories = isAdd ? sources.filter((source) => parseGitSource(source) !== undefined) : [];
+  const urls = isAdd ? sources.filter((source) => isUrl(source) && !repositories.includes(source)) : [];
+  const paths = sources.filter((source) => !urls.includes(source) && !repositories.includes(source));
   const several = sources.length + instruction.heredocs.length > 1;
   const pieces: Piece[] = [];
   if (paths.length > 0) pieces.push(await findFiles(instruction, { ...work, paths, several }));
@@ -72,6 +75,10 @@ async function findPieces(
     });
   }
   for (const url of urls) pieces.push(await findDownload(instruction, { ...work, url, several }, stack));
+  for (const text of repositories) {
+    const repository = parseGitSource(text);
+    if (repository !== undefined) pieces.push(await findCommit(instruction, { ...work, repository }, stack));
+  }
   return pieces;
 }
 
@@ -155,6 +162,39 @@ async function findDownload(
     plan: { ...plan, placements: plan.placements.filter((each) => !archives.includes(each)) },
     archives,
   };
+}
+
+async function findCommit(
+  instruction: Copy,
+  work: StepWork & { readonly destination: string; readonly repository: GitSource },
+  stack: AsyncDisposableStack,
+): Promise<Piece> {
+  const { parts, destination, repository } = work;
+  const { workshop, signal } = parts;
+  const draft = await workshop.begin();
+  stack.defer(() => workshop.discard(draft));
+  const directory = join(draft.folder, ".git");
+  const checksum = instruction.checksum === undefined ? undefined : work.expander.word(instruction.checksum);
+  try {
+    const { archive } = await fetchCommit(repository, { directory, checksum }, signal);
+    const { tar, done } = archive();
+    // Git's own words say why it gave no tar.
+    await Promise.all([workshop.unpack(tar, `dir:${draft.upper}`, "", signal).catch(() => done), done]);
+    // It comes to its place last: files of the repository must not become what git is told by.
+    if (instruction.keepGitDir) {
+      await keepRepository(directory, signal);
+      await rename(directory, join(draft.upper, ".git"));
+    }
+  } catch (error) {
+    signal.throwIfAborted();
+    throw stepError(instruction, error instanceof Error ? error.message : String(error));
+  }
+  const source = draftSource(parts, draft);
+  const excluded = instruction.exclude.map((pattern) => patternToRegExp(work.expander.word(pattern)));
+  const records = (await source.below("")).filter(
+    ({ path }) => !excluded.some((pattern) => isExcluded(pattern, path, "")),
+  );
+  return { source, plan: planCopy([records], { destination, parents: false, several: false }), archives: [] };
 }
 
 async function placePiece(

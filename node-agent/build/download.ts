@@ -33,8 +33,6 @@ export async function download(
   const { url, file, checksum, onProgress } = wanted;
   if (checksum !== undefined && !/^sha256:[a-f0-9]{64}$/.test(checksum))
     throw new Error(`--checksum takes sha256: and 64 hexadecimal digits, got ${JSON.stringify(checksum)}`);
-  if (/\.git(#.*)?$/.test(url))
-    throw new Error(`${url} is a git repository, which Naru does not fetch: add its archive`);
   const response = await http.send({ method: "GET", url: new URL(url), headers: {} }, signal).catch((cause: Error) => {
     throw new Error(`${url} cannot be fetched: ${cause.message}`, { cause });
   });

@@ -1,15 +1,15 @@
 // Dockerfiles built on the real runtime, from an image with busybox that a real registry has.
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { chmodSync, mkdirSync, readFileSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
+import { type AddressInfo, connect } from "node:net";
 import { dirname, join } from "node:path";
 import { Readable } from "node:stream";
 import { after, before, test } from "node:test";
 import { gzipSync } from "node:zlib";
 import { extract } from "tar-stream";
-import { realClock } from "../../lib/clock.ts";
+import { realClock, sleep } from "../../lib/clock.ts";
 import { silentLogger } from "../../lib/log.ts";
 import { realRandom } from "../../lib/random.ts";
 import type { BuildEvent, Builder, BuildOptions, BuildResult } from "../../node-agent/build/build.ts";
@@ -17,6 +17,7 @@ import { openBuilder } from "../../node-agent/build/builder.ts";
 import type { ImageLibrary } from "../../node-agent/images/library.ts";
 import { openImages } from "../../node-agent/images/open-images.ts";
 import {
+  freePort,
   gzipLayer,
   makeImage,
   makeTar,
@@ -373,6 +374,98 @@ test("ADD fetches an URL, and refuses one with another checksum build", async ()
     [["x 755 0:0 /", "x/name.txt 600 0:0 fetched"], true],
   );
 });
+
+test("ADD fetches a commit of a git repository, and says why when it cannot build", async () => {
+  const base = join(rig.directory, "repositories");
+  const work = join(base, "app.git");
+  mkdirSync(join(work, "sub"), { recursive: true });
+  const git = (...args: readonly string[]) =>
+    execFileSync("git", ["-c", "user.name=ann", "-c", "user.email=ann@example.com", ...args], {
+      ...{ cwd: work, encoding: "utf8" },
+    }).trim();
+  git("init", "--quiet", "--initial-branch=main");
+  writeFileSync(join(work, "a.txt"), "first");
+  writeFileSync(join(work, "sub", "b.txt"), "below");
+  // Of an archive this would leave files out.
+  writeFileSync(join(work, ".gitattributes"), "a.txt export-ignore\n");
+  git("add", ".");
+  git("commit", "--quiet", "--message", "one");
+  git("tag", "v1");
+  const commit = git("rev-parse", "HEAD");
+  writeFileSync(join(work, "a.txt"), "second");
+  git("commit", "--quiet", "--all", "--message", "two");
+  const port = await freePort();
+  const daemon = spawn(
+    join(git("--exec-path"), "git-daemon"),
+    ["--listen=127.0.0.1", `--port=${port}`, "--export-all", "--reuseaddr", `--base-path=${base}`, base],
+    { stdio: "ignore" },
+  );
+  try {
+    const url = `git://127.0.0.1:${port}/app.git`;
+    await untilListens(port);
+    const { result } = await build({
+      Dockerfile: `FROM scratch
+ADD ${url} /main/
+ADD --checksum=${commit} --chown=3:4 ${url}#v1 /v1/
+ADD ${url}#main:sub /sub/
+ADD --keep-git-dir=true ${url}#v1 /whole/
+`,
+    });
+    const found = await Promise.all(["/main", "/v1", "/sub", "/whole"].map((path) => filesOf(result.image.id, path)));
+    const files = found.flat().filter((line) => !line.startsWith("whole/.git/"));
+    const refused = async (add: string) =>
+      /(ADD|git|couldn't|ssh|commit)[^\n]*/.exec(await problem({ Dockerfile: `FROM scratch\nADD ${add} /x/` }))?.[0];
+    assert.deepEqual(
+      [
+        files,
+        (await refused(`--checksum=${"0".repeat(40)} ${url}`))?.includes("not 0000"),
+        await refused(`${url}#none`),
+        await refused("git@example.com:a/b.git"),
+      ],
+      [
+        [
+          "main 755 0:0 /",
+          "main/.gitattributes 644 0:0 a.txt export-ignore",
+          "main/a.txt 644 0:0 second",
+          "main/sub 755 0:0 /",
+          "main/sub/b.txt 644 0:0 below",
+          "v1 755 3:4 /",
+          "v1/.gitattributes 644 3:4 a.txt export-ignore",
+          "v1/a.txt 644 3:4 first",
+          "v1/sub 755 3:4 /",
+          "v1/sub/b.txt 644 3:4 below",
+          "sub 755 0:0 /",
+          "sub/b.txt 644 0:0 below",
+          "whole 755 0:0 /",
+          "whole/.git 755 0:0 /",
+          "whole/.gitattributes 644 0:0 a.txt export-ignore",
+          "whole/a.txt 644 0:0 first",
+          "whole/sub 755 0:0 /",
+          "whole/sub/b.txt 644 0:0 below",
+        ],
+        true,
+        `${url} cannot be fetched: couldn't find remote ref none`,
+        "git@example.com:a/b.git is reached by ssh, for which a build has no key: name it by https",
+      ],
+    );
+  } finally {
+    daemon.kill("SIGKILL");
+  }
+});
+
+async function untilListens(port: number): Promise<void> {
+  for (let tries = 0; tries < 100; tries++) {
+    const socket = connect(port, "127.0.0.1");
+    const opened = await new Promise((resolve) => {
+      socket.once("connect", () => resolve(true));
+      socket.once("error", () => resolve(false));
+    });
+    socket.destroy();
+    if (opened === true) return;
+    await sleep(realClock, 50);
+  }
+  throw new Error("git-daemon does not listen");
+}
 
 test("RUN has its mounts, heredocs, network and user, and leaves no trace of them build", async () => {
   const { output, result } = await build(

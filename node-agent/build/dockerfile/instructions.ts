@@ -93,6 +93,8 @@ export interface CopyBody {
   readonly checksum: string | undefined;
   /** ADD only: whether archives are unpacked; absent: local ones are. */
   readonly unpack: boolean | undefined;
+  /** ADD of a git repository: with its ".git". */
+  readonly keepGitDir: boolean;
 }
 
 export type Instruction = InstructionBody & {

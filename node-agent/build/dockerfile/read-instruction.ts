@@ -149,6 +149,7 @@ function readCopy(source: Source, kind: CopyBody["kind"]): InstructionBody {
     exclude: flags.flatMap(({ name, value }) => (name === "exclude" && value !== undefined ? [value] : [])),
     checksum: flagValue(source, flags, "checksum"),
     unpack: truthOf(source, flags, "unpack"),
+    keepGitDir: truthOf(source, flags, "keep-git-dir") ?? false,
   };
 }
 
