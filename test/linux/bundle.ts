@@ -21,9 +21,11 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { specimen } from "../../node-agent/oci/commands/spec.ts";
 import { debianProgram } from "../tools.ts";
-import { buildLauncher, buildProgram } from "./rig.ts";
+import { buildLauncher, buildProgram, unifiedCgroups } from "./rig.ts";
 
 const main = new URL("../../node-agent/oci/main.ts", import.meta.url).pathname;
+/** As bin/naru-oci has it. */
+const env = { ...process.env, NODE_COMPILE_CACHE: new URL("../../.cache/compiled", import.meta.url).pathname };
 const applets = [
   "sh",
   "ls",
@@ -99,6 +101,7 @@ export async function openBundles(): Promise<Bundles> {
   const oci = (args: readonly string[], input = ""): Outcome => {
     const { status, stdout, stderr } = spawnSync(process.execPath, command(args), {
       input,
+      env,
       encoding: "utf8",
       timeout: 60_000,
     });
@@ -136,7 +139,8 @@ export async function openBundles(): Promise<Bundles> {
     [Symbol.dispose]: () => {
       const ids = oci(["list", "--quiet"]).stdout.split("\n");
       const failures = ids.filter((id) => id !== "").map((id) => oci(["delete", "--force", id]).stderr);
-      for (const controller of readdirSync("/sys/fs/cgroup")) removeGroup(`/sys/fs/cgroup/${controller}${cgroup}`);
+      const trees = unifiedCgroups ? [""] : readdirSync("/sys/fs/cgroup");
+      for (const tree of trees) removeGroup(`/sys/fs/cgroup/${tree}${cgroup}`);
       rmSync(directory, { recursive: true, force: true });
       assert.equal(failures.join(""), "");
     },
@@ -159,7 +163,7 @@ export function removeGroup(path: string): void {
 function leave(directory: string, args: readonly string[]): Promise<Outcome> {
   const path = join(directory, `output-${performance.now()}`);
   const output = openSync(path, "w");
-  const child = spawn(process.execPath, args, { stdio: ["ignore", output, output] });
+  const child = spawn(process.execPath, args, { stdio: ["ignore", output, output], env });
   closeSync(output);
   return new Promise((resolve, reject) => {
     child.on("error", reject);

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ociLibraries, ociNames, ociTree } from "../oci-programs.ts";
+import { debianProgram } from "../tools.ts";
 import { librariesOf, runInMachine } from "./virtual-machine.ts";
 
 const files = ["runtime", "launcher", "cgroups", "mounts", "attacks", "shared-pids", "users"].map(
@@ -10,7 +11,7 @@ const files = ["runtime", "launcher", "cgroups", "mounts", "attacks", "shared-pi
 
 // Its kernel cannot map users of files in memory yet, which /tmp is.
 const command = (tests: readonly string[], pattern = ".") =>
-  `mkdir /disk; TMPDIR=/disk node --disable-warning=ExperimentalWarning --test --test-name-pattern=${pattern} --test-reporter=tap --test-isolation=none ${tests.join(" ")}`;
+  `mkdir /disk; TMPDIR=/disk node --disable-warning=ExperimentalWarning --test --test-name-pattern='${pattern}' --test-reporter=tap --test-isolation=none ${tests.join(" ")}`;
 
 test("the runtime passes its tests on cgroup v2", { skip: process.arch !== "x64" }, async () => {
   checkOutput(await runInMachine(command(files)), files.length);
@@ -27,6 +28,19 @@ for (const name of ociNames)
     });
     checkOutput(output, 20);
   });
+
+test("naru-oci's containers pass theirs there", { skip: process.arch !== "x64" }, async () => {
+  await debianProgram("busybox-static", "bin/busybox");
+  // A few: each command of naru-oci starts Node, which takes seconds in an emulated machine.
+  const pattern = "limits hold|finds below|are allowed|like any other|others on the host";
+  const output = await runInMachine(
+    command(["test/linux/oci-cgroups.test.ts", "test/linux/oci-users.test.ts"], pattern),
+    {
+      parts: [".cache/tools/busybox-static"],
+    },
+  );
+  checkOutput(output, 4);
+});
 
 function checkOutput(output: string, passedMin: number): void {
   const failures = output.match(/^ *not ok.*(\n +.*)*/gm) ?? [];

@@ -131,23 +131,6 @@ const cases: readonly (readonly [title: string, script: string, change: Change, 
     ["alive"],
   ],
   [
-    "linux.resources.devices",
-    "(exec 3<>/dev/fuse) 2>&1; (exec 3<>/dev/tun) 2>&1 | grep -c 'not permitted'",
-    ({ linux }) => {
-      linux["devices"] = [
-        ["fuse", 229],
-        ["tun", 1],
-      ].map(([name, minor]) => ({ path: `/dev/${name}`, type: "c", major: name === "fuse" ? 10 : 1, minor }));
-      linux["resources"] = {
-        devices: [
-          { allow: false, access: "rwm" },
-          { allow: true, type: "c", major: 10, minor: 229, access: "rw" },
-        ],
-      };
-    },
-    ["1"],
-  ],
-  [
     "maskedPaths and readonlyPaths",
     "cat /proc/timer_list; touch /proc/sys/kernel/hostname 2>&1; ls /sys/firmware",
     ({ linux }) => {
@@ -175,14 +158,6 @@ const cases: readonly (readonly [title: string, script: string, change: Change, 
       };
     },
     ["mkdir: can't create directory '/out/denied': No space left on device", "allowed"],
-  ],
-  [
-    "linux.resources",
-    "cat /sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/pids/pids.max /sys/fs/cgroup/cpu/cpu.shares; grep Cpus_allowed_list /proc/self/status",
-    ({ linux }) => {
-      linux["resources"] = { memory: { limit: 67_108_864 }, pids: { limit: 12 }, cpu: { shares: 321, cpus: "0" } };
-    },
-    ["67108864", "12", "321", "Cpus_allowed_list:\t0"],
   ],
   [
     "rootfsPropagation",
@@ -455,49 +430,6 @@ test("programs of the image that run before the start may do what the container 
   assert.equal(bundles.oci(["run", "--bundle", bundle, "h"]).stdout, "5\nCapEff:\t0000000000000000\n");
 });
 
-test("a frozen container does nothing until it goes on, and limits can change meanwhile pause, resume, update", async () => {
-  using bundles = await openBundles();
-  await bundles.leave(["run", "--detach", "--bundle", bundles.bundle("p", "sleep 1000"), "p"]);
-  const steps = [
-    ["pause", "p"],
-    ["exec", "p", "id"],
-    ["update", "--pids-limit", "77", "p"],
-    ["resume", "p"],
-  ];
-  const outcomes = steps.map((args) => {
-    const { exitCode, stderr } = bundles.oci(args);
-    return [exitCode, stderr, bundles.status("p")];
-  });
-  assert.deepEqual(
-    [outcomes, readFileSync(`/sys/fs/cgroup/pids${bundles.cgroup}/p/pids.max`, "utf8")],
-    [
-      [
-        [0, "", "paused"],
-        [1, "naru-oci: container p is paused\n", "paused"],
-        [0, "", "paused"],
-        [0, "", "running"],
-      ],
-      "77\n",
-    ],
-  );
-});
-
-test("a frozen container ends like any other kill, delete", async () => {
-  using bundles = await openBundles();
-  for (const id of ["killed", "deleted"]) {
-    await bundles.leave(["run", "--detach", "--bundle", bundles.bundle(id, "sleep 1000"), id]);
-    bundles.oci(["pause", id]);
-  }
-  bundles.oci(["kill", "killed", "KILL"]);
-  await bundles.until(() => bundles.status("killed") === "stopped");
-  const outcomes = [
-    ["delete", "killed"],
-    ["delete", "--force", "deleted"],
-  ].map((args) => bundles.oci(args));
-  const gone = { exitCode: 0, stdout: "", stderr: "" };
-  assert.deepEqual(outcomes, [gone, gone]);
-});
-
 test("a container whose processes nobody waits for is gone all the same delete", async () => {
   using bundles = await openBundles();
   const steps = [
@@ -514,24 +446,6 @@ test("a container whose processes nobody waits for is gone all the same delete",
     { encoding: "utf8", timeout: 60_000 },
   );
   assert.equal(stdout, "0\n0\n0\n");
-});
-
-test("a cgroup that is others' is not taken create", async () => {
-  using bundles = await openBundles();
-  await bundles.leave(["run", "--detach", "--bundle", bundles.bundle("owner", "sleep 1000"), "owner"]);
-  const { pid } = JSON.parse(bundles.oci(["state", "owner"]).stdout) as { pid: number };
-  const bundle = bundles.bundle("guest", "true", ({ linux }) => {
-    linux["cgroupsPath"] = `${bundles.cgroup}/owner`;
-  });
-  const { stderr } = bundles.oci(["create", "--bundle", bundle, "guest"]);
-  assert.deepEqual(
-    [stderr, bundles.status("owner"), bundles.status("guest")],
-    [
-      `naru-oci: linux.cgroupsPath: cgroup ${bundles.cgroup}/owner is not empty: process ${pid} is in it\n`,
-      "running",
-      undefined,
-    ],
-  );
 });
 
 test("what cannot be done is refused, by name, and logged for programs create", async () => {
