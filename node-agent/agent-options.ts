@@ -43,6 +43,8 @@ export interface AgentOptions {
   readonly allowedUnsafeSysctls?: readonly string[];
   /** When it ends: everything that runs here ends too. */
   readonly stopPods: boolean;
+  /** What pods get at most to end by themselves then. Default 10,000. A second signal ends them at once. */
+  readonly stopGraceMs?: number;
   /** Given: its end is the machine's. Pods fail in that time, to be replaced elsewhere; `stopPods` leaves nothing of them either. */
   readonly shutdown?: readonly ShutdownGroup[];
   readonly logLevel: string;

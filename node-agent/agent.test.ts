@@ -342,10 +342,29 @@ test("stopPods ends everything and reports none of it", async () => {
   const { clock, session, node, agent } = await open();
   for (const name of ["a", "b", "c"]) session.put("pods", pod({}, {}, name));
   await clock.advance(1000);
-  const stopped = agent.stopPods();
+  const stopped = agent.stopPods(10_000);
   await clock.advance(3000);
   await stopped;
   assert.deepEqual([session.gone, node.machine.processes.size, node.machine.sandboxes.size], [[], 0, 0]);
+});
+
+test("stopPods gives pods their own time up to a bound, and none once they are hurried", async () => {
+  const { clock, session, agent, node } = await open({ program: () => ({ onSignal: "ignore" }) });
+  session.put("pods", pod({ terminationGracePeriodSeconds: 3 }, {}, "short"));
+  session.put("pods", pod({ terminationGracePeriodSeconds: 60 }, {}, "bound"));
+  await clock.advance(1000);
+  const hurry = new AbortController();
+  const stopped = agent.stopPods(10_000, hurry.signal);
+  const running = () => [...node.machine.processes.values()].filter(({ state }) => state.status === "running").length;
+  const seen: number[] = [];
+  for (const ms of [2900, 200, 1000]) {
+    await clock.advance(ms);
+    seen.push(running());
+  }
+  hurry.abort();
+  await clock.advance(100);
+  await stopped;
+  assert.deepEqual([seen, node.machine.processes.size], [[2, 1, 1], 0]);
 });
 
 test("shutDown fails pods in their grace periods, critical ones last, and refuses new ones", async () => {

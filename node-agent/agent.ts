@@ -21,6 +21,7 @@ import type { Network } from "./network/network.ts";
 import { adoptedRecords, type FoundPod, planAdoption } from "./pods/adopt.ts";
 import type { ConfigLookup } from "./pods/container-env.ts";
 import { type EventRecorder, openEventRecorder } from "./pods/events.ts";
+import { defaultGraceMs } from "./pods/next-container-step.ts";
 import { removeGround } from "./pods/pod-ground.ts";
 import type { PodParts } from "./pods/pod-parts.ts";
 import { claimNames, usesClaim, usesConfig } from "./pods/pod-references.ts";
@@ -199,15 +200,19 @@ export class Agent {
     return this.#shuttingDown;
   }
 
-  /** Ends and removes every pod, as if each had been deleted; resolves when nothing is left. */
-  async stopPods(): Promise<void> {
+  /**
+   * Ends and removes every pod, as if each had been deleted, in its own grace period but no longer than `graceMsMax`; resolves when nothing
+   * is left. Once `hurry` is aborted, nothing gets time any more.
+   */
+  async stopPods(graceMsMax: number, hurry: AbortSignal = new AbortController().signal): Promise<void> {
     this.#endListening();
     // They end with this run of the node, not for good: the server keeps them.
     this.#muted = true;
     const left = () => this.#workers.size > 0;
     await new Promise<void>((resolve) => {
       this.#onEmpty = resolve;
-      for (const worker of this.#workers.values()) worker.remove();
+      for (const worker of this.workers) worker.remove(Math.min(defaultGraceMs(worker.pod), graceMsMax));
+      hurry.addEventListener("abort", () => this.workers.map((worker) => worker.remove(0)), { once: true });
       if (!left()) resolve();
     });
     await this.#removeStrangers([...this.#strangers.keys()]);

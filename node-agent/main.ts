@@ -6,7 +6,7 @@ import { join, resolve } from "node:path";
 import { shuttingDownMessage } from "../api/kinds/conditions.ts";
 import type { Node } from "../api/kinds/generated/types.ts";
 import type { NodeIdentity } from "../client/join.ts";
-import { type Clock, realClock, sleep, type Timer } from "../lib/clock.ts";
+import { type Clock, realClock, type Timer } from "../lib/clock.ts";
 import { collectAll, collectWhenQuiet, cpuMsOfProcess, heapBytesOfProcess } from "../lib/idle-memory.ts";
 import type { Logger } from "../lib/log.ts";
 import { realRandom } from "../lib/random.ts";
@@ -60,6 +60,7 @@ const shutdownMsDefault = 30_000;
 const criticalShutdownMsDefault = 10_000;
 /** Ready for what starts next, at 0.2 MB each. */
 const waitingSandboxes = 2;
+const stopGraceMsDefault = 10_000;
 
 /** Runs until the signal is aborted. Containers go on then, unless `stopPods`. */
 export async function runAgent(options: AgentOptions, signal: AbortSignal): Promise<void> {
@@ -351,7 +352,7 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
     if (!ended.signal.aborted) throw error;
   });
   try {
-    const cause = await Promise.race([running, aborted(AbortSignal.any([signal, ended.signal])), powerFails]);
+    const cause = await Promise.race([running, aborted(signal), powerFails]);
     // Who restarts only the agent ends no pods; where nobody can tell, it is the machine that goes down.
     const shutdown =
       cause === "power fails"
@@ -368,7 +369,10 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
     );
     if (options.stopPods) {
       log.info({ pods: agent.workers.length }, "ending all pods");
-      await Promise.all([agent.stopPods(), docker?.stopAll()]);
+      const hurry = secondSignal();
+      const ending = agent.stopPods(options.stopGraceMs ?? stopGraceMsDefault, hurry);
+      // What is left of docker's containers goes with the runtime.
+      await Promise.all([ending, Promise.race([docker?.stopAll(), aborted(hurry)])]);
       agent.close();
       log.info({}, "pods have ended");
       ended.abort(new Error("the agent ends"));
@@ -385,6 +389,13 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
     agent.close();
     ended.abort(new Error("the agent ends"));
   }
+}
+
+/** Aborted by the next signal to end. */
+function secondSignal(): AbortSignal {
+  const hurry = new AbortController();
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => hurry.abort());
+  return hurry.signal;
 }
 
 function notReadyReason(agent: Agent | undefined): string | undefined {
@@ -433,6 +444,8 @@ function every(clock: Clock, periodMs: number, run: () => Promise<void>, log: Lo
   };
 }
 
+// Keeps no process alive.
 function aborted(signal: AbortSignal): Promise<void> {
-  return sleep(realClock, 2 ** 31 - 1, signal).catch(() => {});
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
 }

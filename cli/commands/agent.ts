@@ -113,6 +113,11 @@ export const agent: Command = {
       help: "serve it over TLS, too, for administrators' certificates, such as 2376",
     },
     "stop-pods": { type: "boolean", help: "when stopped, stop all containers too and leave nothing behind" },
+    "stop-grace-period": {
+      type: "string",
+      value: "SECONDS",
+      help: "with --stop-pods: what pods get at most to end by themselves (default: 10); a second signal ends them at once",
+    },
     "shutdown-grace-period": {
       type: "string",
       value: "SECONDS",
@@ -161,6 +166,7 @@ export const agent: Command = {
         ociRuntimes: invocation.texts("oci-runtime"),
         allowedUnsafeSysctls: invocation.texts("allowed-unsafe-sysctl"),
         stopPods: invocation.flag("stop-pods"),
+        ...stopGraceOf(invocation),
         ...shutdownOf(invocation),
         logLevel: text("log-level"),
         ...optional("joinToken", invocation.text("join") ?? process.env["NARU_TOKEN"]),
@@ -211,6 +217,11 @@ function imageCollectionOf(invocation: Invocation): NonNullable<AgentOptions["im
     ...(minAge === undefined ? {} : { minAgeMs: minAge * 1000 }),
     ...(maxAge === undefined ? {} : { maxAgeMs: maxAge * 1000 }),
   };
+}
+
+function stopGraceOf(invocation: Invocation): Pick<AgentOptions, "stopGraceMs"> {
+  const seconds = numberOption(invocation, "stop-grace-period");
+  return seconds === undefined ? {} : { stopGraceMs: seconds * 1000 };
 }
 
 function shutdownOf(invocation: Invocation): Pick<AgentOptions, "shutdown"> {

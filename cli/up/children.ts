@@ -21,6 +21,8 @@ export interface Child {
   readonly logPath: string;
   /** How often it ended without having been asked to. */
   readonly ends: number;
+  /** Another SIGTERM to one that is being stopped. */
+  hurry(): void;
   /** SIGTERM, and SIGKILL when it takes longer than `withinMs`. It is not started again. */
   stop(withinMs: number): Promise<void>;
 }
@@ -83,6 +85,9 @@ export function startChild(options: ChildOptions): Child {
     logPath,
     get ends() {
       return ends;
+    },
+    hurry: () => {
+      if (stopping && process_?.exitCode === null && process_.signalCode === null) process_.kill("SIGTERM");
     },
     stop: async (withinMs) => {
       stopping = true;

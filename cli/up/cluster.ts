@@ -15,6 +15,7 @@ import { startDemo } from "./demo.ts";
 import { relayLocalPorts } from "./local-relay.ts";
 import { lockCluster } from "./lock.ts";
 import { checkPorts } from "./ports.ts";
+import { stopAgents } from "./stop-agents.ts";
 import { sweepCluster } from "./sweep.ts";
 
 export interface ClusterOptions {
@@ -45,7 +46,6 @@ export interface ClusterListener {
 
 const startMsMax = 60_000;
 /** Much longer than pods may take to end: an agent that hangs is killed, and what it left is swept. */
-const stopMsMax = 15_000;
 const serverStopMsMax = 10_000;
 /** A server that ends so often before it ever served will not serve. */
 const serverEndsMax = 3;
@@ -119,10 +119,7 @@ async function begin(options: ClusterOptions, ground: Ground, signal: AbortSigna
     }),
   );
   // Agents end first, all at once, while the server still listens to their last words.
-  stack.defer(async () => {
-    say("stopping");
-    await Promise.all(agents.map((agent) => agent.stop(stopMsMax)));
-  });
+  stack.defer(() => stopAgents(agents, { cgroup: context.cgroup, say }));
   await untilReady(connection, { names: nodeNames, earlier }, signal);
   const doors = hosts.list.map(({ name, address }) => ({
     ...{ name, address },

@@ -3,14 +3,14 @@ import type { Pod } from "../../api/kinds/generated/types.ts";
 import type { Intent } from "./pod-state.ts";
 
 /** The server does not know it any more: nobody waits for a long farewell. */
-const removedGraceMs = 1000;
+export const removedGraceMs = 1000;
 /** What it uses too much of is needed now. */
 const evictedGraceMs = 1000;
 
 export interface IntentInput {
   readonly pod: Pod;
-  /** Its object is gone, or has become another pod's. */
-  readonly removed: boolean;
+  /** Its object is gone, or has become another pod's: what time it has to end, ms; undefined: it is there. */
+  readonly removed: number | undefined;
   /** When its first container could start; counts for activeDeadlineSeconds. */
   readonly startedAtMs: number;
   /** Set by the fence when the pod may have been started elsewhere. */
@@ -27,7 +27,7 @@ export interface Ending {
 }
 
 export function intentOf({ pod, removed, startedAtMs, fenced, ending }: IntentInput, nowMs: number): Intent {
-  if (removed) return { do: "stop", graceMs: removedGraceMs, leave: "nothing", reason: "", message: "" };
+  if (removed !== undefined) return { do: "stop", graceMs: removed, leave: "nothing", reason: "", message: "" };
   if (pod.metadata?.deletionTimestamp !== undefined) {
     const seconds = pod.metadata.deletionGracePeriodSeconds ?? pod.spec?.terminationGracePeriodSeconds ?? 30;
     return { do: "stop", graceMs: seconds * 1000, leave: "nothing", reason: "", message: "" };

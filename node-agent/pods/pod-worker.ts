@@ -5,7 +5,7 @@ import { unreachable } from "../../lib/assert.ts";
 import type { Timer } from "../../lib/clock.ts";
 import { containerId } from "./container-labels.ts";
 import { ContainerRuns } from "./container-runs.ts";
-import { deadlineOf, type Ending, intentOf } from "./intent.ts";
+import { deadlineOf, type Ending, intentOf, removedGraceMs } from "./intent.ts";
 import { lostContainer } from "./lost-container.ts";
 import { defaultGraceMs } from "./next-container-step.ts";
 import { nextStep, type Step } from "./next-step.ts";
@@ -32,7 +32,7 @@ export class PodWorker {
   #pod: Pod;
   #state: PodState = { phase: "Accepted" };
   #ground: Ground | undefined;
-  #removed = false;
+  #removed: number | undefined;
   #fenced = false;
   #leaving = false;
   #ending: Ending | undefined;
@@ -111,7 +111,7 @@ export class PodWorker {
   update(pod: Pod): void {
     const before = this.#pod;
     this.#pod = pod;
-    this.#removed = false;
+    this.#removed = undefined;
     this.#runs.addNew(containersOf(pod).map(({ container, role }) => newContainer(container.name, role)));
     const meta = (of: Pod) => JSON.stringify([of.metadata?.labels, of.metadata?.annotations]);
     if (this.#state.phase === "Up" && meta(before) !== meta(pod)) this.sourcesChanged();
@@ -124,9 +124,9 @@ export class PodWorker {
     this.wake();
   }
 
-  /** The server has it no more. */
-  remove(): void {
-    this.#removed = true;
+  /** The server has it no more. Again with less time, it is hurried. */
+  remove(graceMs = removedGraceMs): void {
+    this.#removed = Math.min(graceMs, this.#removed ?? Number.POSITIVE_INFINITY);
     this.wake();
   }
 

@@ -33,6 +33,30 @@ test("a pod that ignores SIGTERM holds no end of naru up", async () => {
   await end(await start());
 });
 
+test("pods get their time to end with naru up, which tells how many are left, and a second signal ends them at once", async () => {
+  const cluster = await start();
+  const lifecycle = { preStop: { exec: { command: ["/probe", "sleep", "600"] } } };
+  const spec = { terminationGracePeriodSeconds: 600 };
+  const slow = pod({ name: "slow", args: ["serve", "8080", "slow"], spec, container: { lifecycle } });
+  done(await cluster.naru(["apply", "-f", "-"], { input: slow }));
+  await untilReady(cluster, "app=slow", { count: 1 });
+  const ended = cluster.stop("SIGTERM");
+  await until("it tells what is left", () =>
+    cluster.output().some((line) => line.includes("1 pod is ending")) ? true : undefined,
+  );
+  // As impatient people do: each presses it again until it says so.
+  await until("it hurries", () => {
+    if (cluster.output().includes("ending what is left at once")) return true;
+    cluster.up.kill("SIGINT");
+    return undefined;
+  });
+  assert.equal(await ended, 0);
+  assert.deepEqual(await findRemains(place), nothing);
+  const next = await start();
+  done(await next.naru(["delete", "pod/slow", "--grace-period", "0"]));
+  await end(next);
+});
+
 test("naru up clears away a node whose processes are dead", async () => {
   const cluster = await start();
   cluster.killNode("node-2");

@@ -170,7 +170,7 @@ async function main({
           });
         case "tearDown":
           cared?.pressure[Symbol.dispose]();
-          await agent.stopPods();
+          await agent.stopPods(1000);
           agent.close();
           await runtime.tearDown();
           await storage.tearDown();
