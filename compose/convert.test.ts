@@ -77,6 +77,21 @@ test("convertCompose names wrong values, all of them at once", () => {
   );
 });
 
+test("convertCompose refuses modes that contradict what is said beside them, or have no equivalent", () => {
+  assert.deepEqual(
+    findings(`services:
+  a: { image: a, restart: "no", deploy: { mode: global } }
+  b: { image: b, deploy: { mode: global-job } }
+  c: { image: c, restart: "on-failure:x" }
+`),
+    [
+      "error 2:3 service a: what deploy.mode global runs on each node goes on for ever: leave restart out",
+      "error 3:34 deploy.mode global-job has no equivalent, as nodes come and go: replicated-job with replicas: as many as there are nodes and placement: { max_replicas_per_node: 1 } runs one on each",
+      'error 4:27 restart: on-failure takes a number of tries behind it, got "on-failure:x"',
+    ],
+  );
+});
+
 test("loadCompose throws with file, line and column", () => {
   for (const [text, message] of [
     [

@@ -8,6 +8,7 @@ import { type Node, textOf } from "./nodes.ts";
 import { fileObjects, readFiles, volumeNames, volumeObjects } from "./project-parts.ts";
 import { type Field, type Fields, type Finding, Reader, without } from "./read.ts";
 import { serviceObjects } from "./service-objects.ts";
+import { workloadKindOf } from "./workload.ts";
 
 export interface Conversion {
   /** Of the project; also the name of its namespace. */
@@ -107,13 +108,27 @@ function draftServices(services: Node, project: ProjectParts, reader: Reader): r
     reader.fields(node, `services.${name}`, serviceFields, draft);
     if (draft.build.plan !== undefined) draft.container.image ??= builtName(project.name, name);
     if (draft.container.image === undefined) reader.fail(draft.place, `service ${name} has neither image nor build`);
-    if (draft.restart !== "always" && draft.replicas !== 1)
-      reader.fail(
-        draft.place,
-        `service ${name}: ${draft.replicas} replicas of what ends (restart: ${draft.restart}) have no equivalent yet`,
-      );
+    checkMode(draft, reader);
     return draft;
   });
+}
+
+function checkMode(draft: ServiceDraft, reader: Reader): void {
+  const { mode, restart, retries, place, name } = draft;
+  if (mode === "global") {
+    if (restart !== "always")
+      reader.fail(
+        place,
+        `service ${name}: what deploy.mode global runs on each node goes on for ever: leave restart out`,
+      );
+    // One on each node is what it is.
+    delete draft.pod.topologySpreadConstraints;
+  }
+  if (retries !== undefined && workloadKindOf(draft) !== "Job")
+    reader.note(
+      retries.place,
+      "how often it is restarted is left out: waits between starts grow by themselves, from 10 s to 5 minutes",
+    );
 }
 
 // As Compose names what it builds, in the cluster's own registry.
@@ -125,6 +140,8 @@ function placed(object: KubeObject, namespace: string, project: string): KubeObj
   const { metadata } = object;
   const labels = { ...projectLabels(project), ...metadata?.labels };
   const place = object.kind === "Namespace" ? {} : { namespace };
-  const service = object.kind === "Deployment" ? { [serviceLabel]: metadata?.name ?? "" } : {};
+  const service = ["Deployment", "DaemonSet", "Job"].includes(object.kind ?? "")
+    ? { [serviceLabel]: metadata?.name ?? "" }
+    : {};
   return { ...object, metadata: { ...metadata, ...place, labels: { ...labels, ...service } } };
 }

@@ -17,6 +17,9 @@ export interface Port {
 /** "always" is what long-running services have; the others end. */
 export type Restart = "always" | "on-failure" | "no";
 
+/** Replicas anywhere or one on each node, for ever or until they have ended well. */
+export type Mode = "replicated" | "global" | "replicated-job";
+
 export interface ServiceDraft {
   readonly name: string;
   readonly place: Place;
@@ -39,6 +42,9 @@ export interface ServiceDraft {
   readonly build: { plan?: BuildPlan; always?: boolean };
   replicas: number;
   restart: Restart;
+  mode: Mode;
+  /** How often what has failed is started again, and where that is said. */
+  retries?: { readonly count: number; readonly place: Place };
 }
 
 /** How an image is built, read from a service's `build`. */
@@ -103,6 +109,7 @@ export function newDraft(name: string, place: Place, project: ProjectParts): Ser
     build: {},
     replicas: 1,
     restart: "always",
+    mode: "replicated",
   };
 }
 

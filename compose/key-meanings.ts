@@ -3,7 +3,8 @@
 export const topMeanings: Readonly<Record<string, string>> = {
   version: "nothing: the specification has had no versions since 2020",
   name: "the project's name, and that of its namespace",
-  services: "a Deployment, or a Pod for what ends by itself, and Services for names and ports",
+  services:
+    "a Deployment, a DaemonSet (`mode: global`), a Job or a Pod (what ends by itself), and Services for names and ports",
   volumes: "PersistentVolumeClaims: a folder of the node where a service runs first; `external` uses one that is there",
   configs: "ConfigMaps",
   secrets: "Secrets",
@@ -30,7 +31,8 @@ export const serviceMeanings: Readonly<Record<string, string>> = {
   profiles: "services whose profiles are off (`--profile`) are left out",
   deploy: "the table below",
   scale: "`replicas`",
-  restart: "a Deployment; a Pod that ends for `no` and `on-failure`",
+  restart:
+    "a Deployment; a Job for `on-failure`, with as many tries as it says; a Pod for `no`, a Job when it has several replicas",
   depends_on: "pods wait for those that they need, on any node: started, healthy or completed",
   healthcheck: "a readiness and a liveness probe",
   ports: "a Service of type LoadBalancer: the port on every node's address; without a number a NodePort",
@@ -67,12 +69,12 @@ export const serviceMeanings: Readonly<Record<string, string>> = {
 
 export const deployMeanings: Readonly<Record<string, string>> = {
   replicas: "`replicas`",
-  mode: "`replicated`; others are refused",
+  mode: "a Deployment for `replicated`, a DaemonSet for `global`, a Job for `replicated-job`; `global-job` is refused",
   labels: "annotations of the pods",
   resources: "limits and requests",
-  restart_policy: "as `restart`",
+  restart_policy: "as `restart`; `max_attempts` counts where a Job runs it",
   placement: "node affinity, and spreading over nodes (`max_replicas_per_node`) or their labels",
-  update_config: "the Deployment's `strategy` and `minReadySeconds`",
+  update_config: "the Deployment's `strategy` or the DaemonSet's `updateStrategy`, and `minReadySeconds`",
   endpoint_mode: "nothing: a name stands for the addresses of all that are ready",
 };
 

@@ -5,21 +5,13 @@ import type { KubeObject } from "../api/kinds/resource.ts";
 import { startAfterAnnotation, startAfterGate } from "../api/kinds/start-order.ts";
 import { objectName, type ProjectParts, type ServiceDraft } from "./draft.ts";
 import { projectLabels, serviceLabels } from "./labels.ts";
+import { workloadOf } from "./workload.ts";
 
 /** In the order to apply them. */
 export function serviceObjects(draft: ServiceDraft, project: ProjectParts): readonly KubeObject[] {
   const name = objectName(draft.name);
   const matchLabels = serviceLabels(project.name, draft.name);
-  const template = podTemplate(draft, project);
-  const workload =
-    draft.restart === "always"
-      ? {
-          apiVersion: "apps/v1",
-          kind: "Deployment",
-          metadata: { name },
-          spec: { replicas: draft.replicas, selector: { matchLabels }, template, ...rollout(draft) },
-        }
-      : { apiVersion: "v1", kind: "Pod", metadata: { ...template.metadata, name }, spec: template.spec };
+  const workload = workloadOf(draft, podTemplate(draft, project), matchLabels);
   // By its name a service is reached at every port, as containers of one network are: so the name stands for the pods themselves.
   const named = {
     apiVersion: "v1",
@@ -78,7 +70,6 @@ function podTemplate(draft: ServiceDraft, project: ProjectParts): PodTemplateSpe
     spec: {
       ...pod,
       ...gates,
-      ...(draft.restart === "always" ? {} : { restartPolicy: draft.restart === "no" ? "Never" : "OnFailure" }),
       containers: [
         {
           ...container,
@@ -102,18 +93,6 @@ function filesHash(draft: ServiceDraft, { configs, secrets }: ProjectParts): Rea
   const hash = createHash("sha256");
   for (const { objectName, content } of used) hash.update(JSON.stringify([objectName, content]));
   return { "naru.dev/files": hash.digest("hex").slice(0, 16) };
-}
-
-function rollout({ update, volumes }: ServiceDraft): object {
-  const seconds = update.monitorSeconds === undefined ? {} : { minReadySeconds: update.monitorSeconds };
-  const keepsData = volumes.some(({ persistentVolumeClaim }) => persistentVolumeClaim !== undefined);
-  // Old and new would write the same volume at a time.
-  if (keepsData && update.startFirst !== true) return { ...seconds, strategy: { type: "Recreate" } };
-  if (update.parallelism === undefined && update.startFirst === undefined) return seconds;
-  const step = update.parallelism === undefined || update.parallelism === 0 ? "100%" : update.parallelism;
-  const rollingUpdate =
-    update.startFirst === true ? { maxSurge: step, maxUnavailable: 0 } : { maxSurge: 0, maxUnavailable: step };
-  return { ...seconds, strategy: { type: "RollingUpdate", rollingUpdate } };
 }
 
 function resourcesOf({ limits, requests }: ServiceDraft): object {

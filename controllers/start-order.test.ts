@@ -18,6 +18,13 @@ function db(phase: string, ready: "True" | "False" = "False"): Pod {
   };
 }
 
+function ofJob(name: string, pod: Pod): Pod {
+  const owner = { apiVersion: "batch/v1", kind: "Job", name, uid: name, controller: true };
+  return { ...pod, metadata: { ...pod.metadata, ownerReferences: [owner] } };
+}
+
+const jobIsComplete = ({ name }: { readonly name: string }) => name === "whole";
+
 test("planStartOrder opens once one pod of each dependency has come so far", () => {
   const cases = [
     [app("started"), [], "wait"],
@@ -29,10 +36,12 @@ test("planStartOrder opens once one pod of each dependency has come so far", () 
     [app("completed"), [db("Running", "True")], "wait"],
     [app("completed"), [db("Failed")], "wait"],
     [app("completed"), [db("Succeeded")], "open"],
+    [app("completed"), [ofJob("half", db("Succeeded"))], "wait"],
+    [app("completed"), [ofJob("whole", db("Succeeded"))], "open"],
     [{ ...app("started"), matchLabels: { app: "other" } }, [db("Running")], "wait"],
   ] as const;
   assert.deepEqual(
-    cases.map(([dependency, others]) => planStartOrder(waiter([dependency]), others).type),
+    cases.map(([dependency, others]) => planStartOrder(waiter([dependency]), others, jobIsComplete).type),
     cases.map(([, , type]) => type),
   );
 });
@@ -40,9 +49,9 @@ test("planStartOrder opens once one pod of each dependency has come so far", () 
 test("planStartOrder says for what a pod waits, and what it cannot read", () => {
   assert.deepEqual(
     [
-      planStartOrder(waiter([app("healthy"), app("completed")]), []),
-      planStartOrder(waiter("nonsense"), []),
-      planStartOrder(waiter([{}]), []),
+      planStartOrder(waiter([app("healthy"), app("completed")]), [], jobIsComplete),
+      planStartOrder(waiter("nonsense"), [], jobIsComplete),
+      planStartOrder(waiter([{}]), [], jobIsComplete),
     ],
     [
       { type: "wait", message: "waits for a pod with app=db to be ready, a pod with app=db to be completed" },

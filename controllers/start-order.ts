@@ -1,6 +1,7 @@
 // Pods that wait for others (api/kinds/start-order.ts): their gate goes once one pod of each that they wait for has come so far.
 import { pods } from "../api/kinds/generated/resources.ts";
-import type { Pod } from "../api/kinds/generated/types.ts";
+import type { OwnerReference, Pod } from "../api/kinds/generated/types.ts";
+import { finishedAs } from "../api/kinds/job.ts";
 import { type Dependency, openDependencies, parseDependencies, startAfterGate } from "../api/kinds/start-order.ts";
 import { isReason } from "../api/kinds/status.ts";
 import { byNamespace, type StartController } from "./context.ts";
@@ -11,10 +12,14 @@ export type StartOrder =
   | { readonly type: "refuse"; readonly message: string };
 
 /** What is to be done with a pod that has the gate. `others` are the pods of its namespace. */
-export function planStartOrder(pod: Pod, others: readonly Pod[]): StartOrder {
+export function planStartOrder(
+  pod: Pod,
+  others: readonly Pod[],
+  jobIsComplete: (owner: OwnerReference) => boolean,
+): StartOrder {
   const dependencies = parseDependencies(pod);
   if (typeof dependencies === "string") return { type: "refuse", message: dependencies };
-  const open = openDependencies(dependencies, others);
+  const open = openDependencies(dependencies, others, jobIsComplete);
   if (open.length === 0) return { type: "open" };
   return { type: "wait", message: `waits for ${open.map(wording).join(", ")}` };
 }
@@ -26,7 +31,10 @@ export const startStartOrderController: StartController = ({ client, informers, 
       const pod = informers.pods.get(key);
       if (pod === undefined || !isGated(pod)) return undefined;
       const { namespace = "", name = "", resourceVersion = "" } = pod.metadata ?? {};
-      const plan = planStartOrder(pod, informers.pods.byIndex(byNamespace, namespace));
+      const plan = planStartOrder(pod, informers.pods.byIndex(byNamespace, namespace), (owner) => {
+        const job = informers.jobs.get(`${namespace}/${owner.name}`);
+        return job?.metadata?.uid === owner.uid && finishedAs(job) === "Complete";
+      });
       if (plan.type !== "open") {
         const [type, reason] =
           plan.type === "wait" ? (["Normal", "WaitingToStart"] as const) : (["Warning", "InvalidStartOrder"] as const);
@@ -51,6 +59,9 @@ export const startStartOrderController: StartController = ({ client, informers, 
     else keys.delete(key);
     if (keys.size === 0) waiting.delete(namespace);
     for (const other of keys) loop.add(other);
+  });
+  informers.jobs.onChange((_, job, previous) => {
+    for (const key of waiting.get((job ?? previous)?.metadata?.namespace ?? "") ?? []) loop.add(key);
   });
   return loop;
 };

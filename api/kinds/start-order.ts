@@ -2,7 +2,8 @@
 // then. `depends_on` of Compose files becomes this.
 
 import { conditionOf } from "./conditions.ts";
-import type { Pod } from "./generated/types.ts";
+import type { OwnerReference, Pod } from "./generated/types.ts";
+import { controllerOf } from "./owners.ts";
 
 export const startAfterAnnotation = "naru.dev/start-after";
 export const startAfterGate = "naru.dev/start-after";
@@ -40,19 +41,23 @@ function isDependency(value: unknown): value is Dependency {
   );
 }
 
-/** Those that none of the pods fulfils yet. `pods` are the namespace's. */
-export function openDependencies(dependencies: readonly Dependency[], pods: readonly Pod[]): readonly Dependency[] {
+/** Those that none of the pods fulfils yet. `pods` are the namespace's; a Job's count as completed when the Job is. */
+export function openDependencies(
+  dependencies: readonly Dependency[],
+  pods: readonly Pod[],
+  jobIsComplete: (owner: OwnerReference) => boolean,
+): readonly Dependency[] {
   return dependencies.filter(
     ({ matchLabels, condition }) =>
       !pods.some(
         (pod) =>
           Object.entries(matchLabels).every(([key, value]) => pod.metadata?.labels?.[key] === value) &&
-          isSoFar(pod, condition),
+          isSoFar(pod, condition, jobIsComplete),
       ),
   );
 }
 
-function isSoFar(pod: Pod, condition: DependencyCondition): boolean {
+function isSoFar(pod: Pod, condition: DependencyCondition, jobIsComplete: (owner: OwnerReference) => boolean): boolean {
   const phase = pod.status?.phase;
   switch (condition) {
     case "started":
@@ -61,7 +66,9 @@ function isSoFar(pod: Pod, condition: DependencyCondition): boolean {
       return (
         pod.metadata?.deletionTimestamp === undefined && conditionOf(pod.status?.conditions, "Ready")?.status === "True"
       );
-    case "completed":
-      return phase === "Succeeded";
+    case "completed": {
+      const owner = controllerOf(pod);
+      return phase === "Succeeded" && (owner?.kind !== "Job" || jobIsComplete(owner));
+    }
   }
 }

@@ -1,7 +1,7 @@
 // naru compose: the services of a Compose file as the cluster's objects, spread over its nodes.
 
 import { type Command, connectionOptions, namespaceOptions, UsageError } from "../command.ts";
-import { actions, type ComposeAction } from "../compose/actions.ts";
+import { absentActions, actions, type ComposeAction } from "../compose/actions.ts";
 import { readProject } from "../compose/project.ts";
 
 export const compose: Command = {
@@ -14,6 +14,8 @@ export const compose: Command = {
     "naru compose -f compose.yaml -f compose.prod.yaml up --profile metrics",
     "naru compose logs -F --since 5m web",
     "naru compose exec web -- sh",
+    "naru compose run --no-deps web -- npm test",
+    "naru compose cp web:/var/log/app.log .",
     "naru compose convert > objects.yaml",
     "naru compose down --volumes",
   ],
@@ -60,12 +62,19 @@ export const compose: Command = {
     tail: { type: "string", value: "LINES", help: "logs: only the last lines" },
     since: { type: "string", value: "TIME", help: "logs: only what is younger: 90s, 5m, 2h" },
     timestamps: { type: "boolean", short: "t", help: "logs: with the time of each line" },
-    "no-tty": { type: "boolean", short: "T", help: "exec: no terminal" },
+    "no-tty": { type: "boolean", short: "T", help: "exec, run: no terminal" },
+    env: { type: "string", short: "e", multiple: true, value: "NAME=VALUE", help: "run: a further variable" },
+    entrypoint: { type: "string", value: "COMMAND", help: "run: instead of the service's" },
+    "no-deps": { type: "boolean", help: "run: do not start what the service needs" },
+    detach: { type: "boolean", short: "d", help: "up: as --no-wait; run: come back at once, and leave the pod" },
+    rm: { type: "boolean", help: "run: remove the pod when it has ended, as always" },
   },
   arguments: [{ type: "words", words: actions.map(({ name }) => name) }],
   run: async (invocation) => {
     const [word] = invocation.positionals;
     const action: ComposeAction | undefined = actions.find(({ name }) => name === word);
+    const instead = absentActions[word ?? ""];
+    if (action === undefined && instead !== undefined) throw new UsageError(`compose has no ${word}: use ${instead}`);
     if (action === undefined)
       throw new UsageError(
         `compose takes ${actions.map(({ name }) => name).join(", ")}, got ${JSON.stringify(word ?? "")}`,

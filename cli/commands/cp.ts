@@ -8,7 +8,7 @@ import { receiveTar, sendTar } from "../copy-tar.ts";
 import { openRemote, type RemoteStreams } from "../remote-streams.ts";
 import { namespaceOf, pathOf } from "../resources.ts";
 
-interface Side {
+export interface Side {
   readonly namespace: string;
   readonly pod: string;
   readonly path: string;
@@ -32,18 +32,34 @@ export const cp: Command = {
     const connection = await connect(invocation);
     try {
       const namespace = namespaceOf(invocation, connection);
-      const [source, target] = [parseSide(from, namespace), parseSide(to, namespace)];
-      const run = (side: Side, command: readonly string[]) =>
-        execute(connection, { side, command, container: invocation.text("container") }, invocation.signal);
-      if (source === undefined && target !== undefined) await upload(from, target, run);
-      else if (source !== undefined && target === undefined) await download(source, to, run);
-      else throw new UsageError("one of the two must be in a container: POD:PATH");
+      const copy = { from, to, source: parseSide(from, namespace), target: parseSide(to, namespace) };
+      await copyFiles(connection, { ...copy, container: invocation.text("container") }, invocation.signal);
       return 0;
     } finally {
       connection.close();
     }
   },
 };
+
+export interface Copy {
+  readonly from: string;
+  readonly to: string;
+  /** One of the two is in a container. */
+  readonly source: Side | undefined;
+  readonly target: Side | undefined;
+  readonly container: string | undefined;
+}
+
+export async function copyFiles(
+  connection: Connection,
+  { from, to, source, target, container }: Copy,
+  signal: AbortSignal,
+): Promise<void> {
+  const run = (side: Side, command: readonly string[]) => execute(connection, { side, command, container }, signal);
+  if (source === undefined && target !== undefined) await upload(from, target, run);
+  else if (source !== undefined && target === undefined) await download(source, to, run);
+  else throw new UsageError("one of the two must be in a container: NAME:PATH");
+}
 
 type Run = (side: Side, command: readonly string[]) => Promise<RemoteStreams>;
 

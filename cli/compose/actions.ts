@@ -4,8 +4,10 @@ import { pods } from "../../api/kinds/generated/resources.ts";
 import type { Pod } from "../../api/kinds/generated/types.ts";
 import { objectName } from "../../compose/draft.ts";
 import { realClock } from "../../lib/clock.ts";
+import { realRandom } from "../../lib/random.ts";
 import { type Invocation, numberOption, UsageError } from "../command.ts";
 import { progressMode } from "../commands/build.ts";
+import { copyFiles, parseSide, type Side } from "../commands/cp.ts";
 import { runInPod } from "../commands/exec.ts";
 import { printLogs, secondsOf } from "../commands/logs.ts";
 import { connect } from "../connection.ts";
@@ -13,12 +15,13 @@ import { commandLines, type ImageLine, nodesFor } from "../images/ask-node.ts";
 import { loginsFor } from "../images/registry-logins.ts";
 import { transfer } from "../images/transfer.ts";
 import { buildServices, withBuilt } from "./build.ts";
-import { restart, scaled, start, stop } from "./lifecycle.ts";
+import { killPod, restart, scaled, start, stop } from "./lifecycle.ts";
 import { printConfig, printImages, printPort, printUsage } from "./look.ts";
 import { imagesOf, objectsOf, type ProjectPlace, servicesNamed, workloadsOf } from "./objects.ts";
 import type { Project } from "./project.ts";
 import { printProject } from "./ps.ts";
-import { applyProject, removeProject, waitForProject } from "./up.ts";
+import { runOnce } from "./run.ts";
+import { applyProject, removeProject, waitForEnds, waitForProject } from "./up.ts";
 
 export interface ComposeContext {
   readonly invocation: Invocation;
@@ -48,6 +51,10 @@ export const actions: readonly ComposeAction[] = [
   },
   { name: "stop", run: inCluster((context) => stop(context.place, workloads(context))) },
   { name: "start", run: inCluster((context) => start(context.place, workloads(context))) },
+  { name: "run", run: inCluster(run) },
+  { name: "cp", run: inCluster(copy) },
+  { name: "kill", run: inCluster(kill) },
+  { name: "wait", run: inCluster(({ place, project, names }) => waitForEnds(place, project, names)) },
   { name: "pull", run: inCluster(pull) },
   { name: "images", run: inCluster(({ place }) => printImages(place)) },
   { name: "port", run: inCluster(port) },
@@ -68,6 +75,23 @@ export const actions: readonly ComposeAction[] = [
     },
   },
 ];
+
+/** What docker compose has and this has not, with the way out. */
+export const absentActions: Readonly<Record<string, string>> = {
+  attach: "naru attach -n PROJECT deploy/SERVICE",
+  create: "compose up",
+  events: "naru get events -n PROJECT -w",
+  ls: "naru get namespaces -l app.kubernetes.io/managed-by=naru-compose",
+  pause: "compose stop",
+  push: "naru image push",
+  rm: "compose down",
+  scale: "compose up --scale SERVICE=N",
+  stats: "compose top",
+  unpause: "compose start",
+  version: "naru --version",
+  volumes: "naru get pvc -n PROJECT",
+  watch: "compose up --build after a change",
+};
 
 function inCluster(work: (context: InCluster) => Promise<unknown>): ComposeAction["run"] {
   return async (context) => {
@@ -92,7 +116,7 @@ async function up({ invocation, project, place }: InCluster): Promise<void> {
     : await buildServices(place, project.builds, choiceOf(invocation, invocation.flag("build")));
   const conversion = { ...project, objects: withBuilt(objects, built) };
   await applyProject(place, conversion, invocation.flag("remove-orphans"));
-  if (!invocation.flag("no-wait")) await waitForProject(place, conversion, timeoutMs);
+  if (!invocation.flag("no-wait") && !invocation.flag("detach")) await waitForProject(place, conversion, timeoutMs);
 }
 
 async function build({ invocation, project, place, names }: InCluster): Promise<void> {
@@ -130,14 +154,59 @@ async function logs({ invocation, place, names }: InCluster): Promise<void> {
 async function exec({ invocation, place, names: [service = "", ...words] }: InCluster): Promise<number> {
   const command = [...words, ...invocation.rest];
   if (service === "" || command.length === 0) throw new UsageError("exec takes a service and, behind --, a command");
-  const found = await objectsOf<Pod>(place, pods, objectName(service));
-  const pod = found.find(({ status }) => status?.phase === "Running");
-  if (pod === undefined) throw new Error(`service ${service} has no pod that runs`);
+  const pod = await runningPod(place, service);
   const isTerminal = process.stdin.isTTY && process.stdout.isTTY && !invocation.flag("no-tty");
   return await runInPod(place.connection, {
-    ...{ namespace: place.namespace, pod: pod.metadata?.name ?? "", command },
+    ...{ namespace: place.namespace, pod, command },
     ...{ stdin: true, tty: isTerminal, signal: place.signal },
   });
+}
+
+async function runningPod(place: ProjectPlace, service: string): Promise<string> {
+  const found = await objectsOf<Pod>(place, pods, objectName(service));
+  const pod = found.find(
+    ({ status, metadata }) => status?.phase === "Running" && metadata?.deletionTimestamp === undefined,
+  );
+  if (pod === undefined) throw new Error(`service ${service} has no pod that runs`);
+  return pod.metadata?.name ?? "";
+}
+
+async function run({ invocation, project, place, names: [service = "", ...words] }: InCluster): Promise<number> {
+  if (service === "") throw new UsageError("run takes a service and, behind --, a command");
+  const [name = ""] = servicesNamed(project.objects, [service]);
+  const built = await buildServices(place, project.builds, choiceOf(invocation, false));
+  const wanted = {
+    service: name,
+    command: [...words, ...invocation.rest],
+    entrypoint: invocation.text("entrypoint"),
+    env: invocation.texts("env"),
+    terminal: process.stdin.isTTY && process.stdout.isTTY && !invocation.flag("no-tty"),
+    noDependencies: invocation.flag("no-deps"),
+    detach: invocation.flag("detach"),
+  };
+  return await runOnce(place, withBuilt(project.objects, built), wanted, realRandom());
+}
+
+async function copy({ place, names: [from, to] }: InCluster): Promise<void> {
+  if (from === undefined || to === undefined)
+    throw new UsageError("cp takes a source and a target: SERVICE:PATH, or a path here");
+  const [source, target] = [await sideOf(place, from), await sideOf(place, to)];
+  await copyFiles(place.connection, { from, to, source, target, container: undefined }, place.signal);
+}
+
+async function sideOf(place: ProjectPlace, word: string): Promise<Side | undefined> {
+  const side = parseSide(word, place.namespace);
+  return side && { ...side, pod: await runningPod(place, side.pod) };
+}
+
+async function kill(context: InCluster): Promise<void> {
+  const { place } = context;
+  const found = workloads(context);
+  await stop(place, found);
+  for (const { metadata } of found) {
+    for (const pod of await objectsOf<Pod>(place, pods, metadata?.name ?? ""))
+      await killPod(place, pod.metadata?.name ?? "");
+  }
 }
 
 /** Images of registries, to every node. */

@@ -2,7 +2,7 @@
 import { resolve } from "node:path";
 import { conditionOf } from "../../api/kinds/conditions.ts";
 import { nodes } from "../../api/kinds/generated/resources.ts";
-import type { Deployment, Node, Pod, PodSpec } from "../../api/kinds/generated/types.ts";
+import type { Node } from "../../api/kinds/generated/types.ts";
 import type { KubeObject } from "../../api/kinds/resource.ts";
 import type { Build } from "../../compose/convert.ts";
 import { realClock } from "../../lib/clock.ts";
@@ -12,7 +12,7 @@ import { type BuildPrinter, buildPrinter } from "../images/build-progress.ts";
 import { allLogins } from "../images/registry-logins.ts";
 import { runBuild } from "../images/run-build.ts";
 import { pathOf } from "../resources.ts";
-import type { ProjectPlace } from "./objects.ts";
+import { type ProjectPlace, withPodSpec } from "./objects.ts";
 
 export interface BuildChoice {
   /** Those that were built already too. */
@@ -55,21 +55,15 @@ export async function buildServices(
 
 /** The objects with the images that were built. Pure. */
 export function withBuilt(objects: readonly KubeObject[], names: ReadonlyMap<string, string>): readonly KubeObject[] {
-  const built = (spec: PodSpec | undefined): PodSpec | undefined =>
-    spec && {
+  return objects.map((object) =>
+    withPodSpec(object, (spec) => ({
       ...spec,
       containers: spec.containers.map((container) => {
         const image = names.get(container.image ?? "");
         return image === undefined ? container : { ...container, image };
       }),
-    };
-  return objects.map((object) => {
-    if (object.kind === "Pod") return { ...object, spec: built((object as Pod).spec) } as KubeObject;
-    if (object.kind !== "Deployment") return object;
-    const { spec } = object as Deployment;
-    const template = { ...spec?.template, spec: built(spec?.template?.spec) };
-    return { ...object, spec: { ...spec, template } } as KubeObject;
-  });
+    })),
+  );
 }
 
 async function readyNodes({ connection }: ProjectPlace): Promise<readonly string[]> {

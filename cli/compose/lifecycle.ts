@@ -1,11 +1,12 @@
 // naru compose restart, stop, start, and --scale: how many of a service run.
 import { deployments, pods } from "../../api/kinds/generated/resources.ts";
-import type { Deployment } from "../../api/kinds/generated/types.ts";
-import type { KubeObject } from "../../api/kinds/resource.ts";
+import type { Deployment, Job } from "../../api/kinds/generated/types.ts";
+import type { KubeObject, Resource } from "../../api/kinds/resource.ts";
+import { isReason } from "../../api/kinds/status.ts";
 import { serviceLabel } from "../../compose/labels.ts";
 import { UsageError } from "../command.ts";
 import { pathOf, titleOf } from "../resources.ts";
-import { applyObject, deleteObject, type ProjectPlace, servicesNamed } from "./objects.ts";
+import { applyObject, deleteObject, type ProjectPlace, servicesNamed, workloadResourceOf } from "./objects.ts";
 
 /** The objects with other numbers of replicas: "web=3". Throws UsageError. Pure. */
 export function scaled(objects: readonly KubeObject[], scales: readonly string[]): readonly KubeObject[] {
@@ -14,55 +15,82 @@ export function scaled(objects: readonly KubeObject[], scales: readonly string[]
       const [, service = "", count = ""] = /^([^=]+)=(\d{1,6})$/.exec(text) ?? [];
       if (service === "") throw new UsageError(`--scale takes SERVICE=N, got ${JSON.stringify(text)}`);
       const [name = ""] = servicesNamed(objects, [service]);
-      const workload = objects.find((object) => isOf(object, name) && object.kind === "Pod");
-      if (workload !== undefined && Number(count) !== 1)
-        throw new UsageError(`--scale ${text}: ${service} ends by itself, there is one of it`);
+      const kinds = objects.filter((object) => isOf(object, name)).map(({ kind }) => kind);
+      if (kinds.includes("Pod") && Number(count) !== 1)
+        throw new UsageError(
+          `--scale ${text}: ${service} ends by itself, there is one of it: say so many in deploy.replicas`,
+        );
+      if (kinds.includes("DaemonSet"))
+        throw new UsageError(`--scale ${text}: ${service} runs on each node (deploy.mode global)`);
       return [name, Number(count)] as const;
     }),
   );
   return objects.map((object) => {
     const replicas = wanted.get(object.metadata?.labels?.[serviceLabel] ?? "");
-    if (object.kind !== "Deployment" || replicas === undefined) return object;
-    return { ...object, spec: { ...(object as Deployment).spec, replicas } } as KubeObject;
+    if (replicas === undefined) return object;
+    if (object.kind === "Deployment")
+      return { ...object, spec: { ...(object as Deployment).spec, replicas } } as KubeObject;
+    if (object.kind !== "Job") return object;
+    return { ...object, spec: { ...(object as Job).spec, completions: replicas, parallelism: replicas } } as KubeObject;
   });
 }
 
-/** New pods in place of those that run, as an update makes them. */
+/** New pods in place of those that run, as an update makes them; what ends begins anew. */
 export async function restart(place: ProjectPlace, workloads: readonly KubeObject[], nowMs: number): Promise<void> {
   const annotations = { "kubectl.kubernetes.io/restartedAt": new Date(nowMs).toISOString() };
   for (const object of workloads) {
-    const name = object.metadata?.name ?? "";
-    if (object.kind === "Pod") {
-      await deleteObject(place, pods, name);
+    const [resource, name] = named(object);
+    if (endsByItself(object)) {
+      await deleteObject(place, resource, name);
       await applyObject(place, object);
-    } else await patch(place, name, { spec: { template: { metadata: { annotations } } } });
-    console.log(`${titleOf(object.kind === "Pod" ? pods : deployments, name)} restarted`);
+    } else await patch(place, object, { spec: { template: { metadata: { annotations } } } });
+    console.log(`${titleOf(resource, name)} restarted`);
   }
 }
 
-/** None runs; what they are stays. */
+/** None runs; a Deployment stays as what it is, the others are made anew by start. */
 export async function stop(place: ProjectPlace, workloads: readonly KubeObject[]): Promise<void> {
-  for (const { kind, metadata } of workloads) {
-    const name = metadata?.name ?? "";
-    if (kind === "Pod") await deleteObject(place, pods, name);
-    else await patch(place, name, { spec: { replicas: 0 } });
-    console.log(`${titleOf(kind === "Pod" ? pods : deployments, name)} stopped`);
+  for (const object of workloads) {
+    const [resource, name] = named(object);
+    if (object.kind === "Deployment") await patch(place, object, { spec: { replicas: 0 } });
+    else await deleteObject(place, resource, name);
+    console.log(`${titleOf(resource, name)} stopped`);
+  }
+}
+
+/** Ends a pod at once. */
+export async function killPod({ connection, namespace, signal }: ProjectPlace, name: string): Promise<void> {
+  const body = { kind: "DeleteOptions", apiVersion: "v1", gracePeriodSeconds: 0 };
+  try {
+    await connection.send("DELETE", pathOf(pods, namespace, name), { body, signal });
+  } catch (error) {
+    if (!isReason(error, "NotFound")) throw error;
   }
 }
 
 /** As many run as the file says. */
 export async function start(place: ProjectPlace, workloads: readonly KubeObject[]): Promise<void> {
   for (const object of workloads) {
-    const name = object.metadata?.name ?? "";
-    if (object.kind === "Pod") await applyObject(place, object);
-    else await patch(place, name, { spec: { replicas: (object as Deployment).spec?.replicas ?? 1 } });
-    console.log(`${titleOf(object.kind === "Pod" ? pods : deployments, name)} started`);
+    const [resource, name] = named(object);
+    if (object.kind === "Deployment")
+      await patch(place, object, { spec: { replicas: (object as Deployment).spec?.replicas ?? 1 } });
+    else await applyObject(place, object);
+    console.log(`${titleOf(resource, name)} started`);
   }
 }
 
-async function patch({ connection, namespace, signal }: ProjectPlace, name: string, body: object): Promise<void> {
+function named(object: KubeObject): readonly [Resource, string] {
+  return [workloadResourceOf(object) ?? deployments, object.metadata?.name ?? ""];
+}
+
+function endsByItself({ kind }: KubeObject): boolean {
+  return kind === "Pod" || kind === "Job";
+}
+
+async function patch({ connection, namespace, signal }: ProjectPlace, object: KubeObject, body: object): Promise<void> {
+  const [resource, name] = named(object);
   const type = "application/strategic-merge-patch+json";
-  await connection.send("PATCH", pathOf(deployments, namespace, name), { body, type, signal });
+  await connection.send("PATCH", pathOf(resource, namespace, name), { body, type, signal });
 }
 
 function isOf({ metadata }: KubeObject, service: string): boolean {

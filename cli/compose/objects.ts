@@ -1,13 +1,15 @@
 // The objects of a Compose project in the cluster: found by their labels, applied, deleted.
 import {
   configmaps,
+  daemonsets,
   deployments,
+  jobs,
   persistentvolumeclaims,
   pods,
   secrets,
   services,
 } from "../../api/kinds/generated/resources.ts";
-import type { Deployment, Pod } from "../../api/kinds/generated/types.ts";
+import type { Deployment, Pod, PodSpec, PodTemplateSpec } from "../../api/kinds/generated/types.ts";
 import type { KubeObject, Resource } from "../../api/kinds/resource.ts";
 import { isReason } from "../../api/kinds/status.ts";
 import { objectName } from "../../compose/draft.ts";
@@ -26,7 +28,10 @@ export interface ProjectPlace {
 }
 
 /** What a project consists of but for its volumes, in the order to delete it. */
-export const projectResources: readonly Resource[] = [deployments, pods, services, configmaps, secrets];
+export const projectResources: readonly Resource[] = [
+  ...[deployments, daemonsets, jobs, pods],
+  ...[services, configmaps, secrets],
+];
 export const volumeResource: Resource = persistentvolumeclaims;
 
 /** Objects of a kind that belong to the project; `service` names one of its services. */
@@ -46,15 +51,24 @@ export function selectorOf(project: string, service?: string): URLSearchParams {
   return new URLSearchParams({ labelSelector: labelSelector.join(",") });
 }
 
-/** Applies one object. A pod whose specification changed is made anew: it cannot change. */
+/** What runs services. */
+const workloadResources: readonly Resource[] = [deployments, daemonsets, jobs, pods];
+
+/** Of an object that runs a service; undefined for the others. */
+export function workloadResourceOf({ kind }: KubeObject): Resource | undefined {
+  return workloadResources.find((resource) => resource.kind === kind);
+}
+
+/** Applies one object. A pod or a Job whose specification changed is made anew: it cannot change. */
 export async function applyObject(place: ProjectPlace, object: KubeObject): Promise<Applied> {
   const query = { fieldManager: "naru-compose", force: "true", fieldValidation: "Strict" };
   const apply = () => applyManifest(place.connection, { object, place: place.project }, { ...place, query });
   try {
     return await apply();
   } catch (error) {
-    if (object.kind !== "Pod" || !isReason(error, "Invalid")) throw error;
-    await deleteObject(place, pods, object.metadata?.name ?? "");
+    const resource = workloadResourceOf(object);
+    if ((resource !== pods && resource !== jobs) || !isReason(error, "Invalid")) throw error;
+    await deleteObject(place, resource, object.metadata?.name ?? "");
     return await apply();
   }
 }
@@ -68,18 +82,31 @@ export function servicesNamed(objects: readonly KubeObject[], names: readonly st
   throw new UsageError(`the file has no service ${unknown}: it has ${[...all].join(", ")}`);
 }
 
-/** Deployments and pods of these services, as the file says they should be. */
+/** What runs these services, as the file says it should be. */
 export function workloadsOf(objects: readonly KubeObject[], services: ReadonlySet<string>): readonly KubeObject[] {
   return objects.filter(
-    ({ kind, metadata }) =>
-      (kind === "Deployment" || kind === "Pod") && services.has(metadata?.labels?.[serviceLabel] ?? ""),
+    (object) => workloadResourceOf(object) !== undefined && services.has(object.metadata?.labels?.[serviceLabel] ?? ""),
   );
 }
 
-/** Of a Deployment's or pod's containers. */
+/** Of its containers. */
 export function imagesOf(object: KubeObject): readonly string[] {
-  const spec = object.kind === "Pod" ? (object as Pod).spec : (object as Deployment).spec?.template?.spec;
-  return (spec?.containers ?? []).flatMap(({ image }) => image ?? []);
+  return (podTemplateOf(object).spec?.containers ?? []).flatMap(({ image }) => image ?? []);
+}
+
+/** What its pods are made from; a pod is its own. */
+export function podTemplateOf(object: KubeObject): PodTemplateSpec {
+  // All workloads have their template in the same place.
+  return object.kind === "Pod" ? (object as Pod) : ((object as Deployment).spec?.template ?? {});
+}
+
+/** The object with another pod spec; what runs no pods stays. */
+export function withPodSpec(object: KubeObject, change: (spec: PodSpec) => PodSpec): KubeObject {
+  const podSpec = podTemplateOf(object).spec;
+  if (workloadResourceOf(object) === undefined || podSpec === undefined) return object;
+  if (object.kind === "Pod") return { ...object, spec: change(podSpec) } as KubeObject;
+  const { spec } = object as Deployment;
+  return { ...object, spec: { ...spec, template: { ...spec?.template, spec: change(podSpec) } } } as KubeObject;
 }
 
 /** Resolves when it is gone. */

@@ -1,8 +1,10 @@
 // naru compose up and down: the project's objects made, followed until they run, and taken away.
-import { namespaces, pods } from "../../api/kinds/generated/resources.ts";
-import type { Pod } from "../../api/kinds/generated/types.ts";
+import { daemonsets, jobs, namespaces, pods } from "../../api/kinds/generated/resources.ts";
+import type { Job, Pod } from "../../api/kinds/generated/types.ts";
+import { finishedAs } from "../../api/kinds/job.ts";
 import type { KubeObject, Resource } from "../../api/kinds/resource.ts";
 import type { Conversion } from "../../compose/convert.ts";
+import { UsageError } from "../command.ts";
 import { startProgress } from "../progress.ts";
 import { pathOf, titleOf } from "../resources.ts";
 import { waitForRollout } from "../rollout-wait.ts";
@@ -15,7 +17,9 @@ import {
   type ProjectPlace,
   projectResources,
   selectorOf,
+  servicesNamed,
   volumeResource,
+  workloadsOf,
 } from "./objects.ts";
 
 /** Applies every object; what belongs to the project and is not in the file any more is told of, or removed. */
@@ -41,41 +45,103 @@ export async function applyProject(place: ProjectPlace, conversion: Conversion, 
   }
 }
 
-/** Resolves when Deployments are rolled out and pods that end by themselves run or have ended; throws for one that failed. */
+/** Resolves when Deployments and DaemonSets are rolled out, and what ends by itself runs or has ended; throws for one that failed. */
 export async function waitForProject(place: ProjectPlace, { objects }: Conversion, timeoutMs: number): Promise<void> {
   const { connection, namespace, signal } = place;
   const named = (kind: string) =>
     objects.filter((object) => object.kind === kind).map(({ metadata }) => metadata?.name ?? "");
   await Promise.all([
     ...named("Deployment").map((name) => waitForRollout(connection, { name, namespace }, { signal, timeoutMs })),
-    ...named("Pod").map((name) => waitForPod(place, name, timeoutMs)),
+    ...named("DaemonSet").map((name) =>
+      waitForRollout(connection, { name, namespace, resource: daemonsets }, { signal, timeoutMs }),
+    ),
+    ...named("Pod").map((name) => waitForStart(place, { resource: pods, name, timeoutMs, stateOf: podState })),
+    ...named("Job").map((name) => waitForStart(place, { resource: jobs, name, timeoutMs, stateOf: jobState })),
   ]);
 }
 
-async function waitForPod(
+/** Resolves when the services' one-off work has ended: with 0 when all went well. */
+export async function waitForEnds(
+  place: ProjectPlace,
+  { objects }: Conversion,
+  names: readonly string[],
+): Promise<number> {
+  const ends = workloadsOf(objects, servicesNamed(objects, names)).filter(
+    ({ kind }) => kind === "Pod" || kind === "Job",
+  );
+  if (ends.length === 0) throw new UsageError("none of these services ends by itself (restart: no or on-failure)");
+  const states = await Promise.all(
+    ends.map(async (object): Promise<Begun> => {
+      const resource: Resource = object.kind === "Pod" ? pods : jobs;
+      const query = { fieldSelector: `metadata.name=${object.metadata?.name}` };
+      const path = pathOf(resource, place.namespace);
+      for await (const event of watchObjects<KubeObject>(place.connection, path, query, place.signal)) {
+        const state = object.kind === "Pod" ? podState(event.object) : jobState(event.object);
+        if (state === "has completed" || state === "failed") {
+          console.log(`${titleOf(resource, object.metadata?.name ?? "")} ${state}`);
+          return state;
+        }
+      }
+      throw new Error(`${titleOf(resource, object.metadata?.name ?? "")} does not run: compose up starts it`);
+    }),
+  );
+  return states.includes("failed") ? 1 : 0;
+}
+
+/** What has become of something that ends by itself. */
+type Begun = "waits" | "runs" | "has completed" | "failed";
+
+interface Awaited<T extends KubeObject> {
+  readonly resource: Resource<T>;
+  readonly name: string;
+  readonly timeoutMs: number;
+  readonly stateOf: (object: T) => Begun;
+}
+
+async function waitForStart<T extends KubeObject>(
   { connection, namespace, signal }: ProjectPlace,
-  name: string,
-  timeoutMs: number,
+  { resource, name, timeoutMs, stateOf }: Awaited<T>,
 ): Promise<void> {
   const progress = startProgress();
   const limit = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]);
+  const title = `${resource.singular} "${name}"`;
+  const word = resource.kind === "Pod" ? name : `${resource.singular}/${name}`;
   try {
     const query = { fieldSelector: `metadata.name=${name}` };
-    for await (const { object } of watchObjects<Pod>(connection, pathOf(pods, namespace), query, limit)) {
-      const phase = object.status?.phase ?? "Pending";
-      if (phase === "Failed") throw new Error(`pod "${name}" failed: \`naru logs -n ${namespace} ${name}\` tells why`);
-      if (phase === "Succeeded" || phase === "Running") {
-        progress.done(`pod "${name}" ${phase === "Running" ? "runs" : "has completed"}`);
+    for await (const { object } of watchObjects<T>(connection, pathOf(resource, namespace), query, limit)) {
+      const state = stateOf(object);
+      if (state === "failed") throw new Error(`${title} failed: \`naru logs -n ${namespace} ${word}\` tells why`);
+      if (state !== "waits") {
+        progress.done(`${title} ${state}`);
         return;
       }
-      progress.update(`Waiting for pod "${name}" to start: it is ${phase.toLowerCase()}...`);
+      progress.update(`Waiting for ${title} to start...`);
     }
   } catch (error) {
-    if (limit.aborted && !signal.aborted) throw new Error(`pod "${name}" did not start in ${timeoutMs / 1000} s`);
+    if (limit.aborted && !signal.aborted) throw new Error(`${title} did not start in ${timeoutMs / 1000} s`);
     throw error;
   } finally {
     progress.clear();
   }
+}
+
+function podState({ status }: Pod): Begun {
+  switch (status?.phase) {
+    case "Failed":
+      return "failed";
+    case "Succeeded":
+      return "has completed";
+    case "Running":
+      return "runs";
+    default:
+      return "waits";
+  }
+}
+
+function jobState(job: Job): Begun {
+  const finished = finishedAs(job);
+  if (finished !== undefined) return finished === "Complete" ? "has completed" : "failed";
+  return (job.status?.ready ?? 0) > 0 ? "runs" : "waits";
 }
 
 /** Deletes the project's objects; its volumes, and so its namespace, only when told to. */

@@ -3,7 +3,7 @@ import type { NodeSelectorRequirement } from "../../api/kinds/generated/types.ts
 import type { DependencyCondition } from "../../api/kinds/start-order.ts";
 import type { Restart, ServiceDraft } from "../draft.ts";
 import { serviceLabels } from "../labels.ts";
-import type { Node, Place } from "../nodes.ts";
+import type { Node } from "../nodes.ts";
 import { type Fields, type Reader, without } from "../read.ts";
 import { resourcesField } from "./resources.ts";
 
@@ -23,7 +23,12 @@ export const deployFields: Fields<ServiceDraft> = {
         node.place,
         `restart takes "no", always, on-failure or unless-stopped, got ${JSON.stringify(policy)}`,
       );
-    else setRestart(draft, restart, reader, node.place, retries !== undefined);
+    else if (retries !== undefined && !/^\d{1,9}$/.test(retries))
+      reader.fail(node.place, `restart: on-failure takes a number of tries behind it, got ${JSON.stringify(policy)}`);
+    else {
+      draft.restart = restart;
+      if (retries !== undefined) draft.retries = { count: Number(retries), place: node.place };
+    }
   },
   depends_on: (draft, node, reader) => {
     const wanted =
@@ -80,10 +85,15 @@ export const deployParts: Fields<ServiceDraft> = {
   replicas: (draft, node, reader) => {
     draft.replicas = reader.integer(node, "deploy.replicas") ?? 1;
   },
-  mode: (_, node, reader) => {
-    const mode = reader.word(node, "deploy.mode", ["replicated", "global", "replicated-job", "global-job"] as const);
-    if (mode !== undefined && mode !== "replicated")
-      reader.fail(node.place, `deploy.mode ${mode} has no equivalent yet: replicated runs deploy.replicas of it`);
+  mode: (draft, node, reader) => {
+    const words = ["replicated", "global", "replicated-job", "global-job"] as const;
+    const mode = reader.word(node, "deploy.mode", words);
+    if (mode === "global-job")
+      reader.fail(
+        node.place,
+        "deploy.mode global-job has no equivalent, as nodes come and go: replicated-job with replicas: as many as there are nodes and placement: { max_replicas_per_node: 1 } runs one on each",
+      );
+    else if (mode !== undefined) draft.mode = mode;
   },
   labels: (draft, node, reader) => {
     for (const [name, value] of reader.keyValues(node, "deploy.labels")) draft.annotations[name] = value ?? "";
@@ -101,12 +111,15 @@ export const deployParts: Fields<ServiceDraft> = {
             into.condition = ({ none: "no", "on-failure": "on-failure", any: "always" } as const)[word];
         },
         delay: without("waits between starts grow by themselves, from 10 s to 5 minutes"),
-        max_attempts: without("restarts go on"),
+        max_attempts: (_, value) => {
+          const count = reader.integer(value, "deploy.restart_policy.max_attempts");
+          if (count !== undefined) draft.retries = { count, place: value.place };
+        },
         window: without("waits between starts grow by themselves, from 10 s to 5 minutes"),
       },
       policy,
     );
-    setRestart(draft, policy.condition, reader, node.place, false);
+    draft.restart = policy.condition;
   },
   placement: (draft, node, reader) =>
     reader.fields<ServiceDraft>(
@@ -152,15 +165,6 @@ export const deployParts: Fields<ServiceDraft> = {
       reader.note(node.place, "deploy.endpoint_mode vip: a name stands for the addresses of all that are ready");
   },
 };
-
-function setRestart(draft: ServiceDraft, restart: Restart, reader: Reader, place: Place, hasRetries: boolean): void {
-  draft.restart = restart;
-  if (hasRetries)
-    reader.note(
-      place,
-      "restart: how often is left out: waits between starts grow by themselves, from 10 s to 5 minutes",
-    );
-}
 
 function setConstraints(draft: ServiceDraft, node: Node, reader: Reader): void {
   const requirements = reader
