@@ -591,3 +591,14 @@ test("openAgent begins a pod anew, init containers and all, when a container end
     },
   );
 });
+
+test("openAgent rejects a pod that asks for AppArmor where the kernel has none", async () => {
+  const { clock, session } = await open();
+  session.put("pods", pod({ securityContext: { appArmorProfile: { type: "RuntimeDefault" } } }));
+  await clock.advance(200);
+  const { phase, reason, message } = session.statuses.get("web") ?? {};
+  assert.deepEqual(
+    { phase, reason, message },
+    { phase: "Failed", reason: "AppArmor", message: "Cannot enforce AppArmor: AppArmor is not enabled on the host" },
+  );
+});

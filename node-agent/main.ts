@@ -35,6 +35,7 @@ import { realProbeTransport } from "./pods/probe-transport.ts";
 import { messageOf } from "./pods/start-problem.ts";
 import type { RegistriesFile } from "./registries-file.ts";
 import { openRegistry, registryPort } from "./registry/registry.ts";
+import { openAppArmor } from "./runtime/apparmor.ts";
 import { readMountinfo } from "./runtime/cgroup-files.ts";
 import { detectCgroups } from "./runtime/cgroups.ts";
 import { openLinuxRuntime } from "./runtime/linux.ts";
@@ -279,6 +280,7 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
       allocatableEphemeralStorageBytes: offered.ephemeralStorageBytes,
       memoryCapacityBytes: machine.memoryBytes,
       allowedUnsafeSysctls: options.allowedUnsafeSysctls ?? [],
+      appArmor: openAppArmor(),
       clusterDomain,
     },
     refusal: (pod) => pressure.refusal(pod),

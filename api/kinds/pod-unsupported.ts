@@ -7,14 +7,12 @@ const fields = [
   "resourceClaims",
   "schedulingGroup",
   "topologySpreadConstraints[].minDomains",
-  "securityContext.appArmorProfile",
   "securityContext.seLinuxOptions",
   "securityContext.windowsOptions",
   ...["containers", "initContainers", "ephemeralContainers"].flatMap((list) =>
     [
       "volumeDevices",
       "env[].valueFrom.fileKeyRef",
-      "securityContext.appArmorProfile",
       "securityContext.seLinuxOptions",
       "securityContext.windowsOptions",
     ].map((field) => `${list}[].${field}`),

@@ -1,14 +1,15 @@
 // Rules of securityContext, a pod's and a container's.
 import { oneOf } from "./container-validate.ts";
-import type { PodSpec, SeccompProfile, SecurityContext } from "./generated/types.ts";
+import type { AppArmorProfile, PodSpec, SeccompProfile, SecurityContext } from "./generated/types.ts";
 import type { FieldError } from "./kind.ts";
 import { duplicates } from "./metadata.ts";
-import { forbidden, invalid, required } from "./schema/field-error.ts";
+import { forbidden, invalid, required, tooLong } from "./schema/field-error.ts";
 import { at, child } from "./schema/path.ts";
 
 const idMax = 2 ** 31 - 1;
 const sysctlName = /^[a-z0-9](?:[-_a-z0-9]*[a-z0-9])?(?:[./][a-z0-9*](?:[-_a-z0-9]*[a-z0-9])?)*$/i;
 const sysctlNameCharactersMax = 253;
+const profileNameCharactersMax = 4095;
 
 export function podSecurityErrors(spec: PodSpec, path: string): readonly FieldError[] {
   const context = spec.securityContext ?? {};
@@ -20,6 +21,7 @@ export function podSecurityErrors(spec: PodSpec, path: string): readonly FieldEr
     ...oneOf(child(here, "supplementalGroupsPolicy"), context.supplementalGroupsPolicy, ["Merge", "Strict"]),
     ...oneOf(child(here, "fsGroupChangePolicy"), context.fsGroupChangePolicy, ["Always", "OnRootMismatch"]),
     ...seccompErrors(context.seccompProfile, child(here, "seccompProfile")),
+    ...appArmorErrors(context.appArmorProfile, child(here, "appArmorProfile")),
     ...sysctlErrors(spec, child(here, "sysctls")),
     ...(spec.hostUsers === false
       ? hostNamespaces.map((name) => forbidden(child(path, name), "when `hostUsers` is false"))
@@ -34,6 +36,7 @@ export function securityErrors(context: SecurityContext, path: string, spec: Pod
   return [
     ...idErrors(context, path, ["runAsUser", "runAsGroup"]),
     ...seccompErrors(context.seccompProfile, child(path, "seccompProfile")),
+    ...appArmorErrors(context.appArmorProfile, child(path, "appArmorProfile")),
     ...(escalation === false && privileged === true ? [refuse("`privileged` to true")] : []),
     ...(escalation === false && admin ? [refuse("`capabilities.Add` CAP_SYS_ADMIN")] : []),
     ...oneOf(child(path, "procMount"), procMount, ["Default", "Unmasked"]),
@@ -41,6 +44,24 @@ export function securityErrors(context: SecurityContext, path: string, spec: Pod
       ? [invalid(child(path, "procMount"), procMount, "`hostUsers` must be false to use `Unmasked`")]
       : []),
   ];
+}
+
+function appArmorErrors(profile: AppArmorProfile | undefined, path: string): readonly FieldError[] {
+  if (profile === undefined) return [];
+  const { type, localhostProfile } = profile;
+  const field = child(path, "localhostProfile");
+  if (!type) return [required(child(path, "type"), "type is required when appArmorProfile is set")];
+  if (type !== "Localhost")
+    return [
+      ...oneOf(child(path, "type"), type, ["Localhost", "RuntimeDefault", "Unconfined"]),
+      ...(localhostProfile === undefined
+        ? []
+        : [invalid(field, localhostProfile, "can only be set when AppArmor type is Localhost")]),
+    ];
+  if (!localhostProfile?.trim()) return [required(field, "must be set when AppArmor type is Localhost")];
+  if (localhostProfile.trim() !== localhostProfile)
+    return [invalid(field, localhostProfile, "must not be padded with whitespace")];
+  return localhostProfile.length > profileNameCharactersMax ? [tooLong(field, profileNameCharactersMax)] : [];
 }
 
 function sysctlErrors(spec: PodSpec, path: string): readonly FieldError[] {

@@ -216,9 +216,9 @@ struct launch_op {
 };
 
 extern const struct launch_op mount_launch_ops[], bind_launch_ops[], user_launch_ops[], process_launch_ops[], monitor_launch_ops[],
-    once_launch_ops[], copy_launch_ops[], delegate_launch_ops[], scheduling_launch_ops[], apart_launch_ops[];
+    once_launch_ops[], copy_launch_ops[], delegate_launch_ops[], scheduling_launch_ops[], apart_launch_ops[], label_launch_ops[];
 extern const int mount_launch_op_count, bind_launch_op_count, user_launch_op_count, process_launch_op_count, monitor_launch_op_count,
-    once_launch_op_count, copy_launch_op_count, delegate_launch_op_count, scheduling_launch_op_count, apart_launch_op_count;
+    once_launch_op_count, copy_launch_op_count, delegate_launch_op_count, scheduling_launch_op_count, apart_launch_op_count, label_launch_op_count;
 
 /* Performs ops in the monitor up to and with clone, and the monitor's own behind it. 0 once the child exists and has what it needs;
    the child never returns. On failure -errno, *index says which op, and call what. */

@@ -29,6 +29,7 @@ static const struct launch_op *find(struct field name) {
   if (op == NULL) op = find_in(once_launch_ops, once_launch_op_count, name);
   if (op == NULL) op = find_in(copy_launch_ops, copy_launch_op_count, name);
   if (op == NULL) op = find_in(delegate_launch_ops, delegate_launch_op_count, name);
+  if (op == NULL) op = find_in(label_launch_ops, label_launch_op_count, name);
   if (op == NULL) op = find_in(scheduling_launch_ops, scheduling_launch_op_count, name);
   if (op == NULL) op = find_in(apart_launch_ops, apart_launch_op_count, name);
   return op;

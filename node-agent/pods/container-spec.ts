@@ -2,7 +2,9 @@
 import type { Container, Pod } from "../../api/kinds/generated/types.ts";
 import type { Image } from "../images/images.ts";
 import { parseReference } from "../images/reference.ts";
+import { type AppArmor, noAppArmor } from "../runtime/apparmor.ts";
 import type { ContainerSpec, Mount, Namespace, Sandbox } from "../runtime/runtime.ts";
+import { appArmorProfile } from "./apparmor.ts";
 import { ConfigError } from "./container-env.ts";
 import { containerId, writeLabels } from "./container-labels.ts";
 import { expand } from "./expand.ts";
@@ -32,6 +34,7 @@ export interface ContainerSpecInput {
   readonly logPath: string;
   readonly memoryCapacityBytes: number;
   readonly seccompProfile: (name: string) => unknown;
+  readonly appArmor?: AppArmor | undefined;
 }
 
 /** Throws ConfigError for what cannot be made. */
@@ -40,6 +43,7 @@ export function containerSpec(input: ContainerSpecInput): ContainerSpec {
   const uid = pod.metadata?.uid ?? "";
   const id = containerId(uid, container.name, input.attempt);
   const confined = confinement(pod, container, input.seccompProfile);
+  const profile = appArmorProfile(pod, container, input.appArmor ?? noAppArmor);
   const user = containerUser(pod, container, input.imageUser);
   return {
     id,
@@ -78,6 +82,7 @@ export function containerSpec(input: ContainerSpecInput): ContainerSpec {
     // The agent's own: raising them needs a privilege that it may not have.
     rlimits: [],
     logPath: input.logPath,
+    ...(profile === undefined ? {} : { appArmorProfile: profile }),
     ...confined,
   };
 }

@@ -4,6 +4,7 @@ import type { Clock } from "../../lib/clock.ts";
 import type { Logger } from "../../lib/log.ts";
 import type { Images } from "../images/images.ts";
 import type { Network } from "../network/network.ts";
+import type { AppArmor } from "../runtime/apparmor.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import type { ConfigLookup } from "./container-env.ts";
 import type { EventRecorder } from "./events.ts";
@@ -31,6 +32,8 @@ export interface PodParts {
     readonly clusterDomain: string;
     /** Besides the safe ones: names, or beginnings such as "net.core.*". */
     readonly allowedUnsafeSysctls?: readonly string[];
+    /** Absent: the kernel has none. */
+    readonly appArmor?: AppArmor;
   };
   readonly onStatus: (pod: Pod, status: PodStatus) => void;
   /** Nothing of it is left here. */

@@ -3,6 +3,8 @@
 import type { Pod } from "../../api/kinds/generated/types.ts";
 import { unreachable } from "../../lib/assert.ts";
 import type { Timer } from "../../lib/clock.ts";
+import { noAppArmor } from "../runtime/apparmor.ts";
+import { appArmorRefusal } from "./apparmor.ts";
 import { containerId } from "./container-labels.ts";
 import { ContainerRuns } from "./container-runs.ts";
 import { deadlineOf, type Ending, intentOf, removedGraceMs } from "./intent.ts";
@@ -75,6 +77,8 @@ export class PodWorker {
     });
     const refusal = sysctlRefusal(pod, parts.node.allowedUnsafeSysctls ?? []);
     if (refusal !== undefined) this.#ending = { reason: "SysctlForbidden", message: refusal };
+    const unconfined = appArmorRefusal(pod, parts.node.appArmor ?? noAppArmor);
+    if (unconfined !== undefined) this.#ending = { reason: "AppArmor", message: unconfined };
     this.#runs.adopt();
   }
 

@@ -98,6 +98,7 @@ async function makeSpec(
     logPath: storage.logPath(pod, container.name, attempt),
     memoryCapacityBytes: node.memoryCapacityBytes,
     seccompProfile: storage.seccompProfile,
+    appArmor: node.appArmor,
   });
 }
 

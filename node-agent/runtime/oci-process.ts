@@ -14,6 +14,7 @@ export interface OciProcess {
   readonly rlimits: ContainerSpec["rlimits"];
   readonly noNewPrivileges: boolean;
   readonly oomScoreAdj: number;
+  readonly apparmorProfile?: string;
 }
 
 /** Throws LaunchError for names that do not exist. A privileged one's capabilities are in its spec as well. */
@@ -31,6 +32,7 @@ export function ociProcess(spec: ContainerSpec): OciProcess {
     rlimits: spec.rlimits,
     noNewPrivileges: spec.noNewPrivileges,
     oomScoreAdj: spec.resources.oomScoreAdj ?? 0,
+    ...(spec.appArmorProfile === undefined ? {} : { apparmorProfile: spec.appArmorProfile }),
   };
 }
 

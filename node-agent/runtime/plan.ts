@@ -544,6 +544,7 @@ function planProcess(spec: ContainerSpec, filter: Buffer | undefined, enterUsers
   return [
     ["session"],
     ["keyring"],
+    ...(spec.appArmorProfile === undefined ? [] : [["apparmor", spec.appArmorProfile] satisfies LaunchOp]),
     ...spec.rlimits.map(planRlimit),
     ...(idMapping === undefined
       ? []

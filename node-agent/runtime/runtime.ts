@@ -72,6 +72,8 @@ export interface ContainerSpec {
   readonly noNewPrivileges: boolean;
   readonly privileged: boolean;
   readonly seccomp: "default" | "unconfined" | { readonly profile: unknown };
+  /** The name of an AppArmor profile that is loaded; absent: none. */
+  readonly appArmorProfile?: string;
   readonly maskedPaths: readonly string[];
   readonly readonlyPaths: readonly string[];
   readonly sysctls: Readonly<Record<string, string>>;

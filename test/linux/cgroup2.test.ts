@@ -42,6 +42,19 @@ test("naru-oci's containers pass theirs there", { skip: process.arch !== "x64" }
   checkOutput(output, 4);
 });
 
+test("AppArmor holds containers there", { skip: process.arch !== "x64" }, async () => {
+  await debianProgram("apparmor", "sbin/apparmor_parser");
+  const { programs } = await ociTree();
+  const tools = ".cache/tools";
+  const prepare = `mount -t securityfs securityfs /sys/kernel/security; mkdir -p /sbin; cp ${tools}/apparmor/sbin/apparmor_parser /sbin/`;
+  const output = await runInMachine(`${prepare}; ${command(["test/linux/apparmor.test.ts"])}`, {
+    parts: [`${tools}/apparmor/sbin`, `${tools}/with-oci`],
+    files: await librariesOf(programs.runc),
+  });
+  checkOutput(output, 1);
+  assert.match(output, /^# skipped 0$/m);
+});
+
 function checkOutput(output: string, passedMin: number): void {
   const failures = output.match(/^ *not ok.*(\n +.*)*/gm) ?? [];
   assert.equal(failures.join("\n"), "");
