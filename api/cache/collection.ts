@@ -30,6 +30,8 @@ export class Collection {
   readonly #watchers = new Map<string, Set<CollectionWatcher>>();
   /** The newest change of any of its objects. */
   #changedRevision = 0;
+  /** Of all its objects. */
+  #bytes = 0;
 
   constructor(options: CollectionOptions) {
     this.#options = options;
@@ -63,20 +65,20 @@ export class Collection {
       : namespaces.flatMap((n) => this.#ordered.get(n) ?? []);
   }
 
-  /** Takes over an object as it is from now on; `undefined` when it is gone. `bytes`: its size in the store. */
-  apply(key: string, item: Item | undefined, change: { readonly revision: number; readonly bytes: number }): void {
+  /** Takes over an object as it is from this revision on; `undefined` when it is gone. */
+  apply(key: string, item: Item | undefined, revision: number): void {
     const previous = this.#items.get(key);
     if (item === undefined && previous === undefined) return;
-    this.#changedRevision = change.revision;
-    if (item === undefined) this.#remove(key);
-    else this.#place(item, previous);
+    this.#changedRevision = revision;
+    if (item !== undefined) this.#place(item, previous);
+    else if (previous !== undefined) this.#remove(previous);
     this.#reindex(key, previous, item);
     const event =
       item === undefined && previous !== undefined
-        ? new ItemEvent("DELETED", previous.deletedAt(change.revision), previous)
+        ? new ItemEvent("DELETED", previous.deletedAt(revision), previous)
         : item !== undefined && new ItemEvent(previous === undefined ? "ADDED" : "MODIFIED", item, previous);
     if (event === false) return;
-    this.window.add(event, change.bytes);
+    this.window.add(event, this.#bytes);
     this.#route(event);
   }
 
@@ -157,14 +159,16 @@ export class Collection {
 
   #place(item: Item, previous: Item | undefined): void {
     this.#items.set(item.key, item);
+    this.#bytes += item.bytes - (previous?.bytes ?? 0);
     const namespace = namespaceOf(item.key);
     const ordered = this.#ordered.get(namespace) ?? [];
     if (ordered.length === 0) this.#ordered.set(namespace, ordered);
     ordered.splice(position(ordered, item.key), previous === undefined ? 0 : 1, item);
   }
 
-  #remove(key: string): void {
+  #remove({ key, bytes }: Item): void {
     this.#items.delete(key);
+    this.#bytes -= bytes;
     const namespace = namespaceOf(key);
     const ordered = this.#ordered.get(namespace);
     ordered?.splice(position(ordered, key), 1);

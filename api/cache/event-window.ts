@@ -1,31 +1,32 @@
-// The recent events of one resource, bounded by number and bytes, for watchers that resume.
+// The recent events of one resource, for watchers that resume. Bounded by number and by bytes: it may be as large as what it saves
+// watchers from listing again, within limits. In memory an event takes five times the bytes that the store needs for its object.
 import { ApiError } from "../kinds/status.ts";
 import type { ItemEvent } from "./item.ts";
 import type { WatchCacheLimits } from "./watch-cache.ts";
 
-interface Entry {
-  readonly event: ItemEvent;
-  readonly bytes: number;
-}
+type WindowLimits = Pick<WatchCacheLimits, "windowEventsMax" | "windowBytesMin" | "windowBytesMax">;
 
 export class EventWindow {
-  readonly #limits: Pick<WatchCacheLimits, "windowEventsMax" | "windowBytesMax">;
-  #entries: Entry[] = [];
+  readonly #limits: WindowLimits;
+  #entries: (ItemEvent | undefined)[] = [];
   /** Entries before it are dropped; the array is cut when half of it is. */
   #first = 0;
   #bytes = 0;
   /** All events above it are here. */
   #startRevision: number;
 
-  constructor(limits: Pick<WatchCacheLimits, "windowEventsMax" | "windowBytesMax">, startRevision: number) {
+  constructor(limits: WindowLimits, startRevision: number) {
     this.#limits = limits;
     this.#startRevision = startRevision;
   }
 
-  add(event: ItemEvent, bytes: number): void {
-    this.#entries.push({ event, bytes });
-    this.#bytes += bytes;
-    while (this.#isOver()) this.#dropFirst();
+  /** `liveBytes`: of all objects that there are. */
+  add(event: ItemEvent, liveBytes: number): void {
+    this.#entries.push(event);
+    this.#bytes += event.item.bytes;
+    const { windowBytesMin, windowBytesMax } = this.#limits;
+    const bytesMax = Math.max(windowBytesMin, Math.min(liveBytes, windowBytesMax));
+    while (this.#isOver(bytesMax)) this.#dropFirst();
     if (this.#first > 64 && this.#first * 2 > this.#entries.length) {
       this.#entries = this.#entries.slice(this.#first);
       this.#first = 0;
@@ -39,10 +40,10 @@ export class EventWindow {
     let high = this.#entries.length;
     while (low < high) {
       const middle = (low + high) >>> 1;
-      if ((this.#entries[middle]?.event.revision ?? 0) <= revision) low = middle + 1;
+      if ((this.#entries[middle]?.revision ?? 0) <= revision) low = middle + 1;
       else high = middle;
     }
-    return this.#entries.slice(low).map((entry) => entry.event);
+    return this.#entries.slice(low).filter((event) => event !== undefined);
   }
 
   /** Events up to `revision` were missed, so nobody can resume from before. */
@@ -53,16 +54,17 @@ export class EventWindow {
     this.#startRevision = revision;
   }
 
-  #isOver(): boolean {
+  #isOver(bytesMax: number): boolean {
     const count = this.#entries.length - this.#first;
-    return count > this.#limits.windowEventsMax || (this.#bytes > this.#limits.windowBytesMax && count > 1);
+    return count > this.#limits.windowEventsMax || (this.#bytes > bytesMax && count > 1);
   }
 
   #dropFirst(): void {
-    const entry = this.#entries[this.#first];
-    if (entry === undefined) return;
-    this.#bytes -= entry.bytes;
-    this.#startRevision = entry.event.revision;
+    const event = this.#entries[this.#first];
+    if (event === undefined) return;
+    this.#entries[this.#first] = undefined;
+    this.#bytes -= event.item.bytes;
+    this.#startRevision = event.revision;
     this.#first++;
   }
 }

@@ -6,12 +6,15 @@ export class Item implements CachedItem {
   readonly key: string;
   readonly revision: number;
   readonly object: KubeObject;
+  /** As the store holds it. */
+  readonly bytes: number;
   #json: Buffer | undefined;
 
-  constructor(key: string, revision: number, object: KubeObject) {
+  constructor(key: string, revision: number, object: KubeObject, bytes: number) {
     this.key = key;
     this.revision = revision;
     this.object = object;
+    this.bytes = bytes;
   }
 
   get json(): Buffer {
@@ -28,7 +31,7 @@ export class Item implements CachedItem {
 
   /** Its last state under the revision of its deletion. */
   deletedAt(revision: number): Item {
-    return new Item(this.key, revision, withRevision(this.object, revision));
+    return new Item(this.key, revision, withRevision(this.object, revision), this.bytes);
   }
 }
 
@@ -58,7 +61,7 @@ export class ItemEvent implements CacheEvent {
 export function parseItem(key: string, revision: number, value: Uint8Array): Item {
   const text = Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString();
   const object = JSON.parse(text) as KubeObject;
-  return new Item(key, revision, withRevision(object, revision));
+  return new Item(key, revision, withRevision(object, revision), value.byteLength);
 }
 
 const frameStart = {

@@ -31,6 +31,7 @@ import type {
 
 const defaultLimits: WatchCacheLimits = {
   windowEventsMax: 4096,
+  windowBytesMin: 2 * 1024 * 1024,
   windowBytesMax: 8 * 1024 * 1024,
   bufferEventsMax: 10_000,
   progressMs: 5000,
@@ -206,11 +207,9 @@ class StoreCache implements WatchCache {
     for (const event of batch.events) {
       const parsed = parseStoreKey(event.key);
       if (parsed === undefined) continue;
-      const { revision } = event;
       const item = event.type === "put" ? this.#parse(parsed.key, event.item) : undefined;
       if (event.type === "put" && item === undefined) continue;
-      const bytes = event.type === "put" ? event.item.value.byteLength : 0;
-      this.#collection(parsed.prefix).apply(parsed.key, item, { revision, bytes });
+      this.#collection(parsed.prefix).apply(parsed.key, item, event.revision);
     }
     this.#advance(batch.revision);
   }
@@ -239,11 +238,10 @@ class StoreCache implements WatchCache {
     for (const [prefix, collection] of this.#collections) {
       const items = found.get(prefix) ?? new Map<string, Item>();
       collection.window.restart(revision);
-      for (const key of [...collection.keys()])
-        if (!items.has(key)) collection.apply(key, undefined, { revision, bytes: 0 });
+      for (const key of [...collection.keys()]) if (!items.has(key)) collection.apply(key, undefined, revision);
       for (const item of items.values()) {
         if (collection.get(item.key)?.revision !== item.revision) {
-          collection.apply(item.key, item, { revision: item.revision, bytes: 0 });
+          collection.apply(item.key, item, item.revision);
         }
       }
       collection.window.restart(revision);

@@ -111,6 +111,7 @@ export interface WatchCache {
 export interface WatchCacheLimits {
   /** Recent events kept per resource for watchers that resume. */
   readonly windowEventsMax: number;
+  readonly windowBytesMin: number;
   readonly windowBytesMax: number;
   /** Events that wait for one watcher. */
   readonly bufferEventsMax: number;
