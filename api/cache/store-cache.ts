@@ -31,7 +31,7 @@ import type {
 
 const defaultLimits: WatchCacheLimits = {
   windowEventsMax: 4096,
-  windowBytesMin: 2 * 1024 * 1024,
+  windowBytesMin: 1024 * 1024,
   windowBytesMax: 8 * 1024 * 1024,
   bufferEventsMax: 10_000,
   progressMs: 5000,

@@ -1,7 +1,6 @@
 // Writes answers: JSON that has been encoded already, compressed when it is large, or a Status.
 import { promisify } from "node:util";
 import { gzip } from "node:zlib";
-import { stringify } from "yaml";
 import type { Status } from "../kinds/generated/types.ts";
 import { ApiError } from "../kinds/status.ts";
 import { storeRefusal } from "../verbs/commit.ts";
@@ -27,6 +26,8 @@ export async function sendBytes(exchange: Exchange, answer: Answer): Promise<voi
     "cache-control": "no-cache, private",
   };
   if (answer.yaml === true) {
+    // Loaded when the first client wants it, as where bodies are read.
+    const { stringify } = await import("yaml");
     body = Buffer.from(stringify(JSON.parse(Buffer.from(body).toString())));
     headers["content-type"] = "application/yaml";
   } else if (exchange.query.has("pretty") && isTrue(exchange.query.get("pretty")) && answer.type === undefined) {

@@ -1,5 +1,4 @@
 // Reads a request's body: bounded; JSON, YAML, or the protobuf that Go clients send.
-import { parseAllDocuments } from "yaml";
 import { duplicateFields } from "../kinds/schema/json-text.ts";
 import { deleteOptionsType } from "../kinds/schema/openapi-paths.ts";
 import { builtinSchemas } from "../kinds/schema/schema.ts";
@@ -25,7 +24,7 @@ export async function readBody(exchange: Exchange): Promise<unknown> {
     return decodeProtobuf(bytes, typeOfGvk);
   }
   const text = bytes.toString("utf8");
-  return type.endsWith("yaml") ? parseYaml(text, exchange.warnings) : parseJson(text, exchange);
+  return type.endsWith("yaml") ? await parseYaml(text, exchange.warnings) : await parseJson(text, exchange);
 }
 
 function typeOfGvk(apiVersion: string, kind: string): string | undefined {
@@ -52,8 +51,8 @@ function tooLarge(bytesMax: number): ApiError {
   return new ApiError("RequestEntityTooLarge", `Request entity too large: limit is ${bytesMax} bytes`);
 }
 
-function parseJson(text: string, exchange: Exchange): unknown {
-  const value = readJson(text);
+async function parseJson(text: string, exchange: Exchange): Promise<unknown> {
+  const value = await readJson(text);
   const validation = exchange.query.get("fieldValidation");
   if (validation === "Ignore") return value;
   const doubled = duplicateFields(text);
@@ -64,19 +63,20 @@ function parseJson(text: string, exchange: Exchange): unknown {
   return value;
 }
 
-function readJson(text: string): unknown {
+async function readJson(text: string): Promise<unknown> {
   try {
     return JSON.parse(text);
   } catch (jsonError) {
     // kubectl may send YAML without saying so; what is neither is told as the JSON that it claims to be.
     const first = text.trimStart()[0];
-    if (first !== "{" && first !== "[") return parseYaml(text, []);
+    if (first !== "{" && first !== "[") return await parseYaml(text, []);
     const detail = jsonError instanceof Error ? jsonError.message : String(jsonError);
     throw new ApiError("BadRequest", `the body is not JSON: ${detail}`, { cause: jsonError });
   }
 }
 
-function parseYaml(text: string, warnings: string[]): unknown {
+async function parseYaml(text: string, warnings: string[]): Promise<unknown> {
+  const { parseAllDocuments } = await import("yaml");
   const documents = parseAllDocuments(text, { uniqueKeys: true, merge: false, logLevel: "silent" });
   const [document, second] = "empty" in documents ? [] : documents;
   if (document === undefined) return undefined;
