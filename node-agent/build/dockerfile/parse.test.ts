@@ -103,7 +103,7 @@ ONBUILD RUN make
 LABEL a.b="c" d=e`;
   const copy = {
     ...{ heredocs: [], from: undefined, chown: undefined, chmod: undefined, link: false, parents: false },
-    ...{ exclude: [], checksum: undefined, unpack: undefined },
+    ...{ exclude: [], checksum: undefined, unpack: undefined, keepGitDir: false },
   };
   assert.deepEqual(
     bodies(text).map((body) => {
