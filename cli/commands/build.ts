@@ -5,6 +5,7 @@ import { mkdir, readFile } from "node:fs/promises";
 import { pipeline } from "node:stream/promises";
 import { realClock } from "../../lib/clock.ts";
 import type { BuildOptions } from "../../node-agent/build/build.ts";
+import { readPlatform } from "../../node-agent/build/platforms.ts";
 import type { ImageCommand } from "../../node-agent/streams/image-commands.ts";
 import { type Command, connectionOptions, type Invocation, UsageError } from "../command.ts";
 import { connect } from "../connection.ts";
@@ -45,6 +46,11 @@ export const build: Command = {
     annotation: { type: "string", multiple: true, value: "NAME=VALUE", help: "annotation of the manifest" },
     target: { type: "string", value: "STAGE", help: "the last stage to build" },
     secret: { type: "string", multiple: true, value: "id=ID,src=FILE|env=NAME", help: "for RUN --mount=type=secret" },
+    platform: {
+      type: "string",
+      value: "OS/ARCH",
+      help: "what the image is for, such as linux/arm64; default: the node's own",
+    },
     "no-cache": { type: "boolean", help: "do every step again" },
     pull: { type: "boolean", help: "ask registries for newer images" },
     network: {
@@ -156,6 +162,7 @@ function optionsOf(
     ...pairs("annotations", "annotation"),
     ...some("target", "target"),
     ...some("cacheTo", "cache-to"),
+    ...readPlatformOption(invocation),
     noCache: invocation.flag("no-cache"),
     pull: invocation.flag("pull"),
     ...(network === undefined ? {} : { network }),
@@ -163,6 +170,14 @@ function optionsOf(
     cacheFrom: invocation.texts("cache-from"),
     ...(epoch !== undefined && /^\d+$/.test(epoch) ? { sourceDateEpoch: Number(epoch) } : {}),
   };
+}
+
+function readPlatformOption(invocation: Invocation): Pick<BuildOptions, "platform"> {
+  const text = invocation.text("platform");
+  if (text === undefined) return {};
+  const platform = readPlatform(text);
+  if (platform === undefined) throw new UsageError(`--platform takes such as linux/arm64, got ${JSON.stringify(text)}`);
+  return { platform };
 }
 
 function readArgs(invocation: Invocation): Readonly<Record<string, string>> {

@@ -7,7 +7,7 @@ import type { BuildOptions } from "./build.ts";
 import type { StageResult } from "./step-work.ts";
 
 export async function finishImage(workshop: Workshop, stage: StageResult, options: BuildOptions): Promise<Image> {
-  const { state, base, history, createdMs } = stage;
+  const { state, base, history, createdMs, platform } = stage;
   const { labels = {}, annotations } = options;
   const configBytes = makeConfig({
     base,
@@ -15,6 +15,7 @@ export async function finishImage(workshop: Workshop, stage: StageResult, option
     history,
     created: new Date(createdMs).toISOString(),
     author: state.author,
+    ...(base === undefined ? { platform } : {}),
   });
   return await workshop.commit({
     configBytes,

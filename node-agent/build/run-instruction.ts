@@ -1,9 +1,11 @@
 // RUN: what its key is made of, and what its container is given.
 import { chmod, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { hostPlatform, platformName } from "../images/manifest.ts";
 import type { ContainerSpec } from "../runtime/runtime.ts";
 import type { Instruction } from "./dockerfile/instructions.ts";
 import { withoutHeredocs } from "./dockerfile/lines.ts";
+import { canRun } from "./platforms.ts";
 import { prepareMounts } from "./run-mounts.ts";
 import { explainLaunch, runStep } from "./run-step.ts";
 import { argsOf, silentArgs } from "./stage-state.ts";
@@ -29,6 +31,11 @@ export async function runInstruction(instruction: Run, work: StepWork): Promise<
   const shown = commandOf(instruction, work).join(" ");
   const createdBy = `RUN ${argList.length === 0 ? "" : `|${argList.length} ${argList.join(" ")} `}${shown}`;
   return await layerStep(work, { key, createdBy }, async (draft) => {
+    if (!(await canRun(before.platform)))
+      throw stepError(
+        instruction,
+        `programs of ${platformName(before.platform)} do not run here: this node is ${platformName(hostPlatform())}, and its kernel knows no interpreter of them in every container (binfmt_misc with flag F, such as qemu-user-static registers); COPY and ADD need none`,
+      );
     await using stack = new AsyncDisposableStack();
     const mounts = await prepareMounts(
       instruction.mounts,

@@ -1,6 +1,8 @@
 // Builds stages: the image below, then instruction after instruction, each on what the one before left.
 
 import type { ImageConfig } from "../images/images.ts";
+import type { Platform } from "../images/library.ts";
+import { hostPlatform, platformName } from "../images/manifest.ts";
 import { parseReference } from "../images/reference.ts";
 import type { BuildOptions } from "./build.ts";
 import { copyStep } from "./copy-step.ts";
@@ -8,6 +10,7 @@ import { findStage, findStageByName } from "./dockerfile/graph.ts";
 import type { Dockerfile, Instruction, Stage } from "./dockerfile/instructions.ts";
 import { parseTrigger } from "./dockerfile/parse.ts";
 import { cleanPath } from "./dockerfile/patterns.ts";
+import { readPlatform, samePlatform } from "./platforms.ts";
 import { runInstruction } from "./run-instruction.ts";
 import { type ArgSources, applyToConfig, declare, Expander, emptyConfig, type StageState } from "./stage-state.ts";
 import {
@@ -53,7 +56,7 @@ export class StageBuilder implements Disposable, StagesInWork {
   async layersOf(name: string, stage: Stage, step: Step): Promise<readonly string[]> {
     const other = findStage(this.#parts.dockerfile.stages.slice(0, stage.index), name);
     if (other !== undefined) return (await this.build(other.index)).diffIds;
-    return (await this.#image(name, step)).diffIds;
+    return (await this.#image(name, step, this.#parts.options.platform ?? hostPlatform())).diffIds;
   }
 
   /** Layers that nobody else has yet stay until the build ends. */
@@ -83,10 +86,15 @@ export class StageBuilder implements Disposable, StagesInWork {
     const { dockerfile, options, workshop } = this.#parts;
     const global = globalArgs(dockerfile, options);
     const name = global.word(stage.from.image, stage.from);
-    const platform = stage.from.platform === undefined ? undefined : global.word(stage.from.platform, stage.from);
-    checkPlatform(platform, (message) => global.refuse(message, stage.from));
+    const named = stage.from.platform === undefined ? "" : global.word(stage.from.platform, stage.from);
+    const platform = named === "" ? (options.platform ?? hostPlatform()) : readPlatform(named);
+    if (platform === undefined)
+      throw global.refuse(
+        `--platform takes such as linux/amd64 or linux/arm64, got ${JSON.stringify(named)}`,
+        stage.from,
+      );
     const state: StageState = { config: emptyConfig, args: new Map(), hasCmd: false, author: undefined };
-    const start = { history: [], createdMs: startMs(options, workshop), diffIds: [], base: undefined };
+    const start = { history: [], createdMs: startMs(options, workshop), diffIds: [], base: undefined, platform };
     if (name === "scratch") return { ...start, state, key: digest(["scratch"]) };
     if (name === "") throw global.refuse(`the image's name is empty: ${stage.from.image} has no value`, stage.from);
     const other = findStageByName(dockerfile.stages.slice(0, stage.index), name);
@@ -94,7 +102,7 @@ export class StageBuilder implements Disposable, StagesInWork {
       const below = await this.build(other.index);
       return { ...below, state: { ...below.state, args: new Map(), hasCmd: false } };
     }
-    const image = await this.#image(name, step);
+    const image = await this.#image(name, step, platform);
     return {
       ...start,
       state: { ...state, config: image.config },
@@ -105,18 +113,21 @@ export class StageBuilder implements Disposable, StagesInWork {
     };
   }
 
-  #image(name: string, step: Step) {
-    const known = this.#images.get(name);
+  #image(name: string, step: Step, platform: Platform) {
+    const key = `${platformName(platform)} ${name}`;
+    const known = this.#images.get(key);
     if (known !== undefined) return known;
-    const found = this.#findImage(name, step);
+    const found = this.#findImage(name, step, platform);
     found.catch(() => {});
-    this.#images.set(name, found);
+    this.#images.set(key, found);
     return found;
   }
 
-  async #findImage(name: string, step: Step) {
+  async #findImage(name: string, step: Step, platform: Platform) {
     const { images, options, workshop, signal } = this.#parts;
-    const here = options.pull === true ? undefined : await images.find(name);
+    const found = options.pull === true ? undefined : await images.find(name);
+    const here =
+      found !== undefined && samePlatform((await images.inspect(found.id)).platform, platform) ? found : undefined;
     const image =
       here ??
       (await images.pull(name, {
@@ -126,6 +137,7 @@ export class StageBuilder implements Disposable, StagesInWork {
             step.progress(`${progress.digest} ${progress.state}`, progress.doneBytes, progress.totalBytes);
         },
         signal,
+        ...(samePlatform(platform, hostPlatform()) ? {} : { platform }),
       }));
     const diffIds = workshop.record(image.id)?.layers;
     if (diffIds === undefined) throw new Error(`image ${name} went away while it was used: build again`);
@@ -188,11 +200,13 @@ export function globalArgs(dockerfile: Dockerfile, options: BuildOptions) {
     BUILDARCH: architecture,
     BUILDVARIANT: "",
   };
+  const wanted = options.platform ?? hostPlatform();
+  const { variant = "" } = wanted;
   const target = {
-    TARGETPLATFORM: platform.BUILDPLATFORM,
-    TARGETOS: "linux",
-    TARGETARCH: architecture,
-    TARGETVARIANT: "",
+    TARGETPLATFORM: `${platformName(wanted)}${variant === "" ? "" : `/${variant}`}`,
+    TARGETOS: wanted.os,
+    TARGETARCH: wanted.architecture,
+    TARGETVARIANT: variant,
   };
   let args: ReadonlyMap<string, string> = new Map(
     Object.entries({ ...platform, ...target, TARGETSTAGE: options.target ?? "default" }),
@@ -215,13 +229,6 @@ export function globalArgs(dockerfile: Dockerfile, options: BuildOptions) {
 
 function argSources(dockerfile: Dockerfile, options: BuildOptions): ArgSources {
   return { given: options.buildArgs ?? {}, global: globalArgs(dockerfile, options).args };
-}
-
-function checkPlatform(platform: string | undefined, refuse: (message: string) => Error): void {
-  const here = process.arch === "x64" ? "amd64" : process.arch;
-  const [os = "", architecture = ""] = platform?.split("/") ?? ["linux", here];
-  if (os === "linux" && architecture === here) return;
-  throw refuse(`platform ${platform} cannot be built here: this node is linux/${here}`);
 }
 
 function withoutTriggers(config: ImageConfig): ImageConfig {

@@ -2,7 +2,7 @@
 
 import { createHash } from "node:crypto";
 import type { ImageConfig } from "../images/images.ts";
-import type { ImageLibrary } from "../images/library.ts";
+import type { ImageLibrary, Platform } from "../images/library.ts";
 import type { ConfigHistory } from "../images/new-config.ts";
 import type { Draft, Workshop } from "../images/workshop.ts";
 import type { Runtime } from "../runtime/runtime.ts";
@@ -37,6 +37,8 @@ export interface StageResult {
   readonly base: Readonly<Record<string, unknown>> | undefined;
   readonly history: readonly ConfigHistory[];
   readonly createdMs: number;
+  /** Whose programs its files are. */
+  readonly platform: Platform;
 }
 
 /** What a step works on. */

@@ -1,5 +1,6 @@
 // Images on a node: pulled, unpacked once per chain of layers, handed to containers as overlay mounts.
 import type { Mount } from "../runtime/runtime.ts";
+import type { Platform } from "./library.ts";
 
 export interface ImageConfig {
   readonly entrypoint: readonly string[];
@@ -53,6 +54,8 @@ export interface PullOptions {
   readonly signal?: AbortSignal;
   /** From the registry itself, not through another node: what a node does for its peers. */
   readonly direct?: boolean;
+  /** Of an image for several; absent: this machine's. */
+  readonly platform?: Platform | undefined;
 }
 
 export type PullProgress =

@@ -29,6 +29,7 @@ import {
   type WritableLayer,
 } from "./images.ts";
 import { importArchive } from "./import.ts";
+import { platformName } from "./manifest.ts";
 import type { WritableLayers } from "./overlay.ts";
 import { ownCredentials } from "./own-credentials.ts";
 import { PeerRegistries } from "./peer-registries.ts";
@@ -137,7 +138,9 @@ export class LinuxImages implements ImageStore {
       const why = "was pushed to this node, which asks for a signature: none of the keys that it knows signed it";
       throw new PullError("BadSignature", `${text} ${why}`);
     }
-    if (peers === undefined || options.direct === true) return await this.#pullFrom({}, reference, options);
+    // Another node fetches for all what they can run.
+    if (peers === undefined || options.direct === true || options.platform !== undefined)
+      return await this.#pullFrom({}, reference, options);
     try {
       if (reference.registry === clusterRegistry)
         throw new PullError("NotFound", `no node of the cluster has ${text}: build, load or push it first`);
@@ -166,13 +169,14 @@ export class LinuxImages implements ImageStore {
   async #pullFrom(
     from: { readonly first?: Registry; readonly only?: Registry },
     reference: Reference,
-    { credentials, onProgress, signal }: PullOptions,
+    { credentials, onProgress, signal, platform }: PullOptions,
   ): Promise<Image> {
     // Other credentials are other work: nobody gets an image on another's password.
     const key = JSON.stringify([
       formatReference(reference),
       from.first?.host,
       from.only?.host,
+      platform === undefined ? "" : platformName(platform),
       credentials.map(({ username, password }) => [username, password]),
     ]);
     const context = {
@@ -187,6 +191,7 @@ export class LinuxImages implements ImageStore {
         pullImage(context, reference, {
           ...from,
           credentials,
+          platform,
           report,
           signal: AbortSignal.any([own, this.stopped.signal]),
         }),

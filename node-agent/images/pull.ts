@@ -3,6 +3,7 @@ import { commitImage, type Folder, nameImage } from "./commit.ts";
 import { digestOf } from "./content.ts";
 import type { ImageDoor } from "./image-door.ts";
 import { type Image, PullError, type PullOptions, type PullProgress } from "./images.ts";
+import type { Platform } from "./library.ts";
 import {
   choosePlatform,
   configBytesMax,
@@ -48,13 +49,15 @@ export interface PullWork {
   readonly first?: Registry;
   /** A node to ask instead of them. */
   readonly only?: Registry;
+  /** Of an image for several; undefined: this machine's. */
+  readonly platform?: Platform | undefined;
   readonly report: (progress: PullProgress) => void;
   readonly signal: AbortSignal;
 }
 
 /** Rejects with PullError, or with the signal's reason. */
 export async function pullImage(context: PullContext, reference: Reference, options: PullWork): Promise<Image> {
-  const { report, signal } = options;
+  const { report, signal, platform: wanted = hostPlatform() } = options;
   const name = formatReference(reference);
   const unchanged = await findUnchanged(context, reference, options);
   if (unchanged !== undefined) return unchanged;
@@ -62,9 +65,9 @@ export async function pullImage(context: PullContext, reference: Reference, opti
   await checkSignature(context, reference, options, top.digest);
   const digests = [`${repositoryName(reference)}@${top.digest}`];
   const tags = reference.digest === undefined ? [name] : [];
-  const { manifest, bytes: manifestBytes } = await descend(registry, access, { top, name }, signal);
+  const { manifest, bytes: manifestBytes } = await descend(registry, access, { top, name, wanted }, signal);
   const configBytes = await readConfig(registry, access, manifest.config, signal);
-  const config = checkConfig(configBytes, manifest, name);
+  const config = checkConfig(configBytes, manifest, name, wanted);
   const small = new Map([
     [top.digest, top.bytes],
     [digestOf(manifestBytes), manifestBytes],
@@ -97,6 +100,7 @@ async function findUnchanged(
   );
   const digestName = `${repositoryName(reference)}@${digest}`;
   if (digest === undefined || !known.digests.includes(digestName)) return undefined;
+  if (!(await isFor(context, known.id, options.platform))) return undefined;
   await checkSignature(context, reference, options, digest);
   options.report({ type: "resolved", digest, layers: known.layers.length });
   for (const layer of known.layers) {
@@ -104,6 +108,14 @@ async function findUnchanged(
     options.report({ type: "layer", digest: layer, state: "exists", doneBytes: bytes, totalBytes: bytes });
   }
   return await nameImage(context.folder, known.id, { tags: [name], digests: [digestName] });
+}
+
+// An index names images for several platforms, one of which is here.
+async function isFor({ folder }: PullContext, id: string, wanted = hostPlatform()): Promise<boolean> {
+  const bytes = await folder.content.read(id);
+  if (bytes === undefined) return false;
+  const { os, architecture } = parseConfig(bytes, `config ${id}`).platform;
+  return (os === "" || os === wanted.os) && (architecture === "" || architecture === wanted.architecture);
 }
 
 // Wherever the image comes from, its signature is asked of the registry and its mirrors: it speaks of the digest alone.
@@ -171,14 +183,14 @@ function sourcesAfter(context: PullContext, reference: Reference, { only, creden
 async function descend(
   registry: Registry,
   access: Access,
-  { top, name }: { readonly top: FetchedManifest; readonly name: string },
+  { top, name, wanted }: { readonly top: FetchedManifest; readonly name: string; readonly wanted: Platform },
   signal: AbortSignal,
 ): Promise<{ readonly manifest: Extract<Manifest, { type: "image" }>; readonly bytes: Buffer }> {
   let { bytes } = top;
   for (let depth = 0; depth <= indexDepthMax; depth++) {
     const manifest = parseManifest(bytes, `manifest of ${name}`);
     if (manifest.type === "image") return { manifest, bytes };
-    const entry = choosePlatform(manifest.entries, hostPlatform(), name);
+    const entry = choosePlatform(manifest.entries, wanted, name);
     ({ bytes } = await registry.manifest(access, entry.digest, signal));
   }
   throw new PullError("BadLayer", `${name} is an index within an index, more than ${indexDepthMax} deep`);
@@ -302,11 +314,12 @@ async function* readBlob(
   throw failure;
 }
 
-/** Parses a config and checks that it fits its manifest and this machine. */
+/** Parses a config and checks that it fits its manifest and the platform, this machine's by default. */
 export function checkConfig(
   bytes: Uint8Array,
   manifest: { readonly layers: readonly unknown[] },
   name: string,
+  wanted = hostPlatform(),
 ): ParsedConfig {
   const config = parseConfig(bytes, `config of ${name}`);
   if (config.diffIds.length !== manifest.layers.length) {
@@ -316,11 +329,10 @@ export function checkConfig(
     );
   }
   const { os, architecture } = config.platform;
-  const host = hostPlatform();
-  if ((os !== "" && os !== host.os) || (architecture !== "" && architecture !== host.architecture)) {
+  if ((os !== "" && os !== wanted.os) || (architecture !== "" && architecture !== wanted.architecture)) {
     throw new PullError(
       "NoMatchingPlatform",
-      `${name} is made for ${platformName(config.platform)}, not for ${platformName(host)}`,
+      `${name} is made for ${platformName(config.platform)}, not for ${platformName(wanted)}`,
     );
   }
   return config;

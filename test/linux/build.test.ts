@@ -15,13 +15,16 @@ import { realRandom } from "../../lib/random.ts";
 import type { BuildEvent, Builder, BuildOptions, BuildResult } from "../../node-agent/build/build.ts";
 import { openBuilder } from "../../node-agent/build/builder.ts";
 import type { ImageLibrary } from "../../node-agent/images/library.ts";
+import { hostPlatform } from "../../node-agent/images/manifest.ts";
 import { openImages } from "../../node-agent/images/open-images.ts";
 import {
   freePort,
   gzipLayer,
   makeImage,
+  makeIndex,
   makeTar,
   pushImage,
+  pushManifest,
   startRegistry,
   type TarEntry,
   type TestRegistry,
@@ -466,6 +469,48 @@ async function untilListens(port: number): Promise<void> {
   }
   throw new Error("git-daemon does not listen");
 }
+
+test("images for other machines are made of their base, and RUN says what it lacks build", async () => {
+  const foreign = hostPlatform().architecture === "riscv64" ? "s390x" : "riscv64";
+  const [own, other] = [
+    await busyboxImage(),
+    makeImage([gzipLayer(await makeTar([{ name: "etc/foreign", content: "yes" }]))], { architecture: foreign }),
+  ];
+  for (const image of [own, other])
+    await pushImage(registry, "several", { image, tag: image === own ? "own" : "other" });
+  const index = makeIndex([
+    { image: own, architecture: hostPlatform().architecture },
+    { image: other, architecture: foreign },
+  ]);
+  const mediaType = "application/vnd.oci.image.index.v1+json";
+  await pushManifest(registry, "several", { bytes: index, mediaType, tag: "1" });
+  const name = `${registry.host}/several:1`;
+  const platform = { os: "linux", architecture: foreign };
+  const copied = await build({ Dockerfile: `FROM --platform=linux/${foreign} ${name}\nCOPY f /f\n`, f: "file" });
+  const target = await build({ Dockerfile: `FROM ${name}\nARG TARGETARCH\nLABEL for=$TARGETARCH\n` }, { platform });
+  const scratch = await build({ Dockerfile: "FROM scratch\nCOPY f /f\n", f: "file" }, { platform });
+  const native = await build({ Dockerfile: `FROM ${name}\nRUN echo runs > /f\n` });
+  const refused = await problem({ Dockerfile: `FROM --platform=linux/${foreign} ${name}\nRUN true\n` });
+  const platforms = [copied, target, scratch, native].map(
+    async ({ result }) => (await images.inspect(result.image.id)).platform.architecture,
+  );
+  assert.deepEqual(
+    [
+      await Promise.all(platforms),
+      await filesOf(copied.result.image.id, "/f"),
+      target.result.image.config.labels,
+      await filesOf(native.result.image.id, "/f"),
+      refused.split("\n")[0]?.replace(/ \(binfmt.*/, ""),
+    ],
+    [
+      [foreign, foreign, foreign, hostPlatform().architecture],
+      ["f 644 0:0 file"],
+      { for: foreign },
+      ["f 644 0:0 runs"],
+      `StepError: programs of linux/${foreign} do not run here: this node is linux/${hostPlatform().architecture}, and its kernel knows no interpreter of them in every container`,
+    ],
+  );
+});
 
 test("RUN has its mounts, heredocs, network and user, and leaves no trace of them build", async () => {
   const { output, result } = await build(

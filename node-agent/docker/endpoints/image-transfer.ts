@@ -1,7 +1,9 @@
 // Images that come and go: pull, push, load, save, import.
-import type { ImageLibrary, PushOptions } from "../../images/library.ts";
+import { readPlatform, samePlatform } from "../../build/platforms.ts";
+import type { ImageLibrary, Platform, PushOptions } from "../../images/library.ts";
+import { hostPlatform } from "../../images/manifest.ts";
 import type { Door } from "../door.ts";
-import { badRequest, DockerProblem, messageOf, notFound } from "../http/problem.ts";
+import { badRequest, messageOf, notFound } from "../http/problem.ts";
 import { type Call, jsonLines, type Reply, type Route } from "../http/reply.ts";
 import { parseAuthHeader } from "../images/credentials.ts";
 import { asking, imageProblem } from "../images/image-problem.ts";
@@ -9,7 +11,6 @@ import { familiarName, joinReference } from "../images/names.ts";
 import { parseChanges } from "../images/parse-changes.ts";
 import { checkPlatform } from "../images/platform.ts";
 import { openPullLines, pushLine, type StatusLine } from "../images/pull-progress.ts";
-import { goArchitecture } from "../machine.ts";
 import { streamed } from "./files.ts";
 
 export function imageTransferRoutes(door: Door): readonly Route[] {
@@ -41,9 +42,8 @@ async function create(door: Door, call: Call): Promise<Reply> {
   const repository = query.text("fromImage");
   if (repository === "") throw badRequest("neither fromImage nor fromSrc says what to make an image of");
   const platform = query.text("platform");
-  const own = goArchitecture[process.arch] ?? process.arch;
-  if (platform !== "" && platform.split("/").slice(0, 2).join("/") !== `linux/${own}`)
-    throw new DockerProblem(404, `image for platform ${platform}: this node runs linux/${own}`);
+  if (platform !== "" && readPlatform(platform) === undefined)
+    throw badRequest(`platform ${JSON.stringify(platform)}: expected such as linux/amd64`);
   return pull(door, joinReference(repository, query.text("tag")), call);
 }
 
@@ -164,11 +164,12 @@ export async function told(
 async function pull({ parts }: Door, wanted: string, call: Call): Promise<Reply> {
   const credentials = parseAuthHeader(call.headers["x-registry-auth"]);
   const { images } = parts;
+  const platform = readPlatform(call.query.text("platform"));
   return told(async (tell: (line: StatusLine) => void, signal) => {
     // Neither tag nor digest stands for all tags.
     const tags = isBare(wanted) ? await images.listTags(wanted, { credentials, signal }) : [undefined];
     for (const tag of tags)
-      await pullOne(images, tag === undefined ? wanted : `${wanted}:${tag}`, { credentials, tell, signal });
+      await pullOne(images, tag === undefined ? wanted : `${wanted}:${tag}`, { credentials, platform, tell, signal });
   }, call.signal);
 }
 
@@ -176,11 +177,12 @@ async function pullOne(
   images: ImageLibrary,
   reference: string,
   options: Pick<PushOptions, "credentials"> & {
+    readonly platform: Platform | undefined;
     readonly tell: (line: StatusLine) => void;
     readonly signal: AbortSignal;
   },
 ): Promise<void> {
-  const { credentials, tell, signal } = options;
+  const { credentials, platform, tell, signal } = options;
   const [, name = reference, tag = "latest"] = /^(.*?)(?:[:@]([^/]+))?$/.exec(reference) ?? [];
   const before = (await images.find(reference))?.id;
   const lines = openPullLines();
@@ -189,6 +191,7 @@ async function pullOne(
   const image = await images.pull(reference, {
     credentials,
     signal,
+    ...(platform === undefined || samePlatform(platform, hostPlatform()) ? {} : { platform }),
     onProgress: (progress) => {
       if (!isTold) tell({ status: `Pulling from ${familiarName(name)}`, id: tag });
       isTold = true;
