@@ -12,6 +12,7 @@ import { openPodman } from "./peer-podman.ts";
 import { summarize } from "./result.ts";
 
 const openers: Readonly<Record<string, OpenPeer>> = {
+  "naru-oci": openOciPeer("naru-oci"),
   crun: openOciPeer("crun"),
   runc: openOciPeer("runc"),
   containerd: openContainerd,

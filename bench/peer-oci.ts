@@ -1,12 +1,14 @@
-// crun and runc, as an engine would call them: a bundle, and one command for each step.
+// OCI runtimes, naru-oci among them, as an engine would call them: a bundle, and one command for each step.
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { program } from "./container-place.ts";
 import { command, commandThatLeaves, findProgram, type OpenPeer } from "./peer.ts";
 
-export function openOciPeer(name: "crun" | "runc"): OpenPeer {
+const naruOci = new URL("../bin/naru-oci", import.meta.url).pathname;
+
+export function openOciPeer(name: "crun" | "runc" | "naru-oci"): OpenPeer {
   return async ({ folder, rootfs, cgroup }) => {
-    const path = findProgram(name);
+    const path = name === "naru-oci" ? naruOci : findProgram(name);
     if (path === undefined) return undefined;
     await command(path, ["spec"], { cwd: folder });
     const spec = JSON.parse(readFileSync(join(folder, "config.json"), "utf8")) as {

@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 import { command } from "./peer.ts";
 import type { Result } from "./result.ts";
 
-const containerPeers = ["crun", "runc", "containerd", "docker", "podman"];
+const containerPeers = ["naru-oci", "crun", "runc", "containerd", "docker", "podman"];
 const imagePeers = {
   pull: ["containerd", "docker", "podman", "buildah"],
   build: ["buildkit", "docker", "podman", "buildah"],

@@ -15,7 +15,7 @@ import { runHooks, tryHooks } from "./hooks.ts";
 import { type Launched, launch } from "./once.ts";
 import { planCreate } from "./plan.ts";
 import type { ProcessConfig } from "./process-config.ts";
-import { seccompFilter } from "./seccomp-config.ts";
+import { seccompFilter } from "./seccomp-filter.ts";
 import {
   type ContainerRecord,
   makeDirectory,

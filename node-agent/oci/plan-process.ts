@@ -5,7 +5,7 @@ import type { OciCgroup } from "./cgroup.ts";
 import type { Hook, OciConfig } from "./config.ts";
 import type { ProcessConfig } from "./process-config.ts";
 import { planScheduling } from "./scheduling.ts";
-import type { SeccompFilter } from "./seccomp-config.ts";
+import type { SeccompFilter } from "./seccomp-filter.ts";
 import { ociVersion } from "./state.ts";
 import { hostId } from "./users.ts";
 

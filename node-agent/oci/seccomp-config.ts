@@ -1,12 +1,8 @@
 // What config.json says about a filter besides its rules: how it is loaded, and who decides over the calls that it leaves open.
 // Source: OCI runtime specification, config-linux.md, Seccomp.
-import { release } from "node:os";
 import { isAbsolute } from "node:path";
-import { compileSeccomp } from "../runtime/seccomp.ts";
-import { ownSeccompMachine } from "../runtime/seccomp-machines.ts";
 import { filterFlags } from "../runtime/seccomp-profile.ts";
 import type { Fields } from "./fields.ts";
-import type { ProcessConfig } from "./process-config.ts";
 
 export interface SeccompConfig {
   readonly profile: unknown;
@@ -15,16 +11,9 @@ export interface SeccompConfig {
   readonly listener: SeccompListener | undefined;
 }
 
-interface SeccompListener {
+export interface SeccompListener {
   readonly path: string;
   readonly metadata: string;
-}
-
-/** Ready to be loaded. */
-export interface SeccompFilter {
-  readonly bytes: Buffer;
-  readonly flags: number;
-  readonly listener: SeccompListener | undefined;
 }
 
 export function parseSeccomp(seccomp: Fields | undefined): SeccompConfig | undefined {
@@ -39,17 +28,4 @@ export function parseSeccomp(seccomp: Fields | undefined): SeccompConfig | undef
     flags: filterFlags(seccomp.texts("flags")),
     listener: path === "" ? undefined : { path, metadata },
   };
-}
-
-/** Throws with the field's path when the profile is not one. */
-export function seccompFilter(config: SeccompConfig | undefined, process: ProcessConfig): SeccompFilter | undefined {
-  if (config === undefined) return undefined;
-  const { profile, flags, listener } = config;
-  const [major = 0, minor = 0] = release().split(".").map(Number);
-  const context = {
-    capabilities: process.capabilities.bounding,
-    kernel: [major, minor],
-    listener: listener !== undefined,
-  } as const;
-  return { bytes: compileSeccomp(profile, context, ownSeccompMachine()), flags, listener };
 }

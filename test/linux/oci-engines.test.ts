@@ -45,6 +45,7 @@ async function openEngine(name: string): Promise<Engine> {
   const script = (daemon: string, ready: string, steps: readonly string[]) => `
 mount -t overlay overlay -o lowerdir="$LIBRARIES:/${libraries}" /${libraries}
 mount -t tmpfs run /run
+mkdir /run/etc /run/work; mount -t overlay overlay -o lowerdir=/etc,upperdir=/run/etc,workdir=/run/work /etc
 ${daemon} > ${folder}/log 2>&1 &
 daemon=$!
 for try in $(seq 300); do ${ready} > /dev/null 2>&1 && break; kill -0 $daemon || break; sleep 0.2; done

@@ -9,7 +9,7 @@ import { planOciExec } from "../exec-plan.ts";
 import { Fields } from "../fields.ts";
 import { launch } from "../once.ts";
 import { type ProcessConfig, parseProcess } from "../process-config.ts";
-import { seccompFilter } from "../seccomp-config.ts";
+import { seccompFilter } from "../seccomp-filter.ts";
 import { directoryOf, readConfig, readRecord, stateAround } from "../state.ts";
 import { forwardSignals } from "./run.ts";
 import { wholeStatus } from "./state.ts";
