@@ -2,7 +2,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import type { Socket } from "node:net";
 import type { ProcessIdentity } from "../runtime/container-directory.ts";
-import { encodeFields, encodeFrame, FrameReader } from "../runtime/frames.ts";
+import { encodeFrame, FrameReader } from "../runtime/frames.ts";
 import { type LauncherError, replyError } from "../runtime/launcher-client.ts";
 import type { LaunchOp } from "../runtime/plan.ts";
 import { LaunchError } from "../runtime/runtime.ts";
@@ -34,7 +34,7 @@ export async function launch(ops: readonly LaunchOp[], options: LaunchOptions): 
   });
   const control = child.stdio[controlFile] as Socket;
   const conversation = new Conversation(child, control, ops, options);
-  control.write(encodeFrame(ops.map((op) => encodeFields(op))));
+  control.write(encodeFrame(ops));
   return { process: await conversation.started, exited: conversation.exited };
 }
 

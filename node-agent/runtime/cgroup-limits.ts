@@ -74,5 +74,6 @@ function clamp(value: number, least: number, most: number): number {
 }
 
 function join(...parts: readonly string[]): string {
-  return parts.join("/").replaceAll(/\/+/g, "/");
+  const path = parts.join("/");
+  return path.includes("//") ? path.replaceAll(/\/+/g, "/") : path;
 }

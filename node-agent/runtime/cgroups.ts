@@ -261,5 +261,6 @@ function dirname(path: string): string {
 }
 
 function join(...parts: readonly string[]): string {
-  return parts.join("/").replaceAll(/\/+/g, "/");
+  const path = parts.join("/");
+  return path.includes("//") ? path.replaceAll(/\/+/g, "/") : path;
 }

@@ -2,16 +2,17 @@
 
 export const frameBytesMax = 4 * 1024 * 1024;
 
-export type FrameField = string | number | Uint8Array;
+/** A list is a string that holds strings itself, as a launch op is. */
+export type FrameField = string | number | Uint8Array | readonly FrameField[];
 
 /** The strings one after the other, without a frame's length: what a launch op is inside a request. */
 export function encodeFields(fields: readonly FrameField[]): Buffer {
-  return write(fields, 0);
+  return Buffer.from(textOf(fields), "latin1");
 }
 
 /** A whole frame. */
 export function encodeFrame(fields: readonly FrameField[]): Buffer {
-  const frame = write(fields, 4);
+  const frame = Buffer.from(`\0\0\0\0${textOf(fields)}`, "latin1");
   if (frame.length > frameBytesMax)
     throw new RangeError(`a frame has ${frame.length} bytes, at most ${frameBytesMax} fit`);
   frame.writeUInt32LE(frame.length - 4, 0);
@@ -51,17 +52,30 @@ export class FrameReader {
   }
 }
 
-function write(fields: readonly FrameField[], start: number): Buffer {
-  const texts = fields.map((field) => (typeof field === "number" ? String(field) : field));
-  const sizes = texts.map((text) => (typeof text === "string" ? Buffer.byteLength(text) : text.length));
-  // Zeroed, so that each string's closing zero is there already.
-  const bytes = Buffer.alloc(sizes.reduce((sum, size) => sum + size + 5, start));
-  let at = start;
-  for (const [i, text] of texts.entries()) {
-    at = bytes.writeUInt32LE(sizes[i] ?? 0, at);
-    if (typeof text === "string") bytes.write(text, at);
-    else bytes.set(text, at);
-    at += (sizes[i] ?? 0) + 1;
+/** Bytes as characters of the same numbers: joined as text, hundreds of short strings are many times faster than as buffers. */
+function textOf(fields: readonly FrameField[]): string {
+  let text = "";
+  for (const field of fields) {
+    const bytes = bytesOf(field);
+    text += `${sizeOf(bytes.length)}${bytes}\0`;
   }
-  return bytes;
+  return text;
+}
+
+function bytesOf(field: FrameField): string {
+  if (typeof field === "number") return String(field);
+  if (typeof field === "string") return isAscii(field) ? field : Buffer.from(field).toString("latin1");
+  if (field instanceof Uint8Array)
+    return Buffer.from(field.buffer, field.byteOffset, field.byteLength).toString("latin1");
+  return textOf(field);
+}
+
+function isAscii(text: string): boolean {
+  for (let i = 0; i < text.length; i++) if (text.charCodeAt(i) > 127) return false;
+  return true;
+}
+
+/** Little-endian. */
+function sizeOf(size: number): string {
+  return String.fromCharCode(size & 255, (size >> 8) & 255, (size >> 16) & 255, size >>> 24);
 }

@@ -3,7 +3,7 @@ import { closeSync, openSync } from "node:fs";
 import { createConnection, type Socket } from "node:net";
 import { getSystemErrorMap } from "node:util";
 import { assert } from "../../lib/assert.ts";
-import { encodeFields, encodeFrame, type FrameField, FrameReader } from "./frames.ts";
+import { encodeFrame, type FrameField, FrameReader } from "./frames.ts";
 import type { LaunchOp } from "./plan.ts";
 
 export interface RequestOptions {
@@ -82,7 +82,7 @@ export class LauncherClient {
   }
 
   launch(containerId: string, ops: readonly LaunchOp[]): Promise<readonly string[]> {
-    return this.request("launch", [containerId, ...ops.map((op) => encodeFields(op))]);
+    return this.request("launch", [containerId, ...ops]);
   }
 
   close(): void {

@@ -46,7 +46,7 @@ import {
 } from "./container-directory.ts";
 import { allowedDevices } from "./defaults.ts";
 import { compileDeviceFilter } from "./device-filter.ts";
-import { encodeFields, type FrameField } from "./frames.ts";
+import type { FrameField } from "./frames.ts";
 import { hostDevices } from "./host-devices.ts";
 import { LauncherError, LauncherGoneError, type RequestOptions } from "./launcher-client.ts";
 import { LauncherProcess } from "./launcher-process.ts";
@@ -330,7 +330,7 @@ export class LinuxRuntime implements Runtime {
       this.#launcher.socketPath,
       {
         op: "exec",
-        args: ops.map((op) => encodeFields(op)),
+        args: ops,
         stdin: request.stdin,
         terminal: request.terminal,
         // Its monitor kills it when the connection ends, and dies with it.

@@ -406,12 +406,19 @@ function withOp(
 
 /** What lies deeper comes later, so that nothing gets covered: a volume at / of /proc's kind cannot hide /proc either. */
 function sortByDepth<T extends { readonly destination: string }>(mounts: readonly T[]): readonly T[] {
-  const depth = ({ destination }: T) => destination.split("/").filter((name) => name !== "").length;
-  return mounts.toSorted((a, b) => depth(a) - depth(b));
+  const depths = new Map(mounts.map((mount) => [mount, depthOf(mount.destination)]));
+  return mounts.toSorted((a, b) => (depths.get(a) ?? 0) - (depths.get(b) ?? 0));
+}
+
+/** Names in a path. */
+function depthOf(path: string): number {
+  let depth = 0;
+  for (let i = 0; i < path.length; i++) if (path[i] !== "/" && (i === 0 || path[i - 1] === "/")) depth++;
+  return depth;
 }
 
 function plain(destination: string): string {
-  return destination.replace(/(?<=.)\/+$/, "");
+  return destination.endsWith("/") ? destination.replace(/(?<=.)\/+$/, "") : destination;
 }
 
 function defaultMountsOf(spec: ContainerSpec): readonly Mount[] {
@@ -516,7 +523,16 @@ const coverable = [
   ...["sys/kernel/ns_last_pid", "sys/crypto/fips_enabled"],
 ].map((name) => `/proc/${name}`);
 
+const parsedOptions = new WeakMap<Mount, MountOptions>();
+
+/** Of default mounts they are asked for at every start. */
 function options(mount: Mount): MountOptions {
+  const known = parsedOptions.get(mount) ?? parseOptions(mount);
+  parsedOptions.set(mount, known);
+  return known;
+}
+
+function parseOptions(mount: Mount): MountOptions {
   const parsed = parseMountOptions(mount);
   const { destination } = mount;
   const refuse = (why: string) => new LaunchError(`mount ${destination}: ${why}`, 128);
