@@ -182,8 +182,9 @@ struct launch {
   struct held held[HELD_MAX];
   int held_count, placed;
   struct apart apart;
-  /* The child's: its mounts began apart; whoever cloned it handed over what it opened. A pooled one waits for the rest of its plan. */
-  bool is_apart, handed_over, pooled;
+  /* The child's: its mounts began apart; whoever cloned it handed over what it opened; a pooled one waits for the rest of its plan;
+     what is mounted goes to the stage. */
+  bool is_apart, handed_over, pooled, staging;
   /* Ops that a pooled one performed before it got the rest. */
   int ahead;
   /* -1, or whose users the container's are; and those of single mounts. */

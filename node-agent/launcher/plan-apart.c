@@ -232,6 +232,7 @@ static int op_make_for(struct launch *launch, struct op_call *call) {
 /* staging: what is mounted until there is a root goes to a place of its own, from which it is carried there. */
 static int op_staging(struct launch *launch, struct op_call *call) {
   launch->root = launch->is_apart ? open("/stage", O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
+  launch->staging = true;
   return launch->root < 0 ? op_fail(call, launch->is_apart ? errno : EINVAL, "staging") : 0;
 }
 
@@ -245,6 +246,7 @@ static int op_root(struct launch *launch, struct op_call *call) {
   if (on >= 0) close(on);
   if (launch->root >= 0) close(launch->root);
   launch->root = tree;
+  launch->staging = false;
   forget_folder();
   return result;
 }

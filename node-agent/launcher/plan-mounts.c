@@ -107,6 +107,26 @@ static int make_names(int root, char *path, size_t capacity, bool directory, mod
   return 0;
 }
 
+/* The usual case: nothing but the last name is absent. -1 for any other. */
+static int make_last(int root, char *path, bool directory, mode_t mode) {
+  char *slash = strrchr(path, '/');
+  if (slash == NULL || slash == path) return -1;
+  *slash = 0;
+  int parent = open_in_root(root, path, O_PATH | O_DIRECTORY, 0), fd = -1;
+  *slash = '/';
+  if (parent < 0) return -1;
+  int made = directory ? mkdirat(parent, slash + 1, mode)
+                       : openat(parent, slash + 1, O_CREAT | O_EXCL | O_NOFOLLOW | O_WRONLY | O_CLOEXEC, mode);
+  if (made >= 0) fd = openat(parent, slash + 1, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+  if (made >= 0 && !directory) close(made);
+  if (fd >= 0 && (make_owner != 0 || make_group != 0) && fchownat(fd, "", make_owner, make_group, AT_EMPTY_PATH) != 0) {
+    close(fd);
+    fd = -1;
+  }
+  close(parent);
+  return fd;
+}
+
 int make_in_root(int root, const char *wanted, bool directory, mode_t mode) {
   char path[4096];
   size_t size = strlen(wanted);
@@ -118,6 +138,8 @@ int make_in_root(int root, const char *wanted, bool directory, mode_t mode) {
   for (int links = 0; links < LINKS_MAX; links++) {
     int fd = open_in_root(root, path, O_PATH, 0);
     if (fd >= 0 || errno != ENOENT) return fd;
+    fd = make_last(root, path, directory, mode);
+    if (fd >= 0) return fd;
     int made = make_names(root, path, sizeof path, directory, mode);
     if (made < 0) return -1;
     if (made == 0) return open_in_root(root, path, O_PATH, 0);
@@ -436,6 +458,14 @@ static int masking_tree(struct launch *launch, bool directory) {
   return *placed = directory ? empty_tree() : null_tree(launch);
 }
 
+static bool is_masked(const struct launch *launch, const char *path, int tree) {
+  struct stat wanted, seen;
+  int check = open_in_root(launch->root, path, O_PATH, 0);
+  bool masked = check >= 0 && fstat(check, &seen) == 0 && fstat(tree, &wanted) == 0 && seen.st_dev == wanted.st_dev && seen.st_ino == wanted.st_ino;
+  if (check >= 0) close(check);
+  return masked;
+}
+
 /* mask <path>: reading it gives nothing. Silent when absent. */
 static int op_mask(struct launch *launch, struct op_call *call) {
   if (!need_root(launch) || !is_text(call->args[0])) return op_fail(call, EINVAL, "mask");
@@ -446,11 +476,8 @@ static int op_mask(struct launch *launch, struct op_call *call) {
   if (fstat(to, &info) != 0 || !is_kernel_file(to, path)) return op_fail(call, EPERM, "mask %s", path);
   int tree = masking_tree(launch, S_ISDIR(info.st_mode));
   if (tree < 0 || sys_move_mount(tree, to) != 0) return op_fail(call, errno, "mask %s", path);
-  struct stat wanted, seen;
-  int check = open_in_root(launch->root, path, O_PATH, 0);
-  if (check < 0 || fstat(check, &seen) != 0 || fstat(tree, &wanted) != 0 || seen.st_dev != wanted.st_dev || seen.st_ino != wanted.st_ino)
-    return op_fail(call, EPERM, "mask %s", path);
-  close(check);
+  /* Where nothing of anybody else's can be yet, nobody can have swapped it. */
+  if (!launch->staging && !is_masked(launch, path, tree)) return op_fail(call, EPERM, "mask %s", path);
   if (tree != launch->empty_tree && tree != launch->null_tree) close(tree);
   close(to);
   return 0;

@@ -7,7 +7,10 @@
 bool is_text(struct field field) { return memchr(field.data, 0, field.size) == NULL; }
 
 bool field_is(struct field field, const char *text) {
-  return field.size == strlen(text) && memcmp(field.data, text, field.size) == 0;
+  /* Most differ early: no look at the whole of either. */
+  for (size_t i = 0; i < field.size; i++)
+    if (text[i] == 0 || text[i] != field.data[i]) return false;
+  return text[field.size] == 0;
 }
 
 bool field_number(struct field field, uint64_t max, uint64_t *value) {

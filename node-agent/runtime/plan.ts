@@ -59,7 +59,7 @@ export function planLaunch(spec: ContainerSpec, context: LaunchContext): readonl
   const { cgroup } = context;
   const made = [...planCgroupMake(context), ...planCgroupUse(context)];
   const early = cgroup?.join.type === "into";
-  const staged = stageOf(spec);
+  const staged = stageOf(spec, cgroup);
   return [
     ...(early ? made : []),
     ...planStdio(spec),
@@ -306,12 +306,15 @@ interface Stage {
   readonly early: StagePart;
   readonly late: StagePart;
   readonly carried: readonly string[];
+  /** Whether places of the container's own cgroups are there too. */
+  readonly cgroups: boolean;
   readonly isMasked: (path: string) => boolean;
 }
 
 interface StagePart {
   readonly mounts: readonly Mount[];
   readonly devices: boolean;
+  readonly cgroups: boolean;
   readonly tops: readonly string[];
 }
 
@@ -322,7 +325,7 @@ function isBelow(path: string, top: string): boolean {
   return path === top || path.startsWith(`${top}/`);
 }
 
-function stageOf(spec: ContainerSpec): Stage {
+function stageOf(spec: ContainerSpec, cgroup: CgroupPlan | undefined): Stage {
   const taken = new Set(spec.mounts.map(({ destination }) => plain(destination)));
   const carried = tops.filter((top) => !taken.has(top));
   const mounts = defaultMountsOf(spec).filter(({ destination }) => carried.some((top) => isBelow(destination, top)));
@@ -334,13 +337,24 @@ function stageOf(spec: ContainerSpec): Stage {
   const shown = carried.filter((top) =>
     [...taken].every((path) => !isBelow(path, top) || isBelow(path, cgroupsPath) || coverable.includes(path)),
   );
+  const cgroups =
+    carried.includes("/sys") &&
+    cgroupDirectoriesSeen(cgroup).length > 0 &&
+    ![...taken].some((path) => isBelow(path, cgroupsPath));
   return {
+    cgroups,
     early: {
       mounts: mounts.filter((mount) => !needsJoined(mount)),
       devices: carried.includes("/dev"),
+      cgroups: cgroups && !lateTops.includes("/sys"),
       tops: shown.filter((top) => !lateTops.includes(top)),
     },
-    late: { mounts: late, devices: false, tops: shown.filter((top) => lateTops.includes(top)) },
+    late: {
+      mounts: late,
+      devices: false,
+      cgroups: cgroups && lateTops.includes("/sys"),
+      tops: shown.filter((top) => lateTops.includes(top)),
+    },
     carried,
     isMasked: (path) => shown.some((top) => isBelow(path, top)),
   };
@@ -350,7 +364,18 @@ function planStage(spec: ContainerSpec, context: LaunchContext, part: StagePart)
   return [
     ...part.mounts.map((mount) => planMount(mount, spec.idMapping)),
     ...(part.devices ? planDevices(spec, context) : []),
+    ...(part.cgroups ? planCgroupPlaces(spec, context) : []),
     ...planMasks(spec, (path) => part.tops.some((top) => isBelow(path, top))),
+  ];
+}
+
+/** Version 1: a tree for each controller, which differ; their places don't. */
+function planCgroupPlaces(spec: ContainerSpec, context: LaunchContext): readonly LaunchOp[] {
+  const places = cgroupMounts(spec, context.cgroup).filter(({ type }) => type !== "bind");
+  return [
+    ...places.map((mount) => planMount(mount, spec.idMapping)),
+    ...cgroupDirectoriesSeen(context.cgroup).map(({ name }): LaunchOp => ["directory", `${cgroupsPath}/${name}`]),
+    ...planCgroupLinks(spec, context),
   ];
 }
 
@@ -382,13 +407,16 @@ function planFiles(spec: ContainerSpec, context: LaunchContext, stage: Stage): r
   const { cgroup } = context;
   const staged = new Set([...stage.early.mounts, ...stage.late.mounts].map(({ destination }) => destination));
   const defaults = defaultMountsOf(spec).filter(({ destination }) => !staged.has(destination));
+  const isLeft = ({ destination }: Mount) => !stage.cgroups || destination !== cgroupsPath;
   const carried = stage.carried.map((destination) => ({ destination, op: ["carry", destination] satisfies LaunchOp }));
-  const own = sortByDepth([...defaults, ...ownMounts(spec, cgroup)].map((mount) => withOp(mount, spec.idMapping)));
+  const own = sortByDepth(
+    [...defaults, ...ownMounts(spec, cgroup).filter(isLeft)].map((mount) => withOp(mount, spec.idMapping)),
+  );
   const tmpfsDev = spec.mounts.find(({ destination }) => plain(destination) === "/dev")?.type === "tmpfs";
   return [
     ...sortByDepth([...carried, ...own]).map(({ op }) => op),
     ...(tmpfsDev ? planDevices(spec, context) : []),
-    ...(ownCgroups(spec) ? planCgroupLinks(spec, context) : []),
+    ...(ownCgroups(spec) && !stage.cgroups ? planCgroupLinks(spec, context) : []),
     ...(spec.terminal ? [["terminal", "1"] satisfies LaunchOp] : []),
     ...(spec.cwd === "" ? [] : [["directory", spec.cwd] satisfies LaunchOp]),
     ...planMasks(spec, (path) => !stage.isMasked(path)),
@@ -465,11 +493,15 @@ export function cgroupMounts(
   ];
 }
 
+function cgroupDirectoriesSeen(cgroup: CgroupPlan | undefined): CgroupPlan["seen"] {
+  return (cgroup?.seen ?? []).filter(({ name }) => name !== "");
+}
+
 export function planCgroupLinks(
   spec: Pick<ContainerSpec, "privileged">,
   { cgroup }: Pick<LaunchContext, "cgroup">,
 ): readonly LaunchOp[] {
-  const seen = (cgroup?.seen ?? []).filter(({ name }) => name !== "");
+  const seen = cgroupDirectoriesSeen(cgroup);
   return [
     ...seen.flatMap(({ name, links }) => links.map((link): LaunchOp => ["symlink", name, `${cgroupsPath}/${link}`])),
     ...(seen.length === 0 || spec.privileged ? [] : [["readonly-mount", cgroupsPath] satisfies LaunchOp]),
