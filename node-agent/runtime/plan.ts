@@ -60,6 +60,8 @@ export function planLaunch(spec: ContainerSpec, context: LaunchContext): readonl
   const made = [...planCgroupMake(context), ...planCgroupUse(context)];
   const early = cgroup?.join.type === "into";
   const staged = stageOf(spec, cgroup);
+  // A user namespace that is entered later would give all of it back.
+  const [ahead, bounding] = spec.idMapping === undefined ? [planBounding(spec), []] : [[], planBounding(spec)];
   return [
     ...(early ? made : []),
     ...planStdio(spec),
@@ -69,6 +71,7 @@ export function planLaunch(spec: ContainerSpec, context: LaunchContext): readonl
     ...(isOwn(spec, "network") ? [["loopback"] satisfies LaunchOp] : []),
     ["staging"],
     ...planStage(spec, context, staged.early),
+    ...ahead,
     ["monitor"],
     ...(context.holdOutput === true ? [["hold-output"] satisfies LaunchOp] : []),
     ...(spec.logPath === undefined
@@ -88,7 +91,7 @@ export function planLaunch(spec: ContainerSpec, context: LaunchContext): readonl
     ["root"],
     ...planFiles(spec, context, staged),
     ["pivot"],
-    ...planProcess(spec, context.seccompFilter, ["enter-users"]),
+    ...planProcess(spec, context.seccompFilter, { enterUsers: ["enter-users"], bounding }),
     ["exec", spec.args.length, ...spec.args, ...spec.env],
   ];
 }
@@ -120,10 +123,10 @@ export function planExec(
     planOomScore(spec),
     ["enter", entered.join(" ")],
     ...(request.terminal ? [["terminal", "0"] satisfies LaunchOp] : []),
-    ...planProcess(execSpec(spec, request), request.privileged === true ? undefined : context.seccompFilter, [
-      "enter",
-      "user",
-    ]),
+    ...planProcess(execSpec(spec, request), request.privileged === true ? undefined : context.seccompFilter, {
+      enterUsers: ["enter", "user"],
+      bounding: planBounding(execSpec(spec, request)),
+    }),
     ["exec", request.args.length, ...request.args, ...mergeEnv(spec.env, request.env ?? [])],
   ];
 }
@@ -585,10 +588,22 @@ function words({ attributes, bind, propagation, idmap }: MountOptions): string {
   ].join(" ");
 }
 
-function planProcess(spec: ContainerSpec, filter: Buffer | undefined, enterUsers: LaunchOp): readonly LaunchOp[] {
+/** What the container can never have again. */
+function planBounding(spec: ContainerSpec): readonly LaunchOp[] {
+  return [["bounding", capabilityMaskOf(spec)]];
+}
+
+function capabilityMaskOf({ privileged, capabilities }: ContainerSpec): string {
+  return capabilityMask(privileged ? capabilityNames : capabilities);
+}
+
+function planProcess(
+  spec: ContainerSpec,
+  filter: Buffer | undefined,
+  { enterUsers, bounding }: { readonly enterUsers: LaunchOp; readonly bounding: readonly LaunchOp[] },
+): readonly LaunchOp[] {
   const { idMapping } = spec;
   const seccomp: readonly LaunchOp[] = filter === undefined ? [] : [["seccomp", filter]];
-  const mask = capabilityMask(spec.privileged ? capabilityNames : spec.capabilities);
   return [
     ["session"],
     ["keyring"],
@@ -598,11 +613,11 @@ function planProcess(spec: ContainerSpec, filter: Buffer | undefined, enterUsers
       ? []
       : [["own-stdio", idMapping.hostId + spec.user.uid] satisfies LaunchOp, enterUsers]),
     ["cwd", spec.cwd === "" ? "/" : spec.cwd],
-    ["bounding", mask],
+    ...bounding,
     // Without no_new_privs the kernel wants CAP_SYS_ADMIN for a filter, which `capabilities` takes away.
     ...(spec.noNewPrivileges ? [] : seccomp),
     ["user", spec.user.uid, spec.user.gid, ...spec.user.additionalGids],
-    ["capabilities", mask],
+    ["capabilities", capabilityMaskOf(spec)],
     ["die-with-monitor"],
     ...(spec.noNewPrivileges ? [["no-new-privileges"] satisfies LaunchOp, ...seccomp] : []),
   ];
