@@ -4,14 +4,26 @@ import { endpointslices, services } from "../api/kinds/generated/resources.ts";
 import type { Endpoint, EndpointPort, EndpointSlice, Pod, Service } from "../api/kinds/generated/types.ts";
 import { controllerReference } from "../api/kinds/owners.ts";
 import { isReason } from "../api/kinds/status.ts";
-import { byNamespace, byService, type StartController, serviceNameLabel } from "./context.ts";
+import { byNamespace, byNode, byService, type StartController, serviceNameLabel } from "./context.ts";
 
 const managedByLabel = "endpointslice.kubernetes.io/managed-by";
 const managedBy = "endpointslice-controller.naru.dev";
 const endpointsPerSliceMax = 1000;
 
-/** The slices a Service shall have, by name. Pods whose named ports resolve differently get slices of their own. Pure. */
-export function planSlices(service: Service, pods: readonly Pod[]): ReadonlyMap<string, EndpointSlice> {
+const zoneLabel = "topology.kubernetes.io/zone";
+
+/** Source: Kubernetes, "Traffic distribution": who has one says for whom each endpoint is. */
+const zonal: readonly string[] = ["PreferClose", "PreferSameZone", "PreferSameNode"];
+
+/**
+ * The slices a Service shall have, by name. Pods whose named ports resolve differently get slices of their own. Pure. `zoneOf`: a
+ * node's; "" where it is in none.
+ */
+export function planSlices(
+  service: Service,
+  pods: readonly Pod[],
+  zoneOf: (nodeName: string) => string,
+): ReadonlyMap<string, EndpointSlice> {
   const groups = new Map<
     string,
     { readonly ports: readonly EndpointPort[]; readonly endpoints: Endpoint[]; readonly family: "IPv4" | "IPv6" }
@@ -25,7 +37,11 @@ export function planSlices(service: Service, pods: readonly Pod[]): ReadonlyMap<
   for (const pod of [...pods].sort((a, b) => ((a.metadata?.name ?? "") < (b.metadata?.name ?? "") ? -1 : 1))) {
     const ports = portsOf(service, pod);
     for (const { ip } of pod.status?.podIPs ?? [])
-      add(ip.includes(":") ? "IPv6" : "IPv4", ports, endpointOf(service, pod, ip));
+      add(
+        ip.includes(":") ? "IPv6" : "IPv4",
+        ports,
+        endpointOf(service, pod, { ip, zone: zoneOf(pod.spec?.nodeName ?? "") }),
+      );
   }
   if (groups.size === 0) groups.set("", { ports: portsOf(service, undefined), endpoints: [], family: "IPv4" });
   const slices = new Map<string, EndpointSlice>();
@@ -42,6 +58,7 @@ export function planSlices(service: Service, pods: readonly Pod[]): ReadonlyMap<
 }
 
 export const startEndpointSliceController: StartController = ({ client, informers, loop: start }) => {
+  const zoneOf = (nodeName: string) => informers.nodes.get(nodeName)?.metadata?.labels?.[zoneLabel] ?? "";
   const reconcile = async (key: string) => {
     const service = informers.services.get(key);
     const selector = Object.entries(service?.spec?.selector ?? {});
@@ -57,7 +74,7 @@ export const startEndpointSliceController: StartController = ({ client, informer
           !hasEnded(pod) &&
           (pod.status?.podIPs ?? []).length > 0,
       );
-    const wanted = planSlices(service, pods);
+    const wanted = planSlices(service, pods, zoneOf);
     const present = new Map(
       informers.endpointSlices
         .byIndex(byService, key)
@@ -110,6 +127,11 @@ export const startEndpointSliceController: StartController = ({ client, informer
     const { namespace, labels } = (slice ?? previous)?.metadata ?? {};
     if (labels?.[managedByLabel] === managedBy) loop.add(`${namespace}/${labels[serviceNameLabel]}`);
   });
+  // Machines seldom move: what is behind all their services is looked at.
+  informers.nodes.onChange((name, node, previous) => {
+    if (node?.metadata?.labels?.[zoneLabel] === previous?.metadata?.labels?.[zoneLabel]) return;
+    for (const pod of informers.pods.byIndex(byNode, name)) for (const key of selecting(pod)) loop.add(key);
+  });
   informers.pods.onChange((_, pod, previous) => {
     if (pod !== undefined && previous !== undefined && endpointFacts(pod) === endpointFacts(previous)) return;
     for (const key of new Set([...selecting(pod), ...selecting(previous)])) loop.add(key);
@@ -133,7 +155,11 @@ function hasEnded(pod: Pod): boolean {
   return pod.status?.phase === "Succeeded" || pod.status?.phase === "Failed";
 }
 
-function endpointOf(service: Service, pod: Pod, ip: string): Endpoint {
+function endpointOf(
+  service: Service,
+  pod: Pod,
+  { ip, zone }: { readonly ip: string; readonly zone: string },
+): Endpoint {
   const ready = isTrue(pod.status?.conditions, "Ready");
   const terminating = pod.metadata?.deletionTimestamp !== undefined;
   const { name = "", namespace = "", uid = "" } = pod.metadata ?? {};
@@ -145,9 +171,18 @@ function endpointOf(service: Service, pod: Pod, ip: string): Endpoint {
       terminating,
     },
     ...(pod.spec?.nodeName === undefined ? {} : { nodeName: pod.spec.nodeName }),
+    ...(zone === "" ? {} : { zone }),
+    ...hintsFor(service, pod, zone),
     ...(pod.spec?.hostname === undefined ? {} : { hostname: pod.spec.hostname }),
     targetRef: { kind: "Pod", namespace, name, uid },
   };
+}
+
+function hintsFor({ spec }: Service, pod: Pod, zone: string): Pick<Endpoint, "hints"> {
+  const distribution = spec?.trafficDistribution ?? "";
+  if (!zonal.includes(distribution) || zone === "") return {};
+  const forNodes = distribution === "PreferSameNode" ? { forNodes: [{ name: pod.spec?.nodeName ?? "" }] } : {};
+  return { hints: { ...forNodes, forZones: [{ name: zone }] } };
 }
 
 function portsOf(service: Service, pod: Pod | undefined): readonly EndpointPort[] {

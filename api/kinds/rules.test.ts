@@ -393,10 +393,10 @@ test("unsupportedIn names what nobody acts on", () => {
   ]);
   assert.deepEqual(
     unsupportedIn(
-      { spec: { trafficDistribution: "PreferClose", loadBalancerClass: "x" } },
+      { spec: { ipFamilyPolicy: "PreferDualStack", loadBalancerClass: "x" } },
       serviceKind.unsupportedFields ?? [],
     ),
-    ["spec.trafficDistribution"],
+    ["spec.ipFamilyPolicy"],
   );
 });
 

@@ -28,12 +28,7 @@ export const serviceKind: Kind<Service> = {
   prepareUpdate: (service, old, { allocate }) => keepStatus(reallocateService(service, old, allocate), old),
   validate: validateService,
   validateUpdate: validateServiceUpdate,
-  unsupportedFields: [
-    "trafficDistribution=PreferClose",
-    "trafficDistribution=PreferSameZone",
-    "ipFamilyPolicy=PreferDualStack",
-    "ipFamilyPolicy=RequireDualStack",
-  ],
+  unsupportedFields: ["ipFamilyPolicy=PreferDualStack", "ipFamilyPolicy=RequireDualStack"],
 };
 
 function specDefaults(spec: ServiceSpec): ServiceSpec {

@@ -59,6 +59,7 @@ export interface LinuxNetwork extends Network {
   settled(): Promise<void>;
 }
 
+const zoneLabel = "topology.kubernetes.io/zone";
 const retryMs = 1000;
 /** Least time between two passes, so that a burst of changes costs few. */
 const passGapMs = 25;
@@ -312,6 +313,8 @@ class OpenNetwork implements LinuxNetwork {
       ready.peers = await readPeers(this.#options.launcher, { bridgeIndex, vxlanIndex: underlay.vxlanIndex });
       throw error;
     }
+    const own = state.nodes.find(({ metadata }) => metadata?.name === ready.nodeName);
+    ready.table.setZone(own?.metadata?.labels?.[zoneLabel] ?? "");
     await this.#applyRules(ready);
     this.#healthChecks.apply(this.#index, ready.nodeName);
   }

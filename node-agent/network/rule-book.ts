@@ -1,7 +1,7 @@
 // Remembers which elements are in the kernel and for which service or pod, and tells what a new state changes. Cost grows with the change.
 import type { ClusterIndex, IndexedService } from "./cluster-index.ts";
 import type { PodPorts, PodPortsIndex } from "./host-ports.ts";
-import { planService, type RuleElement } from "./service-rules.ts";
+import { type Here, planService, type RuleElement } from "./service-rules.ts";
 
 export interface RuleChange {
   /** As they were. */
@@ -22,12 +22,20 @@ interface Plan {
 }
 
 export class RuleBook {
-  readonly #nodeName: string;
+  #here: Here;
+  #moved = false;
   readonly #held = new Map<string, Held>();
   readonly #plans = new Map<string, Plan>();
 
   constructor(nodeName: string) {
-    this.#nodeName = nodeName;
+    this.#here = { nodeName, zone: "" };
+  }
+
+  /** The next update plans everything anew when it is another one. */
+  setZone(zone: string): void {
+    if (zone === this.#here.zone) return;
+    this.#here = { ...this.#here, zone };
+    this.#moved = true;
   }
 
   get elementCount(): number {
@@ -44,14 +52,16 @@ export class RuleBook {
     const touched = new Map<string, RuleElement | undefined>();
     const contested = new Set<string>();
     for (const [key, plan] of this.#plans) {
-      if ((index.get(key) ?? podPorts.get(key)) !== plan.from) this.#drop(key, plan.elements, touched, contested);
+      if (this.#moved || (index.get(key) ?? podPorts.get(key)) !== plan.from)
+        this.#drop(key, plan.elements, touched, contested);
     }
+    this.#moved = false;
     const plan = (from: Plan["from"], elements: readonly RuleElement[]) => {
       this.#plans.set(from.key, { from, elements });
       this.#hold(from.key, elements, touched);
     };
     for (const entry of index.values()) {
-      if (!this.#plans.has(entry.key)) plan(entry, planService(entry.service, entry.slices, this.#nodeName));
+      if (!this.#plans.has(entry.key)) plan(entry, planService(entry.service, entry.slices, this.#here));
     }
     for (const entry of podPorts.values()) if (!this.#plans.has(entry.key)) plan(entry, entry.elements);
     // What a service gave up may be wanted by others, who lost it to that service before.

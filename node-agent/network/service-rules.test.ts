@@ -8,13 +8,15 @@ import { planService, type RuleElement } from "./service-rules.ts";
 
 const line = ({ map, family, key, value }: RuleElement) => `${map}${family} ${key} ${value}`.trim();
 
+const here = (nodeName: string, zone = "") => ({ nodeName, zone });
+
 it("maps address and port to slots, slots to ready endpoints: planService", () => {
   const service = serviceOf("web", { clusterIP: "10.96.0.9", ports: [{ name: "http", port: 80 }] });
   const slices = [
     sliceOf("web", { addresses: ["10.244.1.5", "10.244.2.5"], nodes: ["n1", "n2"], port: 8080 }),
     sliceOf("web", { addresses: ["10.244.3.5"], nodes: ["n3"], port: 8080, ready: false }),
   ];
-  assert.deepEqual(planService(service, slices, "n1").map(line), [
+  assert.deepEqual(planService(service, slices, here("n1")).map(line), [
     "services4 10.96.0.9 . tcp . 80 goto cluster-any-2-ip4",
     "endpoints4 10.96.0.9 . tcp . 80 . 0 10.244.1.5 . 8080",
     "endpoints4 10.96.0.9 . tcp . 80 . 1 10.244.2.5 . 8080",
@@ -29,7 +31,7 @@ it("keeps the source for local traffic policies, rewrites it for others: planSer
   const wide = serviceOf("web", { ...spec, ports });
   const local = serviceOf("web", { ...spec, ports, externalTrafficPolicy: "Local", sessionAffinity: "ClientIP" });
   const chains = (service: Service, node: string) =>
-    planService(service, slices, node)
+    planService(service, slices, here(node))
       .filter(({ chain }) => chain !== undefined)
       .map(line);
   assert.deepEqual(
@@ -58,7 +60,7 @@ it("lets only some clients on to a balancer's addresses, nobody where no range i
       ...serviceOf("web", { ...spec, ports: [{ name: "http", port: 80 }] }),
       status: { loadBalancer: { ingress: [{ ip: "192.0.2.1" }] } },
     };
-    const found = planService(service, slices, "n1").filter(({ map }) => map === "guards");
+    const found = planService(service, slices, here("n1")).filter(({ map }) => map === "guards");
     return found.map(({ key, chain }) => [key, chain !== undefined && "ranges" in chain ? chain.ranges : []]);
   };
   const key = "192.0.2.1 . tcp . 80";
@@ -74,7 +76,7 @@ it("keeps clients on their node where the service wants or prefers that: planSer
     planService(
       serviceOf("web", { clusterIP: "10.96.0.9", ports: [{ name: "http", port: 80 }], ...spec }),
       slices,
-      node,
+      here(node),
     )
       .filter(({ map }) => map === "endpoints")
       .map(({ value }) => value);
@@ -87,12 +89,43 @@ it("keeps clients on their node where the service wants or prefers that: planSer
   );
 });
 
+it("keeps clients in their zone where the service prefers that, and every endpoint says whom it is for: planService", () => {
+  const slice = sliceOf("web", { addresses: ["10.244.1.5", "10.244.2.5"], nodes: ["n1", "n2"], port: 8080 });
+  const hinted = (zones: readonly string[]): EndpointSlice => ({
+    ...slice,
+    endpoints: (slice.endpoints ?? []).map((endpoint, i) =>
+      zones[i] === undefined ? endpoint : { ...endpoint, hints: { forZones: [{ name: zones[i] }] } },
+    ),
+  });
+  const endpoints = (trafficDistribution: string, zones: readonly string[], node: string, zone: string) =>
+    planService(
+      serviceOf("web", { clusterIP: "10.96.0.9", ports: [{ name: "http", port: 80 }], trafficDistribution }),
+      [hinted(zones)],
+      here(node, zone),
+    )
+      .filter(({ map }) => map === "endpoints")
+      .map(({ value }) => value.slice(0, 10));
+  const [one = "", two = ""] = ["10.244.1.5", "10.244.2.5"];
+  assert.deepEqual(
+    [
+      endpoints("PreferSameZone", ["a", "b"], "n9", "b"),
+      endpoints("PreferClose", ["a", "b"], "n9", "a"),
+      endpoints("PreferSameNode", ["a", "b"], "n9", "b"),
+      endpoints("PreferSameNode", ["a", "b"], "n1", "b"),
+      endpoints("PreferSameZone", ["a", "b"], "n9", "c"),
+      endpoints("PreferSameZone", ["a"], "n9", "a"),
+      endpoints("PreferSameZone", ["a", "b"], "n9", ""),
+    ],
+    [[two], [one], [two], [one], [one, two], [one, two], [one, two]],
+  );
+});
+
 it("serves endpoints that end while no other is ready: planService", () => {
   const service = serviceOf("web", { clusterIP: "10.96.0.9", ports: [{ name: "http", port: 80 }] });
   const ending = sliceOf("web", { addresses: ["10.244.1.5"], nodes: ["n2"], port: 8080, ready: false, ending: true });
   const fresh = sliceOf("web", { addresses: ["10.244.1.6"], nodes: ["n2"], port: 8080 });
   const endpoints = (slices: readonly EndpointSlice[]) =>
-    planService(service, slices, "n1").flatMap(({ map, value }) => (map === "endpoints" ? [value] : []));
+    planService(service, slices, here("n1")).flatMap(({ map, value }) => (map === "endpoints" ? [value] : []));
   assert.deepEqual([endpoints([ending]), endpoints([ending, fresh])], [["10.244.1.5 . 8080"], ["10.244.1.6 . 8080"]]);
 });
 
@@ -110,7 +143,7 @@ it("lets nothing into the rules that is not an address, a port or a protocol: pl
         ...sliceOf(ip, { addresses: [address], nodes: [ip], port: 80 }),
         ports: [{ name: protocol, port, protocol }],
       };
-      const elements = planService({ ...service, spec: { ...service.spec, ports } }, [slice], ip);
+      const elements = planService({ ...service, spec: { ...service.spec, ports } }, [slice], here(ip));
       for (const { key, value } of elements) {
         assert.match(key, words);
         assert.match(value, /^(|(goto|jump) [a-z0-9-]+|[0-9a-f.:]+ \. \d+)$/);
@@ -156,7 +189,7 @@ it("brings the kernel's elements to the new state by its differences alone: Rule
         // Every address that some service has and that has endpoints is served.
         const served = new Set(
           [...index.values()].flatMap((entry) =>
-            planService(entry.service, entry.slices, "n1").map(({ map, key }) => `${map} ${key}`),
+            planService(entry.service, entry.slices, here("n1")).map(({ map, key }) => `${map} ${key}`),
           ),
         );
         assert.deepEqual([...kernel.keys()].sort(), [...served].sort());

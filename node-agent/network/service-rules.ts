@@ -71,12 +71,15 @@ export function chainName(chain: PickChain | GuardChain): string {
   return `${chain.entry}-${chain.pick}-${chain.count}-ip${chain.family}`;
 }
 
-/** Elements for a service on the node `nodeName`. What is not an address, a port or a known protocol adds nothing. */
-export function planService(
-  service: Service,
-  slices: readonly EndpointSlice[],
-  nodeName: string,
-): readonly RuleElement[] {
+/** Where clients are. */
+export interface Here {
+  readonly nodeName: string;
+  /** "" when the node says none. */
+  readonly zone: string;
+}
+
+/** Elements for a service on a node. What is not an address, a port or a known protocol adds nothing. */
+export function planService(service: Service, slices: readonly EndpointSlice[], here: Here): readonly RuleElement[] {
   const spec = service.spec ?? {};
   if (spec.type === "ExternalName") return [];
   const elements: RuleElement[] = [];
@@ -84,7 +87,7 @@ export function planService(
     const protocol = protocolOf(port.protocol);
     if (protocol === undefined || !isPort(port.port)) continue;
     for (const family of [4, 6] as const) {
-      elements.push(...planPort({ service, port, protocol, family, slices, nodeName }));
+      elements.push(...planPort({ service, port, protocol, family, slices, here }));
     }
   }
   return elements;
@@ -122,17 +125,19 @@ interface PortContext {
   readonly protocol: string;
   readonly family: 4 | 6;
   readonly slices: readonly EndpointSlice[];
-  readonly nodeName: string;
+  readonly here: Here;
 }
 
 interface Target {
   readonly address: string;
   readonly port: number;
   readonly isLocal: boolean;
+  /** Whose clients it is for; undefined where nobody said. */
+  readonly zones: readonly string[] | undefined;
 }
 
 function planPort(context: PortContext): readonly RuleElement[] {
-  const { service, port, protocol, family, nodeName } = context;
+  const { service, port, protocol, family, here } = context;
   const spec = service.spec ?? {};
   const clusterIps = inFamily([...new Set([spec.clusterIP ?? "", ...(spec.clusterIPs ?? [])])], family);
   const all = targetsOf(context);
@@ -142,7 +147,7 @@ function planPort(context: PortContext): readonly RuleElement[] {
   const isLocalOutside = spec.externalTrafficPolicy === "Local";
   const outside = isLocalOutside ? local : all;
   const elements: RuleElement[] = [];
-  const inside = insideTargets(spec, all, local);
+  const inside = insideTargets(spec, { all, local, zone: here.zone });
   const entry = { family, pick } as const;
   for (const ip of clusterIps) {
     elements.push(...entries("services", `${ip} . ${protocol} . ${port.port}`, inside, { ...entry, entry: "cluster" }));
@@ -159,7 +164,7 @@ function planPort(context: PortContext): readonly RuleElement[] {
     const chain = { ...entry, entry: isLocalOutside ? "node-local" : "node" } as const;
     elements.push(...entries("nodeports", `${protocol} . ${port.nodePort}`, outside, chain));
   }
-  if (elements.length === 0 || nodeName === "") return elements;
+  if (elements.length === 0 || here.nodeName === "") return elements;
   for (const { address } of local) {
     elements.push({ map: "hairpins", family, key: `${address} . ${address}`, value: "" });
   }
@@ -168,12 +173,22 @@ function planPort(context: PortContext): readonly RuleElement[] {
 
 /** Where clients of the cluster address go. */
 function insideTargets(
-  { internalTrafficPolicy, trafficDistribution }: NonNullable<Service["spec"]>,
-  all: readonly Target[],
-  local: readonly Target[],
+  { internalTrafficPolicy, trafficDistribution = "" }: NonNullable<Service["spec"]>,
+  { all, local, zone }: { readonly all: readonly Target[]; readonly local: readonly Target[]; readonly zone: string },
 ): readonly Target[] {
   if (internalTrafficPolicy === "Local") return local;
-  return trafficDistribution === "PreferSameNode" && local.length > 0 ? local : all;
+  if (trafficDistribution === "PreferSameNode" && local.length > 0) return local;
+  return zonalDistributions.includes(trafficDistribution) ? ofZone(all, zone) : all;
+}
+
+/** PreferClose is the older name of PreferSameZone; whoever prefers its node prefers its zone next. */
+const zonalDistributions: readonly string[] = ["PreferClose", "PreferSameZone", "PreferSameNode"];
+
+// As kube-proxy: only where every endpoint says whom it is for, and one is for this zone.
+function ofZone(all: readonly Target[], zone: string): readonly Target[] {
+  if (zone === "" || all.some(({ zones }) => zones === undefined)) return all;
+  const near = all.filter(({ zones }) => zones?.includes(zone));
+  return near.length > 0 ? near : all;
 }
 
 function guards(key: string, texts: readonly string[], family: 4 | 6): readonly RuleElement[] {
@@ -209,7 +224,7 @@ function targetsOf(context: PortContext): readonly Target[] {
 }
 
 function collectTargets(
-  { port, protocol, family, slices, nodeName }: PortContext,
+  { port, protocol, family, slices, here }: PortContext,
   take: (conditions: NonNullable<Endpoint["conditions"]>) => boolean,
 ): readonly Target[] {
   const found = new Map<string, Target>();
@@ -222,8 +237,9 @@ function collectTargets(
     for (const endpoint of slice.endpoints ?? []) {
       const [address] = inFamily(endpoint.addresses.slice(0, 1), family);
       if (address === undefined || !take(endpoint.conditions ?? {})) continue;
-      const isLocal = endpoint.nodeName === nodeName;
-      found.set(`${address} ${slicePort.port}`, { address, port: slicePort.port, isLocal });
+      const isLocal = endpoint.nodeName === here.nodeName;
+      const zones = endpoint.hints?.forZones?.map(({ name }) => name);
+      found.set(`${address} ${slicePort.port}`, { address, port: slicePort.port, isLocal, zones });
     }
   }
   const keys = [...found.keys()].sort().slice(0, endpointsPerPortMax);

@@ -44,6 +44,11 @@ export class ServiceTable {
     this.#chains = undefined;
   }
 
+  /** Where the node is, as its label says. */
+  setZone(zone: string): void {
+    this.#book.setZone(zone);
+  }
+
   /** Rejects when nft refused; then the next call loads the whole table. */
   async apply(index: ClusterIndex, podPorts: PodPortsIndex): Promise<void> {
     const change = this.#book.update(index, podPorts);

@@ -121,6 +121,24 @@ test("sessionAffinity, internalTrafficPolicy and trafficDistribution choose amon
   );
 });
 
+test("trafficDistribution keeps clients in their zone once the nodes have zones, and follows a node that moves", async () => {
+  const zone = (i: number, name: string) =>
+    kubectl("label", "node", nodeName(i), `topology.kubernetes.io/zone=${name}`, "--overwrite");
+  await applyPods(cluster, service("zonal", { trafficDistribution: "PreferClose" }));
+  const ip = await clusterIp("zonal");
+  const seen = async () => JSON.stringify([await manyFrom("one", ip), await manyFrom("two", ip)]);
+  const untilSeen = (wanted: readonly (readonly string[])[]) =>
+    until(`clients are served by ${JSON.stringify(wanted)}`, async () =>
+      (await seen()) === JSON.stringify(wanted) ? true : undefined,
+    );
+  const all = ["one", "two"];
+  await untilSeen([all, all]);
+  await Promise.all([zone(0, "a"), zone(1, "b")]);
+  await untilSeen([["one"], ["two"]]);
+  await zone(1, "a");
+  await untilSeen([all, all]);
+});
+
 test("a balancer with externalTrafficPolicy Local is at the nodes with ready pods, and follows them; its health checks say so", async () => {
   await applyPods(
     cluster,
