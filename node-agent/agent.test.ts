@@ -522,6 +522,23 @@ test("openAgent makes a pod by its RuntimeClass's handler, and says which class 
   );
 });
 
+test("openAgent goes on with the handler that a pod's containers began with, whatever becomes of its class", async () => {
+  const scene = await open({ program: () => ({ runMs: 3000, exitCode: 1 }) });
+  const { clock, node, session } = scene;
+  session.put("runtimeclasses", { metadata: { name: "own" }, handler: "naru" });
+  session.put("pods", pod({ runtimeClassName: "own" }));
+  await clock.advance(500);
+  scene.agent.close();
+  session.remove("runtimeclasses", "own");
+  scene.agent = await node.startAgent(session);
+  await clock.advance(5000);
+  const { restartCount, state } = session.statuses.get("web")?.containerStatuses?.[0] ?? {};
+  assert.deepEqual(
+    [restartCount, state?.running !== undefined, [...node.machine.processes.values()].map(({ spec }) => spec.runtime)],
+    [1, true, ["naru", "naru"]],
+  );
+});
+
 test("openAgent gives static pods the overhead of their RuntimeClass, or says that they want another", async () => {
   const { clock, node, session, agent } = await open();
   const file = (name: string, overhead: string) =>

@@ -3,7 +3,6 @@ import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
 import { planParent } from "./cgroups.ts";
-import { defaultCapabilities, defaultMaskedPaths, defaultReadonlyPaths } from "./defaults.ts";
 import { ociConfig, writeOciJson } from "./oci-config.ts";
 import { ociMounts } from "./oci-mounts.ts";
 import { ociPlaces, planOciExec, planOciStart } from "./oci-plan.ts";
@@ -11,52 +10,15 @@ import { ociExecProcess } from "./oci-process.ts";
 import { ociSeccomp } from "./oci-seccomp.ts";
 import type { LaunchOp } from "./plan.ts";
 import type { ContainerSpec } from "./runtime.ts";
+import { sampleSpec } from "./sample-spec.ts";
 
 const spec: ContainerSpec = {
-  id: "web-0",
+  ...sampleSpec,
   runtime: "runc",
-  labels: {},
-  args: ["/bin/web", "--port", "80"],
-  env: ["PATH=/bin", "A=1"],
-  cwd: "/srv",
-  user: { uid: 1000, gid: 1000, additionalGids: [5] },
-  terminal: false,
-  stdin: false,
-  hostname: "unused",
-  rootfs: { destination: "/", type: "overlay", source: "overlay", options: ["lowerdir=/l1:/l2", "upperdir=/u"] },
-  readonlyRootfs: true,
-  mounts: [
-    { destination: "/data/deep", type: "bind", source: "/volumes/a", options: ["rbind", "ro", "nosuid"] },
-    { destination: "/dev/shm", type: "tmpfs", source: "shm", options: ["size=1m"] },
-    { destination: "/sub", type: "bind", source: "/volumes/a", subPath: "x/y", options: ["bind", "rro"] },
-    { destination: "/host", type: "bind", source: "/mnt", options: ["rbind", "rslave"] },
-  ],
-  namespaces: [
-    { type: "pid" },
-    { type: "mount" },
-    { type: "cgroup" },
-    { type: "network", path: "/run/s/net" },
-    { type: "uts", path: "/run/s/uts" },
-  ],
-  cgroupPath: "pod1/web-0",
-  resources: {
-    memoryBytesMax: 1 << 20,
-    cpuShares: 512,
-    cpuQuotaUs: 50_000,
-    cpuPeriodUs: 100_000,
-    pidsMax: 9,
-    oomScoreAdj: 500,
-  },
+  resources: { ...sampleSpec.resources, cpuShares: 512, cpuQuotaUs: 50_000, cpuPeriodUs: 100_000, pidsMax: 9 },
   resourcesAbove: { memoryBytesMax: 1 << 21 },
-  capabilities: defaultCapabilities.slice(0, 3),
-  noNewPrivileges: true,
-  privileged: false,
-  seccomp: "default",
-  maskedPaths: defaultMaskedPaths.slice(0, 2),
-  readonlyPaths: defaultReadonlyPaths.slice(0, 1),
-  sysctls: { "net.core.somaxconn": "1024" },
-  rlimits: [{ type: "RLIMIT_NOFILE", soft: 1024, hard: -1 }],
-  logPath: "/logs/web.log",
+  capabilities: sampleSpec.capabilities.slice(0, 3),
+  appArmorProfile: "mine",
 };
 const directory = "/state/web-0/bundle";
 const rules = [
@@ -179,6 +141,7 @@ test("every step of another process in it planOciExec, ociExecProcess", () => {
         rlimits: spec.rlimits,
         noNewPrivileges: true,
         oomScoreAdj: 500,
+        apparmorProfile: "mine",
       },
       3,
     ],

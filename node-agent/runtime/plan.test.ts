@@ -3,53 +3,11 @@ import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
 import { planCgroup } from "./cgroups.ts";
-import { defaultCapabilities, defaultMaskedPaths, defaultReadonlyPaths } from "./defaults.ts";
 import { type LaunchOp, planExec, planLaunch } from "./plan.ts";
 import type { ContainerSpec } from "./runtime.ts";
+import { sampleSpec } from "./sample-spec.ts";
 
-const spec: ContainerSpec = {
-  id: "web-0",
-  labels: {},
-  args: ["/bin/web", "--port", "80"],
-  env: ["PATH=/bin", "A=1"],
-  cwd: "/srv",
-  user: { uid: 1000, gid: 1000, additionalGids: [5] },
-  terminal: false,
-  stdin: false,
-  hostname: "unused",
-  rootfs: {
-    destination: "/",
-    type: "overlay",
-    source: "overlay",
-    options: ["lowerdir=/l1:/l2", "upperdir=/u", "workdir=/w", "volatile"],
-  },
-  readonlyRootfs: true,
-  mounts: [
-    { destination: "/data/deep", type: "bind", source: "/volumes/a", options: ["rbind", "ro", "nosuid"] },
-    { destination: "/dev/shm", type: "tmpfs", source: "shm", options: ["size=1m"] },
-    { destination: "/sub", type: "bind", source: "/volumes/a", subPath: "x/y", options: ["bind", "rro"] },
-    { destination: "/host", type: "bind", source: "/mnt", options: ["rbind", "rslave"] },
-    { destination: "/proc/meminfo", type: "bind", source: "/lxcfs/meminfo", options: ["bind"] },
-  ],
-  namespaces: [
-    { type: "pid" },
-    { type: "mount" },
-    { type: "cgroup" },
-    { type: "network", path: "/run/s/net" },
-    { type: "uts", path: "/run/s/uts" },
-  ],
-  cgroupPath: "pod1/web-0",
-  resources: { memoryBytesMax: 1 << 20, oomScoreAdj: 500 },
-  capabilities: defaultCapabilities,
-  noNewPrivileges: true,
-  privileged: false,
-  seccomp: "default",
-  maskedPaths: defaultMaskedPaths.slice(0, 2),
-  readonlyPaths: defaultReadonlyPaths.slice(0, 1),
-  sysctls: { "net.core.somaxconn": "1024" },
-  rlimits: [{ type: "RLIMIT_NOFILE", soft: 1024, hard: -1 }],
-  logPath: "/logs/web.log",
-};
+const spec = sampleSpec;
 const layout = { version: 1, mounts: { memory: "/cg/memory", pids: "/cg/pids" } } as const;
 const context = {
   rootfsPath: "/state/web-0/rootfs",
@@ -104,4 +62,23 @@ test("settings of the node are refused planLaunch", () => {
     plan({ mounts: [{ destination: "/x", type: "bind", source: "/y", options: [], ...change }] });
   assert.throws(mounted({ type: "tmpfs", subPath: "a" }), /mount \/x: only a bind mount can have a subPath/);
   assert.throws(mounted({ destination: "//proc/./self" }), /nothing may be mounted inside of \/proc/);
+});
+
+test("a security module's profile is asked for within the container's root, for its program and others planLaunch, planExec", () => {
+  const confined = { ...spec, appArmorProfile: "mine" };
+  const request = { args: ["sh"], terminal: false, stdin: false };
+  const plans = [planLaunch(confined, context), planExec(confined, { pid: 12, startTicks: "345" }, request, context)];
+  assert.deepEqual(
+    plans
+      .map((ops) =>
+        ops.filter(
+          ([name, types]) => ["pivot", "apparmor", "exec"].includes(name) || String(types).startsWith("mount "),
+        ),
+      )
+      .map((ops) => ops.map(([name, first]) => (name === "apparmor" ? `${name} ${first}` : name))),
+    [
+      ["pivot", "apparmor mine", "exec"],
+      ["enter", "apparmor mine", "exec"],
+    ],
+  );
 });
