@@ -84,6 +84,7 @@ export const compose: Command = {
       files: invocation.texts("file"),
       profiles: invocation.texts("profile"),
       envFiles: invocation.texts("env-file"),
+      quiet: action.tellsNotices !== true,
       ...(projectName === undefined ? {} : { projectName }),
       ...(namespace === undefined ? {} : { namespace }),
     });

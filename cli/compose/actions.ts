@@ -32,6 +32,8 @@ export interface ComposeContext {
 
 export interface ComposeAction {
   readonly name: string;
+  /** Where a user learns what of the file is left out or done otherwise. */
+  readonly tellsNotices?: true;
   /** Resolves with the exit code. */
   readonly run: (context: ComposeContext) => Promise<number>;
 }
@@ -39,7 +41,7 @@ export interface ComposeAction {
 type InCluster = ComposeContext & { readonly place: ProjectPlace };
 
 export const actions: readonly ComposeAction[] = [
-  { name: "up", run: inCluster(up) },
+  { name: "up", tellsNotices: true, run: inCluster(up) },
   { name: "down", run: inCluster(({ place, invocation }) => removeProject(place, invocation.flag("volumes"))) },
   { name: "ps", run: inCluster(({ place, names }) => printProject(place, serviceOf(names))) },
   { name: "logs", run: inCluster(logs) },
@@ -61,6 +63,7 @@ export const actions: readonly ComposeAction[] = [
   { name: "top", run: inCluster(({ place, names }) => printUsage(place, serviceOf(names))) },
   {
     name: "config",
+    tellsNotices: true,
     run: async ({ project }) => {
       printConfig(project.file);
       return 0;
@@ -68,6 +71,7 @@ export const actions: readonly ComposeAction[] = [
   },
   {
     name: "convert",
+    tellsNotices: true,
     run: async ({ project: { objects } }) => {
       for (const object of objects)
         console.log(`---\n${stringify(object, { aliasDuplicateObjects: false }).trimEnd()}`);

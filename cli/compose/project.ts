@@ -14,6 +14,8 @@ export interface ProjectOptions {
   readonly namespace?: string;
   readonly profiles: readonly string[];
   readonly envFiles: readonly string[];
+  /** Only what is wrong is told, not what is left out or done otherwise. */
+  readonly quiet?: boolean;
 }
 
 /** What a file stands for, and the file itself: its parts put together, its variables replaced. */
@@ -42,7 +44,8 @@ export function readProject(options: ProjectOptions): Project {
     ...(projectName === undefined ? {} : { projectName }),
     ...(options.namespace === undefined ? {} : { namespace: options.namespace }),
   });
-  for (const finding of conversion.findings) console.error(wording(finding));
+  for (const finding of conversion.findings)
+    if (finding.severity === "error" || options.quiet !== true) console.error(wording(finding));
   const errors = conversion.findings.filter(({ severity }) => severity === "error").length;
   if (errors > 0) throw new Error(`${errors === 1 ? "this" : `these ${errors} errors`} must be put right first`);
   return { ...conversion, file: loaded.root };

@@ -110,7 +110,8 @@ async function logSource(
     if ((await logFiles(source.path)).length > 0) return source;
     if (previous) break;
   }
-  if (record.last !== undefined) return sourceOf(newest);
+  // It has ended without a word.
+  if (record.last !== undefined || (!previous && record.now.phase === "Exited")) return sourceOf(newest);
   if (previous) throw new Error(`previous terminated container "${container}" in pod "${podName}" not found`);
   throw new Error(`container "${container}" in pod "${podName}" is waiting to start: ${describe(record.now)}`);
 }

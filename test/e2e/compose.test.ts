@@ -220,3 +220,52 @@ test("naru compose exec, restart, stop, start, port, images, top and config do w
   assert.deepEqual([wrong.code, /the file has no service nobody: it has app/.test(wrong.stderr)], [2, true]);
   assert.notEqual(await fetchText(`http://${node?.address}:8098/`), "");
 });
+
+test("naru compose runs global services on each node and jobs to their end, and one-off commands with their exit code", async () => {
+  writeFileSync(
+    file,
+    `
+name: modes
+services:
+  agent: { image: "naru.local/probe:1", command: [sleep, "1000"], stop_grace_period: 1s, deploy: { mode: global } }
+  batch: { image: "naru.local/probe:1", command: [sleep, "1"], deploy: { mode: replicated-job, replicas: 3 } }
+  after:
+    image: naru.local/probe:1
+    command: [sleep, "1000"]
+    stop_grace_period: 1s
+    environment: { WORD: from the file }
+    depends_on: { batch: { condition: service_completed_successfully } }
+`,
+  );
+  await compose("up");
+  const { items } = await cluster.client.list(pods, { namespace: "modes" });
+  const of = (service: string) =>
+    items.filter(({ metadata }) => metadata?.labels?.["app.kubernetes.io/name"] === service);
+  assert.deepEqual(
+    of("agent")
+      .map(({ spec }) => spec?.nodeName)
+      .sort(),
+    ["node-1", "node-2"],
+  );
+  const ends = of("batch").map(({ status }) => status?.containerStatuses?.[0]?.state?.terminated?.finishedAt ?? "none");
+  assert.deepEqual([ends.length, of("after").length], [3, 1]);
+  for (const end of ends) assert.ok(end <= startOf(of("after")[0]), `${end} is before what waited for it`);
+  assert.match(await compose("wait", "batch"), /job.batch\/batch has completed/);
+  const run = (...words: readonly string[]) => cluster.naru(["compose", "-f", file, "run", "--no-deps", ...words]);
+  const said = await run("--env", "MORE=given", "after", "--", "env", "MORE");
+  assert.deepEqual([said.code, said.stdout], [0, "given\n"]);
+  const failing = await run("after", "--", "exit", "7");
+  assert.deepEqual([failing.code, failing.stderr], [7, ""]);
+  await compose("stop", "agent");
+  const left = await until("the agents to be gone", async () => {
+    const now = await cluster.client.list(pods, { namespace: "modes" });
+    return now.items.some(({ metadata }) => metadata?.name?.startsWith("agent-")) ? undefined : now.items;
+  });
+  assert.deepEqual(
+    left.filter(({ metadata }) => metadata?.name?.includes("-run-")),
+    [],
+  );
+  await compose("start", "agent");
+  await compose("down");
+  assert.deepEqual((await cluster.client.list(pods, { namespace: "modes" })).items, []);
+});
