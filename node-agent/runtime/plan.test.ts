@@ -69,16 +69,14 @@ test("a security module's profile is asked for within the container's root, for 
   const request = { args: ["sh"], terminal: false, stdin: false };
   const plans = [planLaunch(confined, context), planExec(confined, { pid: 12, startTicks: "345" }, request, context)];
   assert.deepEqual(
-    plans
-      .map((ops) =>
-        ops.filter(
-          ([name, types]) => ["pivot", "apparmor", "exec"].includes(name) || String(types).startsWith("mount "),
-        ),
-      )
-      .map((ops) => ops.map(([name, first]) => (name === "apparmor" ? `${name} ${first}` : name))),
+    plans.map((ops) =>
+      ops
+        .filter(([name]) => ["pivot", "enter", "apparmor", "exec"].includes(name))
+        .map(([name, first]) => (name === "pivot" || name === "exec" ? name : `${name} ${first}`)),
+    ),
     [
       ["pivot", "apparmor mine", "exec"],
-      ["enter", "apparmor mine", "exec"],
+      ["enter pid", "enter mount network uts cgroup", "apparmor mine", "exec"],
     ],
   );
 });
