@@ -194,7 +194,7 @@ const images = [
   call("GET /images/{name}/get", 404, { undescribed: true }),
   call("GET /images/get", 200, { query: "names=busybox" }),
   call("POST /images/load", 400, { what: "of no archive", body: Buffer.from("no tar") }),
-  call("POST /images/create", 404, {
+  call("POST /images/create", 500, {
     what: "of a registry that is not there",
     query: "fromImage=127.0.0.1:1/absent&platform=linux/s390x",
   }),
