@@ -30,6 +30,24 @@ export async function debianTree(name: string, packageNames: readonly string[]):
   return folder;
 }
 
+/** Folder with a package of npm's and all that it needs: for a program that only a test is interested in. */
+export async function npmTree(packageName: string, version: string): Promise<string> {
+  const folder = join(cache, `npm-${packageName}-${version}`);
+  if (existsSync(folder)) return folder;
+  await mkdir(cache, { recursive: true });
+  const work = await mkdtemp(join(cache, "new-"));
+  try {
+    const words = ["install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", work];
+    await run("npm", [...words, `${packageName}@${version}`], { cwd: work });
+    await rename(work, folder).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== "ENOTEMPTY" && error.code !== "EEXIST") throw error;
+    });
+  } finally {
+    await rm(work, { recursive: true, force: true });
+  }
+  return folder;
+}
+
 // Unpacks beside the target and renames, so that a killed or a parallel test run never leaves half a package.
 async function unpackInto(folder: string, download: (folder: string) => Promise<void>): Promise<void> {
   await mkdir(cache, { recursive: true });

@@ -9,6 +9,8 @@ const configKnown = new Set([
   ...["Labels", "StopSignal", "StopTimeout", "MacAddress", "HostConfig", "NetworkingConfig"],
   // Of Windows, and of what an image's builder keeps for itself.
   ...["ArgsEscaped", "OnBuild", "Shell"],
+  // Parameters of the query, which dockerode's users find in the body, too.
+  ...["name", "platform"],
 ]);
 
 const hostKnown = new Set([
