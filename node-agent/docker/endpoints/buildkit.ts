@@ -1,7 +1,7 @@
 // BuildKit's own protocol (gRPC over a connection that is handed over), which buildx speaks: Naru builds by the build endpoint. A client's
 // calls are answered with that, in the one place where it shows an engine's words.
 import { performServerHandshake, type ServerHttp2Stream } from "node:http2";
-import type { Duplex } from "node:stream";
+import { Duplex } from "node:stream";
 import type { Call, Reply, Route } from "../http/reply.ts";
 
 const words =
@@ -20,10 +20,16 @@ export function buildkitRoutes(): readonly Route[] {
 /** Until the client goes; it is the one that calls. */
 function refuseCalls(socket: Duplex, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
-    const session = performServerHandshake(socket);
+    // Not the socket itself: the kernel's end of it would not be heard of, as sockets here may be half open.
+    const session = performServerHandshake(Duplex.from({ readable: socket, writable: socket }));
+    socket.once("end", () => session.destroy());
+    socket.once("close", () => session.destroy());
     session.on("stream", refuseCall);
     session.on("error", () => socket.destroy());
-    session.on("close", () => resolve());
+    session.on("close", () => {
+      socket.destroy();
+      resolve();
+    });
     signal.addEventListener("abort", () => session.destroy(), { once: true });
   });
 }

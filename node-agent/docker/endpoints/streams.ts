@@ -113,7 +113,7 @@ function attach(
       if (how === "ended") return;
       if (how === "detached")
         parts.events.emit("container", "detach", record.id, { image: record.config.Image, name: record.name });
-      if (wanted.stdin && StdinOnce && how === "gone") streams.stdin?.end();
+      if (wanted.stdin && StdinOnce && !Tty && how === "gone") streams.stdin?.end();
       streams.kill();
     },
   };

@@ -54,6 +54,8 @@ export type Handler = (call: Call) => Promise<Reply>;
 export type Route = readonly [pattern: string, handler: Handler];
 
 const jsonBytesMax = 4 * 1024 * 1024;
+/** Bodies that are read as a whole come within this time; tars and streams may take what they take. */
+export const bodyMsMax = 60_000;
 
 export function json(value: unknown, status = 200): Reply {
   return { type: "whole", status, contentType: "application/json", body: `${JSON.stringify(value)}\n` };
@@ -78,10 +80,16 @@ export function jsonLines(
 export async function readJson(call: Call): Promise<JsonObject> {
   const parts: Buffer[] = [];
   let bytes = 0;
-  for await (const part of call.body as AsyncIterable<Buffer>) {
-    bytes += part.length;
-    if (bytes > jsonBytesMax) throw new DockerProblem(413, `the body has more than ${jsonBytesMax} bytes`);
-    parts.push(part);
+  const tooLate = new DockerProblem(408, `the body did not come within ${bodyMsMax / 1000} s`);
+  const late = setTimeout(() => call.body.destroy(tooLate), bodyMsMax);
+  try {
+    for await (const part of call.body.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+      bytes += part.length;
+      if (bytes > jsonBytesMax) throw new DockerProblem(413, `the body has more than ${jsonBytesMax} bytes`);
+      parts.push(part);
+    }
+  } finally {
+    clearTimeout(late);
   }
   const text = Buffer.concat(parts).toString("utf8");
   return new JsonObject(text.trim() === "" ? {} : (parseJson(text) ?? {}));

@@ -7,7 +7,7 @@ import type { Logger } from "../../../lib/log.ts";
 import { http } from "../../../lib/node-http.ts";
 import { DockerProblem, messageOf } from "./problem.ts";
 import { Query } from "./query.ts";
-import { type Call, json, type Reply } from "./reply.ts";
+import { bodyMsMax, type Call, json, type Reply } from "./reply.ts";
 import { type Router, splitVersion } from "./router.ts";
 
 export const apiVersion = { least: 24, most: 50 } as const;
@@ -23,6 +23,8 @@ export interface HttpDoorOptions {
 }
 
 const bodyAfterUpgradeBytesMax = 1024 * 1024;
+const halfOpenMsMax = 10_000;
+const probeMs = 1_000;
 const frameBytesMax = 1024 * 1024;
 
 /** Not listening yet. With `tls` only clients with a certificate of its authority get in. */
@@ -42,9 +44,48 @@ export function openHttpServer(options: HttpDoorOptions, tls?: SecureContextOpti
   server.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     void answerUpgrade(options, { request, socket, head });
   });
-  server.on("clientError", (_error, socket: Duplex) => socket.destroy());
+  server.on("clientError", refuseGarbage);
   return server;
 }
+
+/** What is no request is told so, in one write: whoever sends such is not waited for. */
+function refuseGarbage(error: NodeJS.ErrnoException, socket: Duplex): void {
+  socket.on("error", () => {});
+  if (!socket.writable || error.code === "ECONNRESET") {
+    socket.destroy();
+    return;
+  }
+  const status = clientErrors[error.code ?? ""] ?? 400;
+  const body = `${JSON.stringify({ message: `not a request: ${error.message}` })}\n`;
+  const headers = { "Content-Type": "application/json", "Content-Length": String(Buffer.byteLength(body)) };
+  socket.end(headText(status, { ...headers, Connection: "close" }) + body, () => socket.destroy());
+}
+
+/**
+ * A client that said its last word may still listen, or be gone altogether: only what is written to it tells which, and nothing at all
+ * is enough. Without that a silent container would hold the connections of clients that were killed.
+ */
+function noticeEnd(socket: Duplex): void {
+  const probe = () => {
+    if (socket.writable) socket.write(Buffer.alloc(0));
+  };
+  const again = setInterval(probe, probeMs);
+  socket.once("close", () => clearInterval(again));
+  probe();
+}
+
+/** Ends our side; a client that keeps its own open is not kept for ever. */
+function closeSoon(socket: Duplex): void {
+  socket.end();
+  socket.resume();
+  const late = setTimeout(() => socket.destroy(), halfOpenMsMax);
+  socket.once("close", () => clearTimeout(late));
+}
+
+const clientErrors: Readonly<Record<string, number>> = {
+  HPE_HEADER_OVERFLOW: 431,
+  ERR_HTTP_REQUEST_TIMEOUT: 408,
+};
 
 async function answerPlainly(
   options: HttpDoorOptions,
@@ -54,8 +95,13 @@ async function answerPlainly(
   const gone = new AbortController();
   response.on("close", () => gone.abort(new Error("the client is gone")));
   response.on("error", () => {});
-  const headers = { ...options.headers, Server: options.serverName };
   const reply = await handle(options, request, { body: request, signal: gone.signal });
+  // The rest of a body that is too large is not waited for.
+  const isTooLarge = reply.type === "whole" && reply.status === 413;
+  const headers = {
+    ...{ ...options.headers, Server: options.serverName },
+    ...(isTooLarge ? { Connection: "close" } : {}),
+  };
   try {
     await send(response, reply, headers, gone.signal);
   } catch (error) {
@@ -113,14 +159,14 @@ async function answerUpgrade(options: HttpDoorOptions, { request, socket, head }
   socket.on("close", () => gone.abort(new Error("the client is gone")));
   socket.on("error", () => {});
   const headers = { ...options.headers, Server: options.serverName };
+  socket.once("end", () => noticeEnd(socket));
   if (head.length > 0) socket.unshift(head);
   try {
-    const body = await readExactly(socket, Number(request.headers["content-length"] ?? 0));
-    const reply = await handle(options, request, { body: Readable.from([body]), signal: gone.signal });
+    const reply = await handleUpgrade(options, { request, socket }, gone.signal);
     if (reply.type === "hijack") {
       socket.write(headText(101, { "Content-Type": reply.contentType, Connection: "Upgrade", Upgrade: "tcp" }));
       await reply.run(socket, gone.signal);
-      socket.end();
+      closeSoon(socket);
       return;
     }
     if (reply.type === "upgrade" && request.headers.upgrade?.toLowerCase() === reply.protocol) {
@@ -128,7 +174,7 @@ async function answerUpgrade(options: HttpDoorOptions, { request, socket, head }
       return;
     }
     await sendRaw(socket, reply, headers, gone.signal);
-    socket.end();
+    closeSoon(socket);
   } catch (error) {
     if (!gone.signal.aborted) options.log.warn({ error: messageOf(error), path: request.url }, "a stream broke off");
     socket.destroy();
@@ -188,9 +234,23 @@ function headText(status: number, headers: Readonly<Record<string, string>>): st
   return `HTTP/1.1 ${status} ${reason}\r\n${lines.join("")}\r\n`;
 }
 
-async function readExactly(socket: Duplex, bytes: number): Promise<Buffer> {
+async function handleUpgrade(
+  options: HttpDoorOptions,
+  { request, socket }: Pick<Upgrade, "request" | "socket">,
+  signal: AbortSignal,
+): Promise<Reply> {
+  const bytes = Number(request.headers["content-length"] ?? 0);
+  const refuse = (status: number, message: string) => json({ message }, status);
+  if (request.headers["transfer-encoding"] !== undefined)
+    return refuse(400, "a request for a stream takes a body with Content-Length, not in chunks");
   if (!Number.isSafeInteger(bytes) || bytes < 0 || bytes > bodyAfterUpgradeBytesMax)
-    throw new Error(`a body of ${bytes} bytes before a stream`);
+    return refuse(413, `a request for a stream takes a body of ${bodyAfterUpgradeBytesMax} bytes at most`);
+  const late = setTimeout(() => socket.destroy(), bodyMsMax);
+  const body = await readExactly(socket, bytes).finally(() => clearTimeout(late));
+  return handle(options, request, { body: Readable.from([body]), signal });
+}
+
+async function readExactly(socket: Duplex, bytes: number): Promise<Buffer> {
   const parts: Buffer[] = [];
   let missing = bytes;
   while (missing > 0) {
@@ -208,6 +268,11 @@ async function readExactly(socket: Duplex, bytes: number): Promise<Buffer> {
 
 function readable(socket: Duplex): Promise<void> {
   return new Promise((resolve, reject) => {
+    // Its end may have come with the event before.
+    if (socket.readableEnded || socket.destroyed) {
+      reject(new Error("the client is gone"));
+      return;
+    }
     const events = ["readable", "end", "close", "error"] as const;
     const leave = () => {
       for (const event of events) socket.removeListener(event, done);
@@ -229,7 +294,8 @@ async function handle(
   try {
     const refusal = options.refuse?.(request.socket);
     if (refusal !== undefined) throw new DockerProblem(403, refusal);
-    const url = new URL(request.url ?? "/", "http://docker");
+    const url = URL.parse(request.url ?? "/", "http://docker");
+    if (url === null) throw new DockerProblem(400, `${JSON.stringify(request.url)} is no path`);
     const method = request.method ?? "GET";
     const { apiMinor = apiVersion.most, path } = splitVersion(url.pathname);
     checkVersion(apiMinor);
