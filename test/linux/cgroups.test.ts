@@ -97,3 +97,21 @@ test("a group weighs what it was given, and stays when the last container in it 
         ],
   );
 });
+
+const reservedPages = Number(readFileSync("/proc/sys/vm/nr_hugepages", "utf8"));
+
+test("a container gets as many huge pages as it may, and no more start", {
+  skip: reservedPages < 4 && "no huge pages are reserved",
+}, async () => {
+  await using rig = await openRig();
+  const ends: number[] = [];
+  for (const count of [2, 3]) {
+    const hugepages = [{ pageSize: "2MB", bytesMax: 2 * 2 ** 21 }];
+    const id = `huge-${count}`;
+    await rig.runtime.create(rig.spec(id, ["huge-pages", String(count)], { resources: { hugepages } }));
+    await rig.runtime.start(id);
+    ends.push((await rig.runtime.wait(id)).exitCode);
+  }
+  // The kernel ends who touches a page that it may not have: SIGBUS.
+  assert.deepEqual(ends, [0, 128 + 7]);
+});

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
@@ -106,6 +107,16 @@ static int eat_memory(void) {
     if (memory == NULL) return 3;
     memset(memory, 1, 1 << 20);
   }
+}
+
+/* Of 2 MiB each, one after the other. */
+static int take_huge_pages(int wanted) {
+  for (int taken = 0; taken < wanted; taken++) {
+    char *page = mmap(NULL, 2 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
+    if (page == MAP_FAILED) return 3;
+    *page = 1;
+  }
+  return 0;
 }
 
 static int fork_many(int wanted) {
@@ -250,6 +261,7 @@ int main(int argc, char **argv) {
   }
   if (strcmp(what, "forbidden") == 0) return forbidden();
   if (strcmp(what, "memory") == 0) return eat_memory();
+  if (strcmp(what, "huge-pages") == 0) return take_huge_pages(atoi(with));
   if (strcmp(what, "fork") == 0) return fork_many(atoi(with));
   if (strcmp(what, "cat") == 0) return copy_stdin();
   if (strcmp(what, "terminal") == 0) return terminal();
