@@ -11,7 +11,7 @@ import {
   rmSync,
   writeFileSync,
 } from "node:fs";
-import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rename, rm, statfs, writeFile } from "node:fs/promises";
 import { join, resolve, sep } from "node:path";
 import type { Pod, Volume } from "../../api/kinds/generated/types.ts";
 import { spreadDirectory } from "../../lib/spread-directory.ts";
@@ -180,6 +180,11 @@ export async function openDiskStorage({ dataDir, runDir, images }: DiskStorageOp
             ? storage.logPath(pod, container.name, attempt)
             : undefined,
       }),
+
+    freeBytes: async () => {
+      const { bavail, bsize } = await statfs(podsDir);
+      return bavail * bsize;
+    },
 
     volumeBytes: (pod, volumeName, bytesMax) =>
       bytesBelow(join(podDir(uidOf(pod)), "volumes", checkName(volumeName)), bytesMax),

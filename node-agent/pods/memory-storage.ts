@@ -14,6 +14,7 @@ export function openMemoryStorage(
     userRange: async () => ({ hostId: 65_536, size: 65_536 }),
     refresh: async () => {},
     containerMounts: async () => [],
+    freeBytes: async () => Number.MAX_SAFE_INTEGER,
     volumeBytes: async () => 0,
     containerBytes: async () => 0,
     diskUse: async (_pod, containers) => ({

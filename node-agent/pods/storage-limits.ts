@@ -1,4 +1,4 @@
-// Limits of what a pod may take on its node's disk, looked at now and then: who is over one is evicted.
+// Limits of what a pod may take on its node's disk, looked at as soon as one can have been passed: who is over one is evicted.
 // Source: Kubernetes, "Local ephemeral storage", how eviction of pods by their own limits works.
 import type { Pod } from "../../api/kinds/generated/types.ts";
 import { bytes } from "../../api/kinds/schema/quantity.ts";
@@ -9,7 +9,13 @@ import type { PodWorker } from "./pod-worker.ts";
 import { messageOf } from "./start-problem.ts";
 import type { PodStorage } from "./storage.ts";
 
+/** Each pod with a limit is measured at least so often. */
 const periodMs = 10_000;
+/** How often the disk is asked what is left of it: with pods that have a limit, and without. */
+const glanceMs = 250;
+const idleGlanceMs = 2000;
+/** Measuring must not become all that the node does. */
+const pausePerMeasuring = 4;
 
 export interface StorageLimit {
   readonly of: "volume" | "container" | "pod";
@@ -40,16 +46,24 @@ export function storageLimits(pod: Pod): readonly StorageLimit[] {
   return [...volumes, { of: "pod", name: "", bytesMax, message }, ...containers];
 }
 
-/** The first limit that is passed; looks no further than it has to. */
-export async function passedLimit(
+export interface LimitsSeen {
+  /** The first limit that is passed. */
+  readonly passed: StorageLimit | undefined;
+  /** What can be written until the next one is; 0 when one is passed. */
+  readonly leftBytes: number;
+}
+
+/** Looks no further than it has to. */
+export async function lookAtLimits(
   pod: Pod,
   attempts: ReadonlyMap<string, number>,
   storage: Pick<PodStorage, "volumeBytes" | "containerBytes">,
-): Promise<StorageLimit | undefined> {
+): Promise<LimitsSeen> {
   const ofContainer = (name: string, bytesMax: number) => {
     const id = containerId(pod.metadata?.uid ?? "", name, attempts.get(name) ?? 0);
     return storage.containerBytes(pod, { name, id }, bytesMax);
   };
+  let leftBytes = Number.POSITIVE_INFINITY;
   for (const limit of storageLimits(pod)) {
     const { bytesMax } = limit;
     let used = 0;
@@ -62,32 +76,75 @@ export async function passedLimit(
       }
       for (const name of attempts.keys()) if (used <= bytesMax) used += await ofContainer(name, bytesMax);
     }
-    if (used > bytesMax) return limit;
+    if (used > bytesMax) return { passed: limit, leftBytes: 0 };
+    leftBytes = Math.min(leftBytes, bytesMax - used);
   }
-  return undefined;
+  return { passed: undefined, leftBytes };
+}
+
+/** What is known from the last measuring. */
+export interface Measured {
+  readonly atMs: number;
+  /** How long it took. */
+  readonly durationMs: number;
+  /** On the disk then, or later if there was more. */
+  readonly freeBytes: number;
+  /** The least that any pod could write then. */
+  readonly leftBytes: number;
+}
+
+/** Whether somebody can have passed a limit since: nobody wrote more than what the disk lost. */
+export function isDue(
+  last: Measured,
+  { nowMs, freeBytes }: { readonly nowMs: number; readonly freeBytes: number },
+): boolean {
+  const sinceMs = nowMs - last.atMs;
+  if (sinceMs < last.durationMs * pausePerMeasuring) return false;
+  return sinceMs >= periodMs || last.freeBytes - freeBytes >= Math.max(1, last.leftBytes);
 }
 
 /** Evicts pods that pass a limit, until disposed. */
 export function watchStorageLimits(parts: {
-  readonly workers: () => readonly PodWorker[];
-  readonly storage: PodStorage;
+  readonly workers: () => readonly Pick<PodWorker, "uid" | "pod" | "state" | "containers" | "evict">[];
+  readonly storage: Pick<PodStorage, "freeBytes" | "volumeBytes" | "containerBytes">;
   readonly clock: Clock;
   readonly log: Logger;
 }): Disposable {
+  const { clock, storage, log } = parts;
   let timer: Timer | undefined;
   let ended = false;
-  const look = async () => {
-    for (const worker of parts.workers()) {
-      if (ended || worker.state.phase !== "Up") continue;
+  let last: Measured | undefined;
+  let left = new Map<string, number>();
+  const limited = () =>
+    parts.workers().filter(({ state, pod }) => state.phase === "Up" && Number.isFinite(leastLimit(pod)));
+
+  const measure = async (freeBytes: number) => {
+    const atMs = clock.monotonicMs();
+    const seen = new Map<string, number>();
+    for (const worker of limited()) {
+      if (ended) return;
       const attempts = new Map(worker.containers.map(({ name, attempt }) => [name, attempt]));
-      const limit = await passedLimit(worker.pod, attempts, parts.storage);
-      if (limit !== undefined) worker.evict(limit.message);
+      const { passed, leftBytes } = await lookAtLimits(worker.pod, attempts, storage);
+      if (passed === undefined) seen.set(worker.uid, leftBytes);
+      else worker.evict(passed.message);
     }
+    left = seen;
+    last = { atMs, durationMs: clock.monotonicMs() - atMs, freeBytes, leftBytes: 0 };
+  };
+  // The file system's own count costs nothing; pods are measured when it says that one may have passed its limit.
+  const glance = async () => {
+    const pods = limited();
+    if (pods.length === 0) return;
+    const freeBytes = await storage.freeBytes();
+    if (last === undefined) return measure(freeBytes);
+    last = { ...last, freeBytes: Math.max(last.freeBytes, freeBytes) };
+    const leftBytes = Math.min(...pods.map(({ uid, pod }) => left.get(uid) ?? leastLimit(pod)));
+    if (isDue({ ...last, leftBytes }, { nowMs: clock.monotonicMs(), freeBytes })) await measure(freeBytes);
   };
   const again = () => {
-    timer = parts.clock.after(periodMs, () => {
-      look()
-        .catch((error) => parts.log.warn({ error: messageOf(error) }, "could not measure pods' storage"))
+    timer = clock.after(limited().length > 0 ? glanceMs : idleGlanceMs, () => {
+      glance()
+        .catch((error) => log.warn({ error: messageOf(error) }, "could not measure pods' storage"))
         .finally(() => ended || again());
     });
   };
@@ -98,4 +155,15 @@ export function watchStorageLimits(parts: {
       timer?.cancel();
     },
   };
+}
+
+const leastLimits = new WeakMap<Pod, number>();
+
+/** Asked for again and again: what a pod may write at least. Infinite without a limit. */
+function leastLimit(pod: Pod): number {
+  const known = leastLimits.get(pod);
+  if (known !== undefined) return known;
+  const least = Math.min(Number.POSITIVE_INFINITY, ...storageLimits(pod).map(({ bytesMax }) => bytesMax));
+  leastLimits.set(pod, least);
+  return least;
 }

@@ -58,6 +58,8 @@ export interface PodStorage {
     container: Container,
     run: { readonly attempt: number; readonly failed: boolean },
   ): Promise<string>;
+  /** Left on the disk that pods write to. */
+  freeBytes(): Promise<number>;
   /** What a volume takes on the disk, or some number above `bytesMax`. */
   volumeBytes(pod: Pod, volumeName: string, bytesMax: number): Promise<number>;
   /** The same of a container's writable layer and its logs. */

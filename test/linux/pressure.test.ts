@@ -141,3 +141,18 @@ test("nothing in a container is spared by the kernel as the agent is, what comes
     error: "",
   });
 });
+
+test("a flood by a pod with a limit ends it for that limit, before the node itself is short", async () => {
+  await using node = await openNode({ care: { eviction: { hard: "nodefs.available<1%" } } });
+  const resources = { limits: { "ephemeral-storage": "16Mi" } };
+  node.send({ do: "put", pod: podOf("flood", ["/flood", "disk", "64"], { resources }) });
+  const { reason, message } = await node.status("flood", ({ phase }) => phase === "Failed");
+  assert.deepEqual(
+    [reason, message, await lifeOf(node)],
+    [
+      "Evicted",
+      `Pod ephemeral local storage usage exceeds the total limit of containers ${16 * 2 ** 20}. `,
+      { ...alive, pressures: [], images },
+    ],
+  );
+});
