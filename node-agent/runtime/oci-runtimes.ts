@@ -73,7 +73,7 @@ export class OciRuntimes {
   }
 
   cgroupsOf(spec: ContainerSpec): CgroupLayout | undefined {
-    return this.#of(spec) === undefined ? undefined : this.allCgroups;
+    return isBuiltIn(spec) ? undefined : (this.allCgroups ?? detectAllCgroups(readMountinfo()));
   }
 
   async planStart(
@@ -136,7 +136,7 @@ export class OciRuntimes {
 
   /** False when it is not theirs to send. */
   async signal(spec: ContainerSpec, process: ProcessIdentity, signal: number): Promise<boolean> {
-    const runtime = this.#of(spec);
+    const runtime = this.#known(spec);
     if (runtime === undefined) return false;
     await runtime.kill(spec.id, signal).catch((error: unknown) => {
       if (isAlive(process)) throw error;
@@ -145,19 +145,24 @@ export class OciRuntimes {
   }
 
   async update(spec: ContainerSpec, containerDirectory: string): Promise<void> {
-    await this.#of(spec)?.update(spec, containerDirectory, this.#countsSwap);
+    await this.#known(spec)?.update(spec, containerDirectory, this.#countsSwap);
   }
 
   /** What the runtime knows of it, and what of it still runs. */
   async remove(spec: ContainerSpec, containerDirectory: string): Promise<void> {
-    // One whose runtime the node has no more goes with its cgroup alone.
-    const runtime = this.#runtimes.get(spec.runtime ?? "");
+    const runtime = this.#known(spec);
     if (runtime !== undefined && existsSync(bundleOf(containerDirectory))) await runtime.delete(spec.id);
   }
 
-  #of({ runtime }: ContainerSpec): OciRuntime | undefined {
-    if (runtime === undefined || runtime === "" || runtime === builtInHandler) return undefined;
-    this.check(runtime);
+  /** Throws when the node has it no more. */
+  #of(spec: ContainerSpec): OciRuntime | undefined {
+    if (isBuiltIn(spec)) return undefined;
+    this.check(spec.runtime);
+    return this.#known(spec);
+  }
+
+  /** Undefined also for one that the node has no more: what it made is a process with a cgroup all the same. */
+  #known({ runtime = "" }: ContainerSpec): OciRuntime | undefined {
     return this.#runtimes.get(runtime);
   }
 
@@ -195,6 +200,10 @@ export class OciRuntimes {
     const memory = cgroups.mounts["memory"];
     return memory !== undefined && readdirSync(memory).includes("memory.memsw.limit_in_bytes");
   }
+}
+
+function isBuiltIn({ runtime = "" }: ContainerSpec): boolean {
+  return runtime === "" || runtime === builtInHandler;
 }
 
 function heldCapabilities(): readonly string[] {

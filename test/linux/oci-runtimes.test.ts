@@ -312,6 +312,16 @@ for (const name of ociNames) {
     );
   });
 
+  check("what runs can be ended although the node has its runtime no more remove", async (rig) => {
+    await rig.runtime.create(rig.spec("a", ["stubborn"]));
+    const { pid } = await rig.runtime.start("a");
+    const runtime = await rig.reopen({ ociPrograms: [] });
+    await assert.rejects(runtime.exec("a", { args: ["/probe"], terminal: false, stdin: false }), /no runtime for/);
+    await runtime.remove("a");
+    assert.deepEqual([await runtime.list(), existsSync(`/proc/${pid}`)], [[], false]);
+    await rig.reopen();
+  });
+
   test(`${name}: nothing is left behind remove, tearDown`, async () => {
     const cgroups = (parent: string) =>
       (unifiedCgroups ? [""] : readdirSync("/sys/fs/cgroup")).filter((tree) =>

@@ -20,7 +20,7 @@ export interface Rig extends AsyncDisposable {
   /** A spec that runs the probe with these arguments in a fresh writable root. */
   spec(id: string, args: readonly string[], more?: Partial<ContainerSpec>): ContainerSpec;
   /** Lets the runtime go as a kill of its process would, and opens another. */
-  reopen(): Promise<LinuxRuntime>;
+  reopen(changes?: Partial<LinuxRuntimeOptions>): Promise<LinuxRuntime>;
   logOf(id: string): string;
 }
 
@@ -52,9 +52,9 @@ export async function openRig(
       return runtime;
     },
     spec: (id, args, changes = {}) => probeSpec(directory, id, args, { ...always, ...changes }),
-    reopen: async () => {
+    reopen: async (changes = {}) => {
       await runtime[Symbol.asyncDispose]();
-      runtime = await openRuntime(options);
+      runtime = await openRuntime({ ...options, ...changes });
       return runtime;
     },
     logOf: (id) => join(directory, "logs", `${id}.log`),
