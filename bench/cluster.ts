@@ -20,6 +20,8 @@ import { type Result, summarize } from "./result.ts";
 const root = new URL("..", import.meta.url).pathname;
 const cluster = `naru-bench-${process.pid}`;
 const idleMs = 20_000;
+/** Starting up is over by then, its garbage collected. */
+const settleMs = 12_000;
 
 interface Running {
   readonly process: ChildProcess;
@@ -164,7 +166,7 @@ async function measureNodeDeath({ process: up, client, dataDir, pods: informer }
 async function measureIdle(dataDir: string): Promise<readonly Result[]> {
   const server = processesOf("server", dataDir)[0] ?? 0;
   const agents = ["node-1", "node-2", "node-3"].map((node) => agentOf(node, dataDir));
-  await delay(5000);
+  await delay(settleMs);
   const before = [server, agents[0] ?? 0].map(cpuTicks);
   await delay(idleMs);
   const after = [server, agents[0] ?? 0].map(cpuTicks);
