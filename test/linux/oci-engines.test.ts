@@ -1,103 +1,15 @@
-// containerd and docker's engine with naru-oci as their runtime, unpacked from Debian's packages: a day in a container's life by their
-// own clients.
+// containerd and docker's engine with naru-oci as their runtime: a day in a container's life by their own clients.
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
-import {
-  copyFileSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from "node:fs";
-import { tmpdir } from "node:os";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { debianProgram, debianTree } from "../tools.ts";
-import { removeGroup } from "./bundle.ts";
-import { buildLauncher, unifiedCgroups } from "./rig.ts";
+import { naruOci, openEngine } from "./engine.ts";
 
-const naruOci = new URL("../../bin/naru-oci", import.meta.url).pathname;
-const libraries = "usr/lib/x86_64-linux-gnu";
+const packages = ["docker.io", "containerd", "runc"];
 const skip = process.arch !== "x64";
 
-interface Engine extends Disposable {
-  readonly folder: string;
-  readonly rootfs: string;
-  readonly cgroup: string;
-  /** Starts the daemon, waits until it is ready, and types the steps: what each said, and its exit code. */
-  run(daemon: string, ready: string, steps: readonly string[]): readonly string[];
-}
-
-async function openEngine(name: string): Promise<Engine> {
-  buildLauncher();
-  const tree = await debianTree("engines", ["docker.io", "containerd", "runc"]);
-  const folder = mkdtempSync(join(tmpdir(), `naru-${name}-${process.pid}-`));
-  const rootfs = join(folder, "rootfs");
-  for (const path of ["bin", "dev", "etc", "proc", "sys", "tmp"]) mkdirSync(join(rootfs, path), { recursive: true });
-  copyFileSync(await debianProgram("busybox-static", "bin/busybox"), join(rootfs, "bin", "busybox"));
-  for (const applet of ["sh", "id", "sleep", "cat", "grep", "readlink"])
-    symlinkSync("busybox", join(rootfs, "bin", applet));
-  const cgroup = `naru-${name}-${process.pid}`;
-  // Mounts, network and libraries of these processes alone; whatever is left of them ends with the pid namespace.
-  const script = (daemon: string, ready: string, steps: readonly string[]) => `
-mount -t overlay overlay -o lowerdir="$LIBRARIES:/${libraries}" /${libraries}
-mount -t tmpfs run /run
-mkdir /run/etc /run/work; mount -t overlay overlay -o lowerdir=/etc,upperdir=/run/etc,workdir=/run/work /etc
-${daemon} > ${folder}/log 2>&1 &
-daemon=$!
-for try in $(seq 300); do ${ready} > /dev/null 2>&1 && break; kill -0 $daemon || break; sleep 0.2; done
-${steps.map((step) => `(${step}) 2>&1; echo "= $?"`).join("\n")}
-kill $daemon; wait $daemon
-`;
-  return {
-    folder,
-    rootfs,
-    cgroup,
-    run: (daemon, ready, steps) => {
-      const { stdout } = spawnSync(
-        "unshare",
-        [
-          "--mount",
-          "--net",
-          "--pid",
-          "--fork",
-          "--kill-child",
-          "--mount-proc",
-          "sh",
-          "-c",
-          script(daemon, ready, steps),
-        ],
-        {
-          encoding: "utf8",
-          timeout: 250_000,
-          env: {
-            PATH: [...["usr/bin", "usr/sbin", "sbin"].map((path) => join(tree, path)), process.env["PATH"]].join(":"),
-            HOME: folder,
-            LIBRARIES: [libraries, "lib/x86_64-linux-gnu"]
-              .map((path) => join(tree, path))
-              .filter((path) => existsSync(path))
-              .join(":"),
-          },
-        },
-      );
-      return stdout
-        .replaceAll("\r", "")
-        .split(/= (\d+)\n/)
-        .map((text) => text.trim());
-    },
-    [Symbol.dispose]: () => {
-      const trees = unifiedCgroups ? [""] : readdirSync("/sys/fs/cgroup");
-      for (const one of trees) removeGroup(`/sys/fs/cgroup/${one}/${cgroup}`);
-      rmSync(folder, { recursive: true, force: true });
-    },
-  };
-}
-
 test("runs, enters, freezes and ends containers containerd", { skip }, async () => {
-  using engine = await openEngine("containerd");
+  using engine = await openEngine("engines", packages);
   const { folder, rootfs, cgroup } = engine;
   const disabled = ["grpc.v1.cri", ...["aufs", "btrfs", "devmapper", "zfs"].map((name) => `snapshotter.v1.${name}`)];
   writeFileSync(
@@ -124,23 +36,26 @@ address = "${folder}/socket.ttrpc"
     `${ctr} task metrics on | grep -c memory`,
     `${ctr} task kill --signal KILL on; sleep 1; ${ctr} task delete on 2> /dev/null; ${ctr} container delete on; ${ctr} container ls -q`,
   ];
-  assert.deepEqual(engine.run(`containerd --config ${folder}/config.toml`, `${ctr} version`, steps), [
-    ...["0", "7"],
-    ...["executable file not found", "0"],
-    ...["/", "5"],
-    ...["PAUSED\nRUNNING", "0"],
-    ...["1", "0"],
-    ...["3", "0"],
-    ...["", "0"],
-    "",
-  ]);
+  assert.deepEqual(
+    engine.run(steps, { daemon: { command: `containerd --config ${folder}/config.toml`, ready: `${ctr} version` } }),
+    [
+      ...["0", "7"],
+      ...["executable file not found", "0"],
+      ...["/", "5"],
+      ...["PAUSED\nRUNNING", "0"],
+      ...["1", "0"],
+      ...["3", "0"],
+      ...["", "0"],
+      "",
+    ],
+  );
 });
 
 test("runs, enters, freezes, limits and ends containers docker's engine", { skip }, async () => {
-  using engine = await openEngine("dockerd");
+  using engine = await openEngine("engines", packages);
   const { folder, rootfs, cgroup } = engine;
   const docker = `timeout 60 docker --host unix://${folder}/socket`;
-  const daemon = [
+  const command = [
     `dockerd --host unix://${folder}/socket --data-root ${folder}/root --exec-root ${folder}/run --pidfile ${folder}/pid`,
     `--cgroup-parent /${cgroup} --exec-opt native.cgroupdriver=cgroupfs --iptables=false --bridge=none --storage-driver=vfs`,
     `--add-runtime naru=${naruOci} --default-runtime naru`,
@@ -159,7 +74,7 @@ test("runs, enters, freezes, limits and ends containers docker's engine", { skip
     `${docker} stop -t 0 one > /dev/null; ${docker} ps -a --format '{{.Status}}' | grep -o 'Exited (137)'`,
     `${docker} start one > /dev/null; ${docker} inspect --format '{{.State.Running}}' one; ${docker} rm -f one > /dev/null; ${docker} ps -aq`,
   ];
-  assert.deepEqual(engine.run(daemon, `${docker} version`, steps), [
+  assert.deepEqual(engine.run(steps, { daemon: { command, ready: `${docker} version` } }), [
     ...["naru", "0"],
     ...["0\nSeccomp:\t2", "7"],
     ...["executable file not found", "0"],
