@@ -618,4 +618,5 @@ test("openAgent rejects a pod that asks for AppArmor where the kernel has none",
     { phase, reason, message },
     { phase: "Failed", reason: "AppArmor", message: "Cannot enforce AppArmor: AppArmor is not enabled on the host" },
   );
+  assert.deepEqual(session.eventLines(), [`AppArmor: ${message}`]);
 });

@@ -76,9 +76,9 @@ export class PodWorker {
       this.#save();
     });
     const refusal = sysctlRefusal(pod, parts.node.allowedUnsafeSysctls ?? []);
-    if (refusal !== undefined) this.#ending = { reason: "SysctlForbidden", message: refusal };
+    if (refusal !== undefined) this.#reject("SysctlForbidden", refusal);
     const unconfined = appArmorRefusal(pod, parts.node.appArmor ?? noAppArmor);
-    if (unconfined !== undefined) this.#ending = { reason: "AppArmor", message: unconfined };
+    if (unconfined !== undefined) this.#reject("AppArmor", unconfined);
     this.#runs.adopt();
   }
 
@@ -408,6 +408,12 @@ export class PodWorker {
         this.#saveAgain = false;
         this.#save();
       });
+  }
+
+  #reject(reason: string, message: string): void {
+    this.#ending = { reason, message };
+    // Told once, not by every agent that starts.
+    if (this.#pod.status?.phase !== "Failed") this.#event("Warning", reason, message);
   }
 
   #event(type: "Normal" | "Warning", reason: string, message: string): void {
