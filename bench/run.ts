@@ -3,6 +3,7 @@ import { writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { benchBuild } from "./build.ts";
 import { benchCluster, benchDensity } from "./cluster.ts";
+import { benchClusterPull } from "./cluster-pull.ts";
 import { benchContainer } from "./container.ts";
 import { benchDocker } from "./docker.ts";
 import { benchImages } from "./images.ts";
@@ -19,6 +20,7 @@ const suites: readonly { readonly names: readonly string[]; readonly run: () => 
     run: benchContainer,
   },
   { names: ["pull-cold", "pull-shared"], run: benchImages },
+  { names: ["cluster-pull"], run: benchClusterPull },
   { names: ["build-cold", "build-cached", "build-one-changed", "commit-1000"], run: benchBuild },
   { names: ["docker-run"], run: benchDocker },
   { names: ["schedule-5000"], run: benchSchedule },
@@ -50,6 +52,7 @@ const goals: Readonly<Record<string, string>> = {
   "container-pss": "<= 0.3",
   "pull-cold": "<= 1600",
   "pull-shared": "<= 400",
+  "cluster-pull": "1",
   "build-cold": "<= 400",
   "build-cached": "<= 50",
   "build-one-changed": "<= 330",

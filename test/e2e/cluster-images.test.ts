@@ -2,22 +2,13 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { writeFileSync } from "node:fs";
-import { createServer, request, type Server } from "node:http";
 import { get } from "node:https";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import type { Pod } from "../../api/kinds/generated/types.ts";
 import { readKubeconfig } from "../../client/kubeconfig.ts";
-import {
-  freePort,
-  gzipLayer,
-  makeImage,
-  makeTar,
-  pushImage,
-  startRegistry,
-  type TestImage,
-  type TestRegistry,
-} from "../registry.ts";
+import { type HeardRegistry, startHeardRegistry } from "../heard-registry.ts";
+import { freePort, gzipLayer, makeImage, makeTar, pushImage, type TestImage } from "../registry.ts";
 import { startCluster, type TestCluster } from "./cluster.ts";
 import { pod } from "./manifests.ts";
 import { archiveOf, probeImage } from "./probe-image.ts";
@@ -26,11 +17,8 @@ import { done, untilReady } from "./questions.ts";
 const subnet = `10.${200 + (process.pid % 50)}.${(process.pid + 11) % 250}`;
 const host = `${subnet}.1`;
 let cluster: TestCluster;
-let registry: TestRegistry;
-let door: Server;
+let outside: HeardRegistry;
 let port: number;
-/** "GET /v2/…" as the registry heard them. */
-const heard: string[] = [];
 let image: TestImage;
 
 before(async () => {
@@ -39,31 +27,16 @@ before(async () => {
     nodes: 3,
     args: ["--subnet", `${subnet}.0/24`, "--insecure-registry", `${host}:${port}`],
   });
-  registry = await startRegistry();
-  door = createServer((asked, answer) => {
-    heard.push(`${asked.method} ${asked.url}`);
-    const [hostname, registryPort] = registry.host.split(":");
-    const passed = request(
-      { hostname, port: registryPort, method: asked.method, path: asked.url, headers: asked.headers },
-      (response) => {
-        answer.writeHead(response.statusCode ?? 500, response.headers);
-        response.pipe(answer);
-      },
-    );
-    passed.on("error", () => answer.destroy());
-    asked.pipe(passed);
-  }).listen(port, host);
+  outside = await startHeardRegistry(host, port);
   const [program] = (await probeImage()).layers;
   assert.ok(program);
   // Large enough that the others come while it is still on its way.
   const ballast = gzipLayer(await makeTar([{ name: "ballast", content: randomBytes(24 << 20) }]));
   image = makeImage([program, ballast], { config: { Entrypoint: ["/probe"] } });
-  await pushImage(registry, "team/app", { image, tag: "1" });
+  await pushImage(outside.registry, "team/app", { image, tag: "1" });
 });
 after(async () => {
-  door?.closeAllConnections();
-  door?.close();
-  await registry?.[Symbol.asyncDispose]();
+  await outside?.[Symbol.asyncDispose]();
   await cluster?.[Symbol.asyncDispose]();
 });
 
@@ -84,7 +57,7 @@ async function runOnEach(
 
 test("three nodes that want an image at once make one pull from outside", async () => {
   const pods = await runOnEach("outside", `${host}:${port}/team/app:1`);
-  const fetched = heard.filter((line) => line.startsWith("GET ") && /\/(manifests|blobs)\//.test(line));
+  const fetched = outside.fetched();
   assert.deepEqual([fetched.length, new Set(fetched).size], [4, 4], "manifest, config and two layers, each once");
   const ids = new Set(pods.map((one) => one?.status?.containerStatuses?.[0]?.imageID));
   assert.equal(ids.size, 1, "the same digest on every node");
@@ -99,8 +72,7 @@ test("what was loaded on one node runs on every node", async () => {
 
 test("an image of a registry that is gone still runs where it never was", async () => {
   done(await cluster.naru(["image", "rm", `${host}:${port}/team/app:1`, "--node", "node-3"]).catch((error) => error));
-  door.closeAllConnections();
-  await new Promise((resolve) => door.close(resolve));
+  await outside.close();
   await runOnEach("orphan", `${host}:${port}/team/app:1`, { imagePullPolicy: "Always" });
 });
 

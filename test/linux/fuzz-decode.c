@@ -2,10 +2,9 @@
    cut and put together anew. The same seed changes them alike. */
 #define _GNU_SOURCE
 #include "../../node-agent/images/unpack.h"
+#include "fuzz.h"
 
 #include <fcntl.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,32 +17,7 @@ static struct {
   uint8_t bytes[sample_bytes_max];
   size_t size;
 } samples[samples_max];
-static uint64_t state;
-static jmp_buf refused;
-static long wholes, refusals;
-int root_fd = -1;
-
-static uint32_t below(size_t limit) {
-  state ^= state << 13;
-  state ^= state >> 7;
-  state ^= state << 17;
-  return limit == 0 ? 0 : (uint32_t)((state >> 33) % limit);
-}
-
-_Noreturn void fail(const char *kind, const char *format, ...) {
-  char words[1024];
-  va_list arguments;
-  va_start(arguments, format);
-  vsnprintf(words, sizeof words, format, arguments);
-  va_end(arguments);
-  (void)kind;
-  refusals++;
-  longjmp(refused, 1);
-}
-
-_Noreturn void fail_errno(const char *action, const char *name) { fail("bad", "%s %s", action, name); }
-
-void say(const char *format, ...) { (void)format; }
+static long wholes;
 
 static size_t change(uint8_t *bytes, size_t size, int count) {
   // Mostly near the beginning, where tables and sizes are.

@@ -1,42 +1,16 @@
 /* Throws hostile tars at naru-unpack's reader, built with sanitizers: headers, pax records, long names, numbers. What it would write is
    only looked at. The same seed gives the same tars. */
 #include "../../node-agent/images/unpack-tar.c"
+#include "fuzz.h"
 
 #include <fcntl.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <sys/mman.h>
 
 enum { hostile_bytes_max = 64 * 1024, entries_max = 1000 };
 
-static uint64_t state;
-static jmp_buf refused;
-static long entries, refusals;
+static long entries;
 static uint64_t counted;
-int root_fd = -1;
-
-static uint32_t below(uint32_t limit) {
-  state ^= state << 13;
-  state ^= state >> 7;
-  state ^= state << 17;
-  return (uint32_t)(state >> 33) % limit;
-}
-
-_Noreturn void fail(const char *kind, const char *format, ...) {
-  char words[1024];
-  va_list arguments;
-  va_start(arguments, format);
-  vsnprintf(words, sizeof words, format, arguments);
-  va_end(arguments);
-  (void)kind;
-  refusals++;
-  longjmp(refused, 1);
-}
-
-_Noreturn void fail_errno(const char *action, const char *name) { fail("bad", "%s %s", action, name); }
-
-void say(const char *format, ...) { (void)format; }
 
 void count_entry(void) {
   if (++counted > entries_max) fail("bad", "too many entries");
