@@ -1,7 +1,10 @@
 // How fast the runtime is: a container from start to reaped exit with full isolation, one at a time and eight in flight; its end; another
-// process in it; and what memory of ours each running one holds.
+// process in it; what memory of ours each running one holds; and what of it all is the kernel's.
+import { execFile } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
+import { promisify } from "node:util";
 import type { LinuxRuntime } from "../node-agent/runtime/linux.ts";
+import { buildProgram } from "../test/linux/rig.ts";
 import { type ContainerPlace, openContainerPlace, program } from "./container-place.ts";
 import { type Result, summarize, summarizeRates } from "./result.ts";
 
@@ -27,7 +30,22 @@ export async function benchContainer(): Promise<readonly Result[]> {
     await measureRemove(place),
     await measureExec(place),
     await measurePss(place),
+    ...(await measureBare()),
   ];
+}
+
+/** The kernel's own part, which nobody can do without: all namespaces, exec, exit, from C. */
+async function measureBare(): Promise<readonly Result[]> {
+  const here = new URL(".", import.meta.url).pathname;
+  const [bare, nothing] = [buildProgram("bare", here), buildProgram("nothing", here)];
+  const run = async (runs: number, flying: number) => {
+    const before = performance.now();
+    const { stdout } = await promisify(execFile)(bare, [nothing, String(runs), String(flying)]);
+    return { times: stdout.trim().split("\n").map(Number), rate: (runs * 1000) / (performance.now() - before) };
+  };
+  const rates: number[] = [];
+  for (let round = 0; round < rateRounds; round++) rates.push((await run(rateRuns, inFlight)).rate);
+  return [summarize("bare-start", "ms", (await run(starts, 1)).times), summarizeRates("bare-rate", rates)];
 }
 
 async function measureStart({ runtime, spec }: ContainerPlace): Promise<Result> {

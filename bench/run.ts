@@ -16,7 +16,16 @@ import { benchStore } from "./store.ts";
 // What a suite answers, and what is hoped for.
 const suites: readonly { readonly names: readonly string[]; readonly run: () => Promise<readonly Result[]> }[] = [
   {
-    names: ["container-start", "container-start-warm", "container-rate", "container-remove", "exec", "container-pss"],
+    names: [
+      "container-start",
+      "container-start-warm",
+      "container-rate",
+      "container-remove",
+      "exec",
+      "container-pss",
+      "bare-start",
+      "bare-rate",
+    ],
     run: benchContainer,
   },
   { names: ["pull-cold", "pull-shared"], run: benchImages },
