@@ -54,7 +54,7 @@ export async function statPath(
   if (head === undefined) return undefined;
   const [kind = "o", mode = "0", , , size = "0", mtime = "0"] = head.split(" ");
   return {
-    name: inside === "" ? "/" : basename(inside),
+    name: inside === "" ? (root.mount?.name ?? "/") : basename(inside),
     sizeBytes: Number(size),
     mode: (fileTypes[kind] ?? 0) | Number.parseInt(mode, 8),
     mtimeMs: Number(mtime) * 1000,
@@ -69,7 +69,8 @@ export async function readPath(
 ): Promise<Readable> {
   const inside = insidePath(path);
   if ((await statPath(context, root, path)) === undefined) throw new NoSuchPathError(path, root.containerId);
-  const prefix = inside === "" || path.endsWith("/.") ? "." : basename(inside);
+  const name = inside === "" ? (root.mount?.name ?? ".") : basename(inside);
+  const prefix = path.endsWith("/.") ? "." : name;
   return packed(["pack", rootOf(context, root), inside, prefix], signal);
 }
 
@@ -81,10 +82,10 @@ export async function writePath(
 ): Promise<void> {
   const { owner, signal } = options;
   const layer = layerOf(context, root.containerId);
-  const place =
-    root.pid === undefined
-      ? context.folder.layers.root(layer.diffIds, { upper: layer.upper, work: `${layer.folder}/work` })
-      : `process:${root.pid}`;
+  const ownsLayer = root.pid === undefined && root.mount === undefined;
+  const place = ownsLayer
+    ? context.folder.layers.root(layer.diffIds, { upper: layer.upper, work: `${layer.folder}/work` })
+    : rootOf(context, root);
   const ownerWord = owner === undefined ? "" : `${owner.uid}:${owner.gid}`;
   const { child, done } = startHelper([
     "write",
@@ -103,7 +104,7 @@ export async function writePath(
     (error: unknown) => error,
   );
   const failure = await outcome;
-  if (root.pid === undefined) await clearVolatile(layer.folder);
+  if (ownsLayer) await clearVolatile(layer.folder);
   signal?.throwIfAborted();
   if (failure instanceof HelperError && failure.message === "no such directory")
     throw new NoSuchPathError(path, root.containerId);
@@ -133,7 +134,8 @@ function layerOf({ folder, writable }: FilesContext, containerId: string): Conta
   return { diffIds: image.layers, folder: own, upper: `${own}/upper` };
 }
 
-function rootOf(context: FilesContext, { containerId, pid }: ContainerRoot): string {
+function rootOf(context: FilesContext, { containerId, pid, mount }: ContainerRoot): string {
+  if (mount !== undefined) return `dir:${mount.directory}`;
   const { diffIds, upper } = layerOf(context, containerId);
   return pid === undefined ? context.folder.layers.rootWith(diffIds, upper) : `process:${pid}`;
 }

@@ -144,6 +144,8 @@ export interface Change {
 export interface ContainerRoot {
   readonly containerId: string;
   readonly pid?: number;
+  /** A folder of the node instead, and the last name of its place in the container: of a mount, while nothing runs. */
+  readonly mount?: { readonly directory: string; readonly name: string };
 }
 
 export interface PathStat {

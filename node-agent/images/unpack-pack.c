@@ -220,9 +220,11 @@ static void clamp_time(const struct found *found) {
 }
 
 static void enter(const struct found *found) {
-  char name[2 * path_bytes_max];
+  char name[2 * path_bytes_max + 1];
   const char *below = found->path + strlen(packing->path);
-  snprintf(name, sizeof name, "%s%s", packing->prefix, *packing->prefix == 0 && *below == '/' ? below + 1 : below);
+  if (*below == '/') below++;
+  // Of the root itself everything lies below, without a slash before it.
+  snprintf(name, sizeof name, "%s%s%s", packing->prefix, *packing->prefix == 0 || *below == 0 ? "" : "/", below);
   if (strlen(name) >= path_bytes_max) fail("bad", "has a path longer than %d bytes", path_bytes_max - 1);
   struct stat status = found->status;
   if (packing->time_max >= 0 && status.st_mtim.tv_sec > packing->time_max) status.st_mtim.tv_sec = packing->time_max;

@@ -128,6 +128,34 @@ test("cp follows Docker's rules for files, folders, links and names", async () =
   await engine.ok(["rm", "-f", "box"]);
 });
 
+test("cp reaches the volumes and folders of a container that does not run", async () => {
+  const bound = join(folder, "bound");
+  mkdirSync(bound);
+  writeFileSync(join(folder, "given"), "given\n");
+  await engine.ok([
+    ...["create", "--name", "still", "-v", "kept:/data", "-v", `${bound}:/bound`, "-v", `${bound}:/fixed:ro`],
+    ...["busybox", "cat", "/data/given", "/bound/given"],
+  ]);
+  await engine.ok(["cp", join(folder, "given"), "still:/data/"]);
+  await engine.ok(["cp", join(folder, "given"), "still:/bound"]);
+  const refused = await engine.docker(["cp", join(folder, "given"), "still:/fixed/"]);
+  await engine.ok(["cp", "still:/data", join(folder, "data-out")]);
+  await engine.ok(["cp", "still:/data/.", join(folder, "bound")]);
+  deepEqual(
+    {
+      ran: await engine.ok(["start", "-a", "still"]),
+      bound: readFileSync(join(bound, "given"), "utf8"),
+      out: readFileSync(join(folder, "data-out", "hello"), "utf8"),
+      contents: readFileSync(join(bound, "hello"), "utf8"),
+      own: (await engine.ok(["diff", "still"])).includes("given"),
+    },
+    { ran: "given\ngiven", bound: "given\n", out: "from the image\n", contents: "from the image\n", own: false },
+  );
+  match(refused.stderr, /marked read-only/);
+  await engine.ok(["rm", "still"]);
+  await engine.ok(["volume", "rm", "kept"]);
+});
+
 test("events come as they happen, filtered, and from the past", async () => {
   const child = spawn("docker", [
     "-H",

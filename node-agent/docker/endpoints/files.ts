@@ -1,6 +1,8 @@
 // A container's files: copied in and out, compared with its image, taken out as a whole, kept as an image.
+import { statSync } from "node:fs";
 import type { ImageConfig } from "../../images/images.ts";
 import { type Change, type ContainerRoot, NoSuchPathError, type PathStat } from "../../images/library.ts";
+import { mountAt } from "../containers/mount-at.ts";
 import type { ContainerRecord } from "../containers/record.ts";
 import type { Door } from "../door.ts";
 import type { JsonObject } from "../http/json.ts";
@@ -21,23 +23,31 @@ export function fileRoutes(door: Door): readonly Route[] {
   const { containers, parts } = door;
   const { images } = parts;
   const find = (params: Readonly<Record<string, string>>) => containers.find(params["id"] ?? "");
-  const root = ({ id }: ContainerRecord): ContainerRoot => {
+  // While nothing runs its mounts are nowhere but on the node.
+  const locate = ({ id, mounts }: ContainerRecord, path: string): { root: ContainerRoot; path: string } => {
     const { pid } = containers.life.live(id);
-    return { containerId: id, ...(pid > 0 ? { pid } : {}) };
+    if (pid > 0) return { root: { containerId: id, pid }, path };
+    const place = mountAt(mounts, path);
+    return place === undefined || !isFolder(place.directory)
+      ? { root: { containerId: id }, path }
+      : { root: { containerId: id, mount: place }, path: place.path };
   };
   // One that ends while its process is looked for has the same files afterwards.
   const looking = async <T>(record: ContainerRecord, look: () => Promise<T>): Promise<T> => {
-    const { pid } = root(record);
+    const { pid } = containers.life.live(record.id);
     try {
       return await look();
     } catch (error) {
-      if (pid === undefined || containers.life.live(record.id).pid === pid) throw imageProblem(error);
+      if (pid === 0 || containers.life.live(record.id).pid === pid) throw imageProblem(error);
       return await asking(look());
     }
   };
   const stat = async (record: ContainerRecord, path: string): Promise<PathStat> => {
     if (path === "") throw badRequest("Bad parameters: path cannot be empty");
-    const found = await looking(record, () => images.statPath(root(record), path));
+    const found = await looking(record, () => {
+      const { root, path: inside } = locate(record, path);
+      return images.statPath(root, inside);
+    });
     if (found === undefined) throw notFound(`Could not find the file ${path} in container ${record.name}`);
     return found;
   };
@@ -55,7 +65,10 @@ export function fileRoutes(door: Door): readonly Route[] {
         const record = find(params);
         const path = query.text("path");
         const found = await stat(record, path);
-        const tar = await looking(record, () => images.readPath(root(record), path, signal));
+        const tar = await looking(record, () => {
+          const { root, path: inside } = locate(record, path);
+          return images.readPath(root, inside, signal);
+        });
         return { ...streamed(tar, "application/x-tar"), headers: statHeader(found) };
       },
     ],
@@ -68,14 +81,14 @@ export function fileRoutes(door: Door): readonly Route[] {
         if ((found.mode & kindMask) === kinds.link) {
           // A link to a folder is one to write into; the helper follows it within the container's root.
         } else if ((found.mode & kindMask) !== kinds.directory) throw badRequest("extraction point is not a directory");
-        if (
-          record.hostConfig.ReadonlyRootfs &&
-          !record.mounts.some(({ Destination, RW }) => RW && `${path}/`.startsWith(`${Destination}/`))
-        )
+        const mount = mountAt(record.mounts, path)?.mount;
+        if (mount?.RW === false) throw new DockerProblem(403, "mounted volume is marked read-only");
+        if (record.hostConfig.ReadonlyRootfs && mount === undefined)
           throw new DockerProblem(403, "container rootfs is marked read-only");
         const owner = query.flag("copyUIDGID") ? await ownUser(door, record) : undefined;
+        const { root, path: inside } = locate(record, path);
         await images
-          .writePath(root(record), path, {
+          .writePath(root, inside, {
             tar: body,
             keepKinds: query.flag("noOverwriteDirNonDir"),
             signal,
@@ -132,6 +145,10 @@ export function fileRoutes(door: Door): readonly Route[] {
       },
     ],
   ];
+}
+
+function isFolder(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
 }
 
 /** Whose files become those that are copied in "as the container's user"; root's keep their numbers. */
