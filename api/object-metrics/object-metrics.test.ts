@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Deployment, Node, Pod } from "../kinds/generated/types.ts";
+import { cronJobFamilies, daemonSetFamilies, jobFamilies } from "./batch.ts";
 import { deploymentFamilies } from "./deployments.ts";
 import { type Family, printHead, printSamples } from "./family.ts";
 import { nodeFamilies } from "./nodes.ts";
@@ -94,4 +95,35 @@ test("podFamilies tell a pod's phase, restarts, reasons and amounts", () => {
     `kube_pod_container_status_last_terminated_reason{${p},container="c",reason="OOMKilled"} 1`,
     `kube_pod_container_resource_limits{${p},container="c",node="n1",resource="memory",unit="byte"} 1048576`,
   ]);
+});
+
+test("daemonSetFamilies, jobFamilies and cronJobFamilies tell how far each is", () => {
+  const metadata = { name: "one", namespace: "shop" };
+  const counts = { desiredNumberScheduled: 3, currentNumberScheduled: 2, numberMisscheduled: 0, numberReady: 1 };
+  const conditions = [{ type: "Complete", status: "True" }];
+  const startTime = "2026-01-01T00:00:00Z";
+  assert.deepEqual(
+    [
+      samples(daemonSetFamilies, { metadata, status: counts }),
+      samples(jobFamilies, { metadata, status: { startTime, succeeded: 2, conditions } }),
+      samples(cronJobFamilies, {
+        metadata,
+        spec: { schedule: "@daily", jobTemplate: {} },
+        status: { lastScheduleTime: startTime },
+      }),
+    ],
+    [
+      [
+        'kube_daemonset_status_desired_number_scheduled{namespace="shop",daemonset="one"} 3',
+        'kube_daemonset_status_current_number_scheduled{namespace="shop",daemonset="one"} 2',
+        'kube_daemonset_status_number_ready{namespace="shop",daemonset="one"} 1',
+      ],
+      [
+        'kube_job_status_succeeded{namespace="shop",job_name="one"} 2',
+        'kube_job_complete{namespace="shop",job_name="one"} 1',
+        'kube_job_status_start_time{namespace="shop",job_name="one"} 1767225600',
+      ],
+      ['kube_cronjob_status_last_schedule_time{namespace="shop",cronjob="one"} 1767225600'],
+    ],
+  );
 });

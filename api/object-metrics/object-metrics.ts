@@ -1,8 +1,9 @@
 // The state of objects as metrics, from the watch cache, at each scrape.
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { WatchCache } from "../cache/watch-cache.ts";
-import { deployments, nodes, pods } from "../kinds/generated/resources.ts";
+import { cronjobs, daemonsets, deployments, jobs, nodes, pods } from "../kinds/generated/resources.ts";
 import type { KubeObject, Resource } from "../kinds/resource.ts";
+import { cronJobFamilies, daemonSetFamilies, jobFamilies } from "./batch.ts";
 import { deploymentFamilies } from "./deployments.ts";
 import { type Family, printHead, printSamples } from "./family.ts";
 import { nodeFamilies } from "./nodes.ts";
@@ -30,6 +31,9 @@ export async function printObjectMetrics(cache: WatchCache): Promise<Buffer> {
   };
   await print(nodes, nodeFamilies);
   await print(deployments, deploymentFamilies);
+  await print(daemonsets, daemonSetFamilies);
+  await print(jobs, jobFamilies);
+  await print(cronjobs, cronJobFamilies);
   await print(pods, podFamilies);
   parts.push(Buffer.from(printHead(leftOutFamily) + printSamples(leftOutFamily, leftOut)));
   return Buffer.concat(parts);
