@@ -4,6 +4,7 @@ import { execFile } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import { promisify } from "node:util";
 import type { LinuxRuntime } from "../node-agent/runtime/linux.ts";
+import type { ContainerSpec } from "../node-agent/runtime/runtime.ts";
 import { buildProgram } from "../test/linux/rig.ts";
 import { type ContainerPlace, openContainerPlace, program } from "./container-place.ts";
 import { type Result, summarize, summarizeRates } from "./result.ts";
@@ -51,13 +52,8 @@ async function measureBare(): Promise<readonly Result[]> {
 async function measureStart({ runtime, spec }: ContainerPlace): Promise<Result> {
   const times: number[] = [];
   for (let i = 0; i < warmUps + starts; i++) {
-    const wanted = spec(`start-${i}`, "ends");
-    const before = performance.now();
-    await runtime.create(wanted);
-    await runtime.start(wanted.id);
-    await runtime.wait(wanted.id);
-    if (i >= warmUps) times.push(performance.now() - before);
-    await runtime.remove(wanted.id);
+    const took = await timeRun(runtime, spec(`start-${i}`, "ends"));
+    if (i >= warmUps) times.push(took);
   }
   return summarize("container-start", "ms", times);
 }
@@ -71,14 +67,21 @@ async function measureWarmStart(): Promise<Result> {
   for (let i = 0; i < warmUps + starts; i++) {
     const wanted = spec(`warm-${i}`, "ends");
     while (!(await runtime.warm("kind"))) await new Promise((resolve) => setTimeout(resolve, warmWaitMs));
-    const before = performance.now();
-    await runtime.create(wanted);
-    await runtime.start(wanted.id);
-    await runtime.wait(wanted.id);
-    if (i >= warmUps) times.push(performance.now() - before);
-    await runtime.remove(wanted.id);
+    const took = await timeRun(runtime, wanted);
+    if (i >= warmUps) times.push(took);
   }
   return summarize("container-start-warm", "ms", times);
+}
+
+/** From its start to its end, in ms; then it is removed. */
+async function timeRun(runtime: LinuxRuntime, wanted: ContainerSpec): Promise<number> {
+  const before = performance.now();
+  await runtime.create(wanted);
+  await runtime.start(wanted.id);
+  await runtime.wait(wanted.id);
+  const took = performance.now() - before;
+  await runtime.remove(wanted.id);
+  return took;
 }
 
 async function measureRate({ runtime, spec }: ContainerPlace): Promise<Result> {
