@@ -616,7 +616,41 @@ test("openAgent rejects a pod that asks for AppArmor where the kernel has none",
   const { phase, reason, message } = session.statuses.get("web") ?? {};
   assert.deepEqual(
     { phase, reason, message },
-    { phase: "Failed", reason: "AppArmor", message: "Cannot enforce AppArmor: AppArmor is not enabled on the host" },
+    {
+      phase: "Failed",
+      reason: "AppArmor",
+      message: "Pod was rejected: Cannot enforce AppArmor: AppArmor is not enabled on the host",
+    },
   );
-  assert.deepEqual(session.eventLines(), [`AppArmor: ${message}`]);
+  assert.deepEqual(session.eventLines(), ["AppArmor: Cannot enforce AppArmor: AppArmor is not enabled on the host"]);
+});
+
+test("openAgent rejects pods that do not fit beside those it has, and takes others", async () => {
+  const { clock, session } = await open();
+  const asking = (name: string, cpu: string) => ({
+    ...pod({ containers: [{ name: "main", image: "demo", resources: { requests: { cpu } } }] }),
+    metadata: { name, namespace: "default", uid: name },
+  });
+  for (const [name, cpu] of [
+    ["first", "3"],
+    ["second", "2"],
+    ["third", "1"],
+  ] as const)
+    session.put("pods", asking(name, cpu));
+  await clock.advance(200);
+  assert.deepEqual(
+    ["first", "second", "third"].map((name) => {
+      const { phase, reason, message } = session.statuses.get(name) ?? {};
+      return [phase, reason, message];
+    }),
+    [
+      ["Running", undefined, undefined],
+      [
+        "Failed",
+        "OutOfcpu",
+        "Pod was rejected: Node didn't have enough resource: cpu, requested: 2000, used: 3000, capacity: 4000",
+      ],
+      ["Running", undefined, undefined],
+    ],
+  );
 });

@@ -22,6 +22,7 @@ import { adoptedRecords, type FoundPod, planAdoption } from "./pods/adopt.ts";
 import type { ConfigLookup } from "./pods/container-env.ts";
 import { type EventRecorder, openEventRecorder } from "./pods/events.ts";
 import { defaultGraceMs } from "./pods/next-container-step.ts";
+import { type NodeRoom, roomRefusal } from "./pods/node-room.ts";
 import { removeGround } from "./pods/pod-ground.ts";
 import type { PodParts } from "./pods/pod-parts.ts";
 import { claimNames, usesClaim, usesConfig } from "./pods/pod-references.ts";
@@ -114,7 +115,7 @@ export class Agent {
       events: this.events,
       lookup: this.#lookup(),
       tokens,
-      podsHere: () => this.workers.filter(({ state }) => state.phase !== "Finished").map((worker) => worker.allocated),
+      podsHere: () => this.workers.filter(({ hasRoom }) => hasRoom).map(({ allocated }) => allocated),
       services: () => parts.cache.list("services"),
       onStatus: (pod, status) => this.#onStatus(pod, status),
       onGone: (pod) => this.#onGone(pod),
@@ -305,6 +306,17 @@ export class Agent {
     else worker.update(pod);
   }
 
+  #room(): NodeRoom {
+    const { allocatableCpuMilli, allocatableMemoryBytes, allocatableEphemeralStorageBytes, podsMax } = this.#parts.node;
+    const allocatable = {
+      cpu: allocatableCpuMilli,
+      memory: allocatableMemoryBytes,
+      "ephemeral-storage": allocatableEphemeralStorageBytes,
+      ...(podsMax === undefined ? {} : { pods: podsMax }),
+    };
+    return { object: this.#ownNode(), allocatable };
+  }
+
   #syncStatic(): void {
     if (this.#networkUp && !this.#closed && !this.#muted) this.#static.sync();
   }
@@ -313,6 +325,7 @@ export class Agent {
     const uid = pod.metadata?.uid ?? "";
     const found = this.#strangers.get(uid);
     this.#strangers.delete(uid);
+    const others = this.#podParts.podsHere();
     const worker = new PodWorker(pod, this.#podParts, {
       containers: found === undefined ? [] : adoptedRecords(pod, found),
       ids: found?.ids ?? new Set(),
@@ -324,6 +337,8 @@ export class Agent {
     const isNew = found === undefined && pod.status?.startTime === undefined;
     const refusal = isNew ? this.#parts.refusal?.(pod) : undefined;
     if (refusal !== undefined) worker.evict(refusal);
+    const noRoom = isNew && !isStatic(pod) ? roomRefusal(pod, others, this.#room()) : undefined;
+    if (noRoom !== undefined) worker.reject(noRoom);
     if (this.#shuttingDown) worker.shutDown(0);
     worker.wake();
   }

@@ -279,6 +279,7 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
       allocatableMemoryBytes: offered.memoryBytes,
       allocatableEphemeralStorageBytes: offered.ephemeralStorageBytes,
       memoryCapacityBytes: machine.memoryBytes,
+      podsMax: machine.podsMax,
       allowedUnsafeSysctls: options.allowedUnsafeSysctls ?? [],
       appArmor: openAppArmor(),
       clusterDomain,

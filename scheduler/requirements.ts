@@ -7,7 +7,7 @@ import type {
   Toleration,
 } from "../api/kinds/generated/types.ts";
 import { onlyNodeOf } from "../api/kinds/node-fit.ts";
-import { bytes, cpuMilli } from "../api/kinds/schema/quantity.ts";
+import { totalRequests } from "../api/kinds/pod-requests.ts";
 import { type Selector, selectorOf } from "../api/kinds/schema/selector.ts";
 
 export interface SpreadRequirement {
@@ -97,44 +97,6 @@ export function withRuntimeHandler(pod: PodRequirements, runtimeHandler: string 
   return runtimeHandler === undefined
     ? pod
     : { ...pod, runtimeHandler, classKey: JSON.stringify([pod.classKey, runtimeHandler]) };
-}
-
-// Containers run together, init containers one after another before them; sidecars (restartable init containers) stay.
-// Source: Kubernetes, "Resource sharing within containers" of init containers.
-function totalRequests(spec: PodSpec): Record<string, number> {
-  const running: Record<string, number> = {};
-  for (const container of spec.containers) add(running, container.resources?.requests);
-  const peak: Record<string, number> = {};
-  const sidecars: Record<string, number> = {};
-  for (const container of spec.initContainers ?? []) {
-    if (container.restartPolicy === "Always") {
-      add(sidecars, container.resources?.requests);
-      raise(peak, sidecars);
-    } else {
-      const during = { ...sidecars };
-      add(during, container.resources?.requests);
-      raise(peak, during);
-    }
-  }
-  for (const [name, amount] of Object.entries(sidecars)) running[name] = (running[name] ?? 0) + amount;
-  raise(running, peak);
-  add(running, spec.overhead);
-  return running;
-}
-
-function add(total: Record<string, number>, requests: Readonly<Record<string, string | number>> | undefined): void {
-  for (const [name, quantity] of Object.entries(requests ?? {})) {
-    total[name] = (total[name] ?? 0) + amountOf(name, quantity);
-  }
-}
-
-function raise(total: Record<string, number>, other: Readonly<Record<string, number>>): void {
-  for (const [name, amount] of Object.entries(other)) total[name] = Math.max(total[name] ?? 0, amount);
-}
-
-/** Thousandths for cpu, whole units for everything else. */
-export function amountOf(resource: string, quantity: string | number): number {
-  return resource === "cpu" ? cpuMilli(quantity) : bytes(quantity);
 }
 
 function hostPortsOf(spec: PodSpec): readonly string[] {

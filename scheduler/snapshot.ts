@@ -1,7 +1,9 @@
 // The cluster as the scheduler sees it: columns over nodes, updated in place by each event, so that cost grows with what changed.
+
 import type { Node, Taint } from "../api/kinds/generated/types.ts";
+import { amountOf } from "../api/kinds/pod-requests.ts";
 import { matches } from "../api/kinds/schema/selector.ts";
-import { amountOf, type PodRequirements, type SpreadRequirement } from "./requirements.ts";
+import type { PodRequirements, SpreadRequirement } from "./requirements.ts";
 
 /** How many matching pods each node has, for one spreading constraint. */
 interface SpreadCount {

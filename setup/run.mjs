@@ -27,6 +27,7 @@ const systemPrograms = [
 const testPrograms = [
   ["ip", "iproute2", "tests of node networks"],
   ["curl", "curl", "tests of what the guides say"],
+  ["python3", "python3", "tests of Docker's API with docker-compose"],
 ];
 const builds = [
   "node-agent/launcher/build.sh",

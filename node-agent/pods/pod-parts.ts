@@ -30,6 +30,8 @@ export interface PodParts {
   readonly node: NodeFacts & {
     readonly memoryCapacityBytes: number;
     readonly clusterDomain: string;
+    /** Absent: any number. */
+    readonly podsMax?: number;
     /** Besides the safe ones: names, or beginnings such as "net.core.*". */
     readonly allowedUnsafeSysctls?: readonly string[];
     /** Absent: the kernel has none. */

@@ -11,6 +11,7 @@ import { deadlineOf, type Ending, intentOf, removedGraceMs } from "./intent.ts";
 import { lostContainer } from "./lost-container.ts";
 import { defaultGraceMs } from "./next-container-step.ts";
 import { nextStep, type Step } from "./next-step.ts";
+import type { Rejection } from "./node-room.ts";
 import { podCgroup } from "./pod-cgroup.ts";
 import { type Ground, makeGround, removeGround, SetUpError, storageContext } from "./pod-ground.ts";
 import type { PodParts } from "./pod-parts.ts";
@@ -38,6 +39,7 @@ export class PodWorker {
   #fenced = false;
   #leaving = false;
   #ending: Ending | undefined;
+  #rejected = false;
   #stopSinceMs: number | undefined;
   readonly #given: PodResizer;
   #timer: Timer | undefined;
@@ -76,9 +78,9 @@ export class PodWorker {
       this.#save();
     });
     const refusal = sysctlRefusal(pod, parts.node.allowedUnsafeSysctls ?? []);
-    if (refusal !== undefined) this.#reject("SysctlForbidden", refusal);
+    if (refusal !== undefined) this.reject({ reason: "SysctlForbidden", message: refusal });
     const unconfined = appArmorRefusal(pod, parts.node.appArmor ?? noAppArmor);
-    if (unconfined !== undefined) this.#reject("AppArmor", unconfined);
+    if (unconfined !== undefined) this.reject({ reason: "AppArmor", message: unconfined });
     this.#runs.adopt();
   }
 
@@ -138,6 +140,28 @@ export class PodWorker {
   fence(): void {
     this.#fenced = true;
     this.wake();
+  }
+
+  /** It has a share of the node: what it asks for is not to be had by others. */
+  get hasRoom(): boolean {
+    switch (this.#state.phase) {
+      case "Accepted":
+      case "SettingUp":
+      case "SetUpFailed":
+      case "Up":
+        return !this.#rejected;
+      default:
+        return false;
+    }
+  }
+
+  /** It fails before anything of it begins. */
+  reject({ reason, message }: Rejection): void {
+    if (this.#ending !== undefined) return;
+    this.#rejected = true;
+    this.#ending = { reason, message: `Pod was rejected: ${message}` };
+    // Told once, not by every agent that starts.
+    if (this.#pod.status?.phase !== "Failed") this.#event("Warning", reason, message);
   }
 
   /** It uses more of the node than it may: it fails, for these reasons. `graceMs`: absent, it gets hardly any time. */
@@ -408,12 +432,6 @@ export class PodWorker {
         this.#saveAgain = false;
         this.#save();
       });
-  }
-
-  #reject(reason: string, message: string): void {
-    this.#ending = { reason, message };
-    // Told once, not by every agent that starts.
-    if (this.#pod.status?.phase !== "Failed") this.#event("Warning", reason, message);
   }
 
   #event(type: "Normal" | "Warning", reason: string, message: string): void {

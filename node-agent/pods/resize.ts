@@ -1,6 +1,7 @@
 // In-place resize: CPU and memory of containers that run, changed as the node has room. Pure.
 // Source: Kubernetes documentation, "Resize CPU and Memory Resources assigned to Containers", pod resize status.
 import type { Container, Pod, PodCondition, PodStatus, ResourceRequirements } from "../../api/kinds/generated/types.ts";
+import { totalRequests } from "../../api/kinds/pod-requests.ts";
 import { bytes, cpuMilli } from "../../api/kinds/schema/quantity.ts";
 import { timestamp } from "../../lib/clock.ts";
 import type { NodeFacts } from "./field-values.ts";
@@ -59,8 +60,8 @@ export function toResize(pod: Pod, allocation: Allocation): readonly Container[]
 export function resizeRefusal(pod: Pod, others: readonly Pod[], node: NodeFacts): Resize | undefined {
   for (const name of ["cpu", "memory"] as const) {
     const allocatable = name === "cpu" ? node.allocatableCpuMilli : node.allocatableMemoryBytes;
-    const wanted = requested(pod, name);
-    const taken = others.reduce((sum, other) => sum + requested(other, name), 0);
+    const wanted = requestedOf(pod, name);
+    const taken = others.reduce((sum, other) => sum + requestedOf(other, name), 0);
     const words = `Node didn't have enough ${name}`;
     const message = (used: number) => `${words}: requested: ${wanted}, used: ${used}, capacity: ${allocatable}`;
     if (wanted > allocatable) return { condition: "PodResizePending", reason: "Infeasible", message: message(0) };
@@ -123,13 +124,6 @@ function conditionOf({ condition, reason, message }: Resize, status: PodStatus, 
   };
 }
 
-function requested(pod: Pod, name: "cpu" | "memory"): number {
-  return (pod.spec?.containers ?? []).reduce(
-    (sum, { resources }) => sum + amount(name, resources?.requests?.[name]),
-    0,
-  );
-}
-
 function same(one: ResourceRequirements, other: ResourceRequirements): boolean {
   return (["limits", "requests"] as const).every((kind) =>
     [...new Set([...Object.keys(one[kind] ?? {}), ...Object.keys(other[kind] ?? {})])].every(
@@ -141,4 +135,8 @@ function same(one: ResourceRequirements, other: ResourceRequirements): boolean {
 function amount(name: string, quantity: string | number | undefined): number {
   if (quantity === undefined) return 0;
   return name === "cpu" ? cpuMilli(quantity) : bytes(quantity);
+}
+
+function requestedOf({ spec }: Pod, name: "cpu" | "memory"): number {
+  return spec === undefined ? 0 : (totalRequests(spec)[name] ?? 0);
 }

@@ -162,7 +162,11 @@ test("BuildKit's calls are answered with the way to build here", async () => {
       path: "/grpc",
       headers: { Connection: "Upgrade", Upgrade: "h2c" },
     });
-    call.on("upgrade", (_response, upgraded) => resolve(upgraded));
+    call.on("upgrade", (_response, upgraded, head) => {
+      // The engine's first frames may have come with its answer.
+      upgraded.unshift(head);
+      resolve(upgraded);
+    });
     call.on("error", reject);
     call.end();
   });

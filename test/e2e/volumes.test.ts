@@ -469,7 +469,7 @@ test("what a pod must not have is refused with words", async () => {
     });
   const [asRoot, escapes, shares] = await Promise.all(["as-root", "escapes", "shares"].map(waiting));
   assert.deepEqual([unsafe?.phase, unsafe?.reason], ["Failed", "SysctlForbidden"]);
-  assert.match(unsafe?.message ?? "", /^forbidden sysctl: "net.core.somaxconn" not allowlisted/);
+  assert.match(unsafe?.message ?? "", /^Pod was rejected: forbidden sysctl: "net.core.somaxconn" not allowlisted/);
   assert.match(asRoot ?? "", /^container has runAsNonRoot and image will run as root \(pod: "as-root_default/);
   assert.match(
     escapes ?? "",

@@ -114,6 +114,7 @@ export function openMachine(parts: MachineParts): { readonly machine: Machine; r
         nodeName: name,
         nodeIp: node.status?.addresses?.[0]?.address ?? "",
         allocatableCpuMilli: cpuMilli(node.status?.allocatable?.["cpu"] ?? "0"),
+        podsMax: Number(node.status?.allocatable?.["pods"]),
         allocatableMemoryBytes: 4 * 2 ** 30,
         allocatableEphemeralStorageBytes: 100 * 2 ** 30,
         memoryCapacityBytes: 4 * 2 ** 30,

@@ -1,6 +1,6 @@
 // What must hold: at every moment, and once faults have stopped. Pure, over what is durable, what machines run and what users were told.
 import type { Node, Pod } from "../../api/kinds/generated/types.ts";
-import { amountOf } from "../../scheduler/requirements.ts";
+import { amountOf } from "../../api/kinds/pod-requests.ts";
 import type { BatchWorkload } from "./batch.ts";
 import { batchViolations } from "./batch-invariants.ts";
 import type { Machine } from "./machine.ts";
@@ -20,7 +20,7 @@ export function violations(observed: Observed): readonly string[] {
     ...observed.world.violations,
     ...lostAcknowledgements(observed),
     ...runsTwice(observed),
-    ...overcommitted(observed.world),
+    ...overcommitted(observed),
     ...batchViolations(observed.world),
   ];
 }
@@ -80,11 +80,14 @@ function runsTwice({ world, machines }: Observed): readonly string[] {
   return found;
 }
 
-function overcommitted({ pods, nodes }: World): readonly string[] {
+// Of what runs: a scheduler that was killed may have bound what its successor did not know of, and the node rejects it.
+function overcommitted({ world: { pods, nodes }, machines }: Observed): readonly string[] {
   const used = new Map<string, Map<string, number>>();
+  const running = new Set(machines.flatMap((machine) => [...machine.pods().keys()]));
   for (const pod of pods.values()) {
     const node = pod.spec?.nodeName ?? "";
-    if (node === "" || pod.status?.phase === "Succeeded" || pod.status?.phase === "Failed") continue;
+    const isOver = pod.status?.phase === "Succeeded" || pod.status?.phase === "Failed";
+    if (node === "" || isOver || !running.has(pod.metadata?.uid ?? "")) continue;
     const sums = used.get(node) ?? new Map<string, number>();
     used.set(node, sums);
     for (const [name, amount] of demands(pod)) sums.set(name, (sums.get(name) ?? 0) + amount);
