@@ -1,0 +1,139 @@
+// The cgroups of a node's containers, all below the node's own: planned, limited, read, ended. On a machine without cgroups nothing is
+// limited or left to end, and what would measure or pause says so.
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import type { Clock } from "../../lib/clock.ts";
+import {
+  applyWrites,
+  freeze,
+  killAll,
+  killCgroup,
+  limitParent,
+  makeSharedDevices,
+  processesOf,
+  readStats,
+  removeCgroup,
+  removeTree,
+} from "./cgroup-files.ts";
+import {
+  type CgroupLayout,
+  type CgroupPlan,
+  cgroupDirectories,
+  planCgroup,
+  planParent,
+  planSharedDevices,
+  planUpdate,
+} from "./cgroups.ts";
+import { checkCgroupPath } from "./container-names.ts";
+import type { ContainerSpec, ContainerStats, Resources } from "./runtime.ts";
+
+export interface ContainerCgroupsOptions {
+  /** Undefined: the machine has none, or they are not to be used. */
+  readonly layout: CgroupLayout | undefined;
+  /** The node's own. */
+  readonly parent: string;
+  readonly clock: Clock;
+}
+
+export class ContainerCgroups {
+  readonly layout: CgroupLayout | undefined;
+  readonly #parent: string;
+  readonly #clock: Clock;
+  /** Cgroups that stay when nothing is in them. */
+  readonly #groups = new Set<string>();
+
+  constructor({ layout, parent, clock }: ContainerCgroupsOptions) {
+    this.layout = layout;
+    this.#parent = parent;
+    this.#clock = clock;
+  }
+
+  /** What all containers use, before the first of them. */
+  makeShared(): void {
+    const devices = this.layout === undefined ? undefined : planSharedDevices(this.layout, this.#parent);
+    if (devices !== undefined) makeSharedDevices(devices);
+  }
+
+  /** Its making is the launcher's. */
+  plan(spec: ContainerSpec): CgroupPlan | undefined {
+    if (this.layout === undefined) return undefined;
+    const { cgroupPath, resources, resourcesAbove: above, privileged, devices = [] } = spec;
+    return planCgroup(this.layout, {
+      parent: this.#parent,
+      path: cgroupPath,
+      resources,
+      ...(above === undefined ? {} : { above }),
+      allDevices: privileged,
+      devices,
+    });
+  }
+
+  /** To the limits of `spec`, where the container has a cgroup already. */
+  update(spec: ContainerSpec): void {
+    if (this.layout === undefined) return;
+    const { directories, writes } = planUpdate(this.layout, this.#parent, spec);
+    if (directories.some((directory) => existsSync(directory))) applyWrites(writes);
+  }
+
+  /** What all containers of the node may use together, those that run already among them. */
+  limitAll(resources: Resources): void {
+    if (this.layout !== undefined) limitParent(planParent(this.layout, this.#parent, resources));
+  }
+
+  limitGroup(name: string, resources: Resources): void {
+    if (this.layout === undefined) return;
+    checkCgroupPath(name);
+    limitParent(planParent(this.layout, join(this.#parent, name), resources));
+    this.#groups.add(name);
+  }
+
+  /** What they use together; undefined where nobody counts. */
+  statsOfAll(): ContainerStats | undefined {
+    return this.layout === undefined ? undefined : readStats(this.layout, this.#parent);
+  }
+
+  stats(spec: ContainerSpec): ContainerStats {
+    if (this.layout === undefined) throw new Error("this machine has no cgroups, so nothing is measured");
+    return readStats(this.layout, this.#pathOf(spec));
+  }
+
+  processes(spec: ContainerSpec): readonly number[] {
+    return this.layout === undefined ? [] : processesOf(this.layout, this.#pathOf(spec));
+  }
+
+  async freeze(spec: ContainerSpec, wanted: "frozen" | "thawed"): Promise<void> {
+    if (this.layout === undefined) throw new Error("this machine has no cgroups, so nothing can be paused");
+    await freeze(this.layout, this.#pathOf(spec), wanted, this.#clock);
+  }
+
+  /** To every process in it. */
+  signal(spec: ContainerSpec, signal: number): void {
+    if (this.layout !== undefined) killAll(this.layout, this.#pathOf(spec), signal);
+  }
+
+  /** All at once where the kernel can. */
+  kill(spec: ContainerSpec): void {
+    if (this.layout === undefined) return;
+    const path = this.#pathOf(spec);
+    const [directory] = cgroupDirectories(this.layout, path);
+    if (this.layout.version === 1 || directory === undefined || !killCgroup(directory)) killAll(this.layout, path, 9);
+  }
+
+  /** With all that is in it, from all trees of `layout`: other runtimes use more of them. */
+  async remove(spec: ContainerSpec, layout: CgroupLayout | undefined = this.layout): Promise<void> {
+    if (layout === undefined) return;
+    const [first = "", ...rest] = spec.cgroupPath.split("/");
+    if (this.#groups.has(first) && rest.length > 0)
+      await removeCgroup(layout, join(this.#parent, first), rest.join("/"), this.#clock);
+    else await removeCgroup(layout, this.#parent, spec.cgroupPath, this.#clock);
+  }
+
+  /** The node's own, once its containers are gone. */
+  async removeAll(layout: CgroupLayout | undefined = this.layout): Promise<void> {
+    if (layout !== undefined) await removeTree(layout, this.#parent, this.#clock);
+  }
+
+  #pathOf(spec: ContainerSpec): string {
+    return join(this.#parent, spec.cgroupPath);
+  }
+}
