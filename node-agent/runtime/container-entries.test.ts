@@ -103,3 +103,20 @@ test("all who ask meanwhile wait for one start ContainerEntries.startOnce", asyn
   answer.resolve({ pid: 7 });
   assert.deepEqual([await Promise.all(both), starts], [[{ pid: 7 }, { pid: 7 }], 1]);
 });
+
+test("an end that nobody told is found while the start goes on ContainerEntries.look", async () => {
+  using made = makeEntries();
+  const { entries, directory } = made;
+  const over = Promise.withResolvers<{ readonly pid: number }>();
+  const starting = entries.startOnce(spec.id, () => over.promise);
+  const waiting = entries.wait(spec.id);
+  writeFileSync(join(directory, spec.id, "status"), `${nobody} ${nobody} 5000\n`);
+  writeFileSync(join(directory, spec.id, "exit"), "3 0 0 5000 6000\n");
+  entries.refresh();
+  const refreshed = statesOf(entries);
+  entries.look(spec.id);
+  over.resolve({ pid: 1 });
+  await starting;
+  const { exitCode } = await waiting;
+  assert.deepEqual([refreshed, exitCode], [[{ status: "created" }], 3]);
+});

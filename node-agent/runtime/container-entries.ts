@@ -156,16 +156,20 @@ export class ContainerEntries {
 
   /** Brings every container's state to what is on disk and what lives. */
   refresh(): void {
-    for (const [id, entry] of this.#entries) {
-      if (entry.state.status === "stopped" || entry.starting !== undefined) continue;
-      const directory = this.directoryOf(id);
-      const status = readStatus(directory);
-      const stopped = readExit(directory);
-      if (stopped !== undefined) stop(entry, stopped);
-      else if (status === undefined) entry.state = { status: "created" };
-      else if (!isAlive(status.monitor)) this.#lost(id, entry);
-      else run(entry, status);
-    }
+    for (const [id, { starting }] of this.#entries) if (starting === undefined) this.look(id);
+  }
+
+  /** The same of one container, also while it starts. */
+  look(id: string): void {
+    const entry = this.#entries.get(id);
+    if (entry === undefined || entry.state.status === "stopped") return;
+    const directory = this.directoryOf(id);
+    const status = readStatus(directory);
+    const stopped = readExit(directory);
+    if (stopped !== undefined) stop(entry, stopped);
+    else if (status === undefined) entry.state = { status: "created" };
+    else if (!isAlive(status.monitor)) this.#lost(id, entry);
+    else run(entry, status);
   }
 
   /** What the launcher tells of a container. */

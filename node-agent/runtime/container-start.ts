@@ -100,7 +100,11 @@ async function launch({ launcher, entries, clock }: StartParts, { id, ops, tries
       if (!again) throw asLaunchError(error, ops);
       // A launcher that was killed may have forked the monitor before.
       const status = readStatus(entries.directoryOf(id));
-      if (status !== undefined) return status;
+      if (status !== undefined) {
+        // Its end may have been told to nobody.
+        entries.look(id);
+        return status;
+      }
       if (tries >= triesMax) throw new LaunchError(`start ${id}: the launcher is gone`, 128, { cause: error });
       await sleep(clock, launchWaitMs);
     }
