@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Container, Pod, PodSpec, PodStatus } from "../api/kinds/generated/types.ts";
+import type { Clock } from "../lib/clock.ts";
 import { type VirtualClock, virtualClock } from "../lib/virtual-clock.ts";
 import type { Agent } from "./agent.ts";
 import { PullError } from "./images/images.ts";
@@ -101,6 +102,32 @@ test("openAgent restarts a crashing container at once, then with a back-off that
     "back-off 1m20s restarting failed container=main pod=web_default(uid-web)",
   );
   assert.equal(status?.containerStatuses?.[0]?.lastState?.terminated?.exitCode, 1);
+});
+
+test("openAgent restarts a crashing container although timers are a moment early and time goes on while it looks", async () => {
+  const base = virtualClock();
+  let looks = 0;
+  const clock: Clock = {
+    now: () => base.now() + (looks++ % 2),
+    monotonicMs: base.monotonicMs,
+    after: (delayMs, run) => base.after(Math.max(0, delayMs - 1), run),
+  };
+  const node = new SimulatedNode({
+    clock,
+    name: "n1",
+    nodeIp: "192.168.0.1",
+    program: () => ({ runMs: 1000, exitCode: 1 }),
+  });
+  const session = new TestSession();
+  session.put("nodes", { metadata: { name: "n1" }, spec: { podCIDRs: ["10.244.1.0/24"] } });
+  await node.startAgent(session);
+  for (let i = 0; i < 40; i++) session.put("pods", pod({}, {}, `web-${i}`));
+  await base.advance(100_000);
+  const restarts = Array.from(
+    { length: 40 },
+    (_, i) => session.statuses.get(`web-${i}`)?.containerStatuses?.[0]?.restartCount,
+  );
+  assert.deepEqual(new Set(restarts), new Set([4]));
 });
 
 test("openAgent runs init containers one after the other before the rest", async () => {

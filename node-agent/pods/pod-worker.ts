@@ -409,11 +409,13 @@ export class PodWorker {
   #wakeAt(untilMs: number | undefined): void {
     const nowMs = this.#parts.clock.now();
     const deadlineMs = this.#state.phase === "Up" ? deadlineOf(this.#pod, this.#startedAtMs) : undefined;
-    const times = [untilMs, deadlineMs].filter((time) => time !== undefined && time > nowMs) as number[];
-    if (times.length === 0) return;
+    // What was to come when the pass began may have come meanwhile: a timer is a moment early now and then.
+    const dueMs = untilMs === undefined ? Number.POSITIVE_INFINITY : Math.max(untilMs, nowMs + 1);
+    const wakeMs = deadlineMs !== undefined && deadlineMs > nowMs ? Math.min(dueMs, deadlineMs) : dueMs;
+    if (wakeMs === Number.POSITIVE_INFINITY) return;
     this.#timer?.cancel();
     // Timers of Node.js hold at most 2^31 ms.
-    this.#timer = this.#parts.clock.after(Math.min(2 ** 31 - 1, Math.min(...times) - nowMs), () => this.wake());
+    this.#timer = this.#parts.clock.after(Math.min(2 ** 31 - 1, wakeMs - nowMs), () => this.wake());
   }
 
   // With the status last reported: counts and readiness go on from it after a restart. One write at a time, the latest wins.
