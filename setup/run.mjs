@@ -27,7 +27,7 @@ const systemPrograms = [
 const testPrograms = [
   ["ip", "iproute2", "tests of node networks"],
   ["curl", "curl", "tests of what the guides say"],
-  ["python3", "python3", "tests of Docker's API with docker-compose"],
+  ["/usr/lib/python3.11/distutils/spawn.py", "python3-distutils", "tests of Docker's API with docker-compose"],
 ];
 const builds = [
   "node-agent/launcher/build.sh",
