@@ -1,6 +1,7 @@
 // The plan of another process in a running container. Pure.
 import type { ProcessIdentity } from "../runtime/container-directory.ts";
-import { joinCgroup, type LaunchOp } from "../runtime/plan.ts";
+import type { LaunchOp } from "../runtime/launch-op.ts";
+import { joinCgroup } from "../runtime/plan-cgroups.ts";
 import type { OciConfig } from "./config.ts";
 import { type CreateContext, planListener, planOomScore, planPlace, planProcess, planStdio } from "./plan-process.ts";
 import type { ProcessConfig } from "./process-config.ts";

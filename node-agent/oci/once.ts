@@ -3,8 +3,8 @@ import { type ChildProcess, spawn } from "node:child_process";
 import type { Socket } from "node:net";
 import type { ProcessIdentity } from "../runtime/container-directory.ts";
 import { encodeFrame, FrameReader } from "../runtime/frames.ts";
+import type { LaunchOp } from "../runtime/launch-op.ts";
 import { type LauncherError, replyError } from "../runtime/launcher-client.ts";
-import type { LaunchOp } from "../runtime/plan.ts";
 import { LaunchError } from "../runtime/runtime.ts";
 
 const launcherPath = new URL("../launcher/build/naru-launcher", import.meta.url).pathname;

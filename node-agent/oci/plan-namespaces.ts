@@ -1,5 +1,5 @@
 // Namespaces of a bundle: made by clone, or joined by their paths. Pure.
-import type { LaunchOp } from "../runtime/plan.ts";
+import type { LaunchOp } from "../runtime/launch-op.ts";
 import type { OciConfig } from "./config.ts";
 import { ConfigError } from "./fields.ts";
 import { mapText, ownerOf, planMountUsers } from "./users.ts";

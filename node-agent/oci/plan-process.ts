@@ -1,5 +1,6 @@
 // The part of a plan that is about the process itself: where it runs and who it is, up to its exec. Pure.
-import { capabilityMask, type LaunchOp, planRlimit } from "../runtime/plan.ts";
+import type { LaunchOp } from "../runtime/launch-op.ts";
+import { capabilityMask, planRlimit } from "../runtime/plan-process.ts";
 import { knownCapabilities } from "./capabilities.ts";
 import type { OciCgroup } from "./cgroup.ts";
 import type { Hook, OciConfig } from "./config.ts";

@@ -1,17 +1,10 @@
 // From a bundle's config to a launch plan. Pure; the ops are the agent's own.
 
 import { defaultDevices, defaultLinks } from "../runtime/defaults.ts";
-import {
-  cgroupMounts,
-  joinCgroup,
-  type LaunchOp,
-  planCgroupLinks,
-  planCgroupMake,
-  planHold,
-  planMount,
-  sysctlPath,
-  sysctlScope,
-} from "../runtime/plan.ts";
+import type { LaunchOp } from "../runtime/launch-op.ts";
+import { cgroupMounts, joinCgroup, planCgroupLinks, planCgroupMake } from "../runtime/plan-cgroups.ts";
+import { planHold, planMount } from "../runtime/plan-mounts.ts";
+import { sysctlPath, sysctlScope } from "../runtime/plan-namespaces.ts";
 import type { Mount } from "../runtime/runtime.ts";
 import type { OciCgroup } from "./cgroup.ts";
 import type { OciConfig, OciMount } from "./config.ts";

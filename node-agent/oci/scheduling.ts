@@ -1,5 +1,5 @@
 // When and where a process runs. Source: OCI runtime specification, config.md, Linux Process; sched_setattr(2), ioprio_set(2).
-import type { LaunchOp } from "../runtime/plan.ts";
+import type { LaunchOp } from "../runtime/launch-op.ts";
 import type { Fields } from "./fields.ts";
 
 export interface SchedulingConfig {

@@ -1,6 +1,6 @@
 // Users of a container that are others on the host: of its user namespace, or of a single mount.
 // Source: OCI runtime specification, config-linux.md, User namespace mappings; config.md, Mounts.
-import type { LaunchOp } from "../runtime/plan.ts";
+import type { LaunchOp } from "../runtime/launch-op.ts";
 import type { Mount } from "../runtime/runtime.ts";
 import { ConfigError, type Fields } from "./fields.ts";
 

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { asLaunchError } from "./launch-errors.ts";
+import type { LaunchOp } from "./launch-op.ts";
 import { LauncherError } from "./launcher-client.ts";
-import type { LaunchOp } from "./plan.ts";
 import { LaunchError } from "./runtime.ts";
 
 const ops: readonly LaunchOp[] = [

@@ -1,7 +1,8 @@
 // What the launcher's refusals mean to who wanted a process: words, an exit code as shells and runc have it, the mount at fault. Pure.
+
+import type { LaunchOp } from "./launch-op.ts";
 import { LauncherError } from "./launcher-client.ts";
 import { ociLaunchError } from "./oci-runtime.ts";
-import type { LaunchOp } from "./plan.ts";
 import { LaunchError } from "./runtime.ts";
 
 const eperm = 1;

@@ -4,7 +4,7 @@ import { createConnection, type Socket } from "node:net";
 import { getSystemErrorMap } from "node:util";
 import { assert } from "../../lib/assert.ts";
 import { encodeFrame, type FrameField, FrameReader } from "./frames.ts";
-import type { LaunchOp } from "./plan.ts";
+import type { LaunchOp } from "./launch-op.ts";
 
 export interface RequestOptions {
   /** Path of the network namespace in which the op runs. */

@@ -3,12 +3,12 @@ import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
 import { planParent } from "./cgroups.ts";
+import type { LaunchOp } from "./launch-op.ts";
 import { ociConfig, writeOciJson } from "./oci-config.ts";
 import { ociMounts } from "./oci-mounts.ts";
 import { ociPlaces, planOciExec, planOciStart } from "./oci-plan.ts";
 import { ociExecProcess } from "./oci-process.ts";
 import { ociSeccomp } from "./oci-seccomp.ts";
-import type { LaunchOp } from "./plan.ts";
 import type { ContainerSpec } from "./runtime.ts";
 import { sampleSpec } from "./sample-spec.ts";
 

@@ -1,8 +1,9 @@
 // A container's mounts for an OCI runtime. What it could not do safely, or at all, is done before it is called and staged in a
 // directory, from where it takes the mounts as they are: places below a volume (subPath), propagation, mapped users. Pure.
 import { defaultMounts } from "./defaults.ts";
+import type { LaunchOp } from "./launch-op.ts";
 import { type MountOptions, parseMountOptions } from "./mount-options.ts";
-import { type LaunchOp, planHold, planMount } from "./plan.ts";
+import { planHold, planMount } from "./plan-mounts.ts";
 import type { ContainerSpec, Mount } from "./runtime.ts";
 
 export interface OciMount {

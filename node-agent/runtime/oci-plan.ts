@@ -1,8 +1,10 @@
 // Launch plans of containers that another OCI runtime makes: the monitor prepares root and mounts in a mount namespace that ends with
 // the container, calls the runtime there, and watches the process that it leaves behind (launcher/plan-delegate.c). Pure.
 import type { ParentPlan } from "./cgroups.ts";
+import type { LaunchOp } from "./launch-op.ts";
 import type { OciMounts } from "./oci-mounts.ts";
-import { type LaunchOp, planRootfs, planUsers } from "./plan.ts";
+import { planRootfs } from "./plan-mounts.ts";
+import { planUsers } from "./plan-namespaces.ts";
 import type { ContainerSpec, ExecRequest } from "./runtime.ts";
 
 /** How the runtime is called. */

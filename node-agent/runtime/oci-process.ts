@@ -1,6 +1,6 @@
 // A process as config.json and `exec --process` of an OCI runtime take it. Pure.
 // Source: OCI runtime specification, config.md, "Process".
-import { capabilityMask, mergeEnv, rlimitNumber } from "./plan.ts";
+import { capabilityMask, mergeEnv, rlimitNumber } from "./plan-process.ts";
 import { type ContainerSpec, type ExecRequest, LaunchError } from "./runtime.ts";
 
 export interface OciProcess {

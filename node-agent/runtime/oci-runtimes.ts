@@ -8,6 +8,7 @@ import { type CgroupLayout, detectAllCgroups, planCgroup, planParent } from "./c
 import { isAlive, type ProcessIdentity, readOptional } from "./container-directory.ts";
 import { capabilityNames } from "./defaults.ts";
 import { hostDevices } from "./host-devices.ts";
+import type { LaunchOp } from "./launch-op.ts";
 import { ociConfig } from "./oci-config.ts";
 import { builtInHandlers, checkHandler, featuresOf } from "./oci-handlers.ts";
 import { ociMounts } from "./oci-mounts.ts";
@@ -15,7 +16,6 @@ import { ociPlaces, planOciExec, planOciStart } from "./oci-plan.ts";
 import { builtInHandler, type OciProgram } from "./oci-programs.ts";
 import { bundleOf, OciRuntime } from "./oci-runtime.ts";
 import { ociSeccomp } from "./oci-seccomp.ts";
-import type { LaunchOp } from "./plan.ts";
 import { type ContainerSpec, type ExecRequest, LaunchError, type RuntimeHandler } from "./runtime.ts";
 import { ownSeccompMachine } from "./seccomp-machines.ts";
 

@@ -3,7 +3,8 @@ import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
 import { planCgroup } from "./cgroups.ts";
-import { type LaunchOp, planExec, planLaunch } from "./plan.ts";
+import type { LaunchOp } from "./launch-op.ts";
+import { planExec, planLaunch } from "./plan.ts";
 import type { ContainerSpec } from "./runtime.ts";
 import { sampleSpec } from "./sample-spec.ts";
 

@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, rmSync, statfsSync, writeFileSync } from "node:f
 import { join } from "node:path";
 import { listDirectories, readOptional } from "./container-directory.ts";
 import type { LauncherClient } from "./launcher-client.ts";
-import { sysctlPath, sysctlScope } from "./plan.ts";
+import { sysctlPath, sysctlScope } from "./plan-namespaces.ts";
 import type { Runtime, Sandbox } from "./runtime.ts";
 
 /** linux/magic.h: the file system of namespace files. */

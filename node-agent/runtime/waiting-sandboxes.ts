@@ -1,8 +1,9 @@
 // Which sandboxes the launcher keeps waiting: of the kind that was started last, for what was started last is likely to be started next.
 import type { Logger } from "../../lib/log.ts";
 import type { FrameField } from "./frames.ts";
+import type { LaunchOp } from "./launch-op.ts";
 import { LauncherGoneError } from "./launcher-client.ts";
-import { commonOps, type LaunchOp } from "./plan.ts";
+import { commonOps } from "./plan.ts";
 
 type Ask = (args: readonly FrameField[]) => Promise<readonly string[]>;
 
