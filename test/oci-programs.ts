@@ -1,4 +1,5 @@
 // Other OCI runtimes for tests: Debian's runc and crun, unpacked beside the machine with the libraries that it lacks.
+import { spawnSync } from "node:child_process";
 import { chmodSync, existsSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { OciProgram } from "../node-agent/runtime/oci-programs.ts";
@@ -6,6 +7,13 @@ import { debianTree } from "./tools.ts";
 
 export const ociNames = ["runc", "crun"] as const;
 export type OciName = (typeof ociNames)[number];
+
+/**
+ * Why they cannot be tried here: they expect to be in their mount namespace's root. The kernel tells a chroot by making no user namespace
+ * in it.
+ */
+export const noOciRuntimes =
+  spawnSync("unshare", ["--user", "true"]).status !== 0 && "other runtimes are not for what runs below a chroot";
 
 /** Where they lie, and the program of each of them. */
 export async function ociTree(): Promise<{

@@ -1,8 +1,7 @@
 // Pods of RuntimeClasses on a real node, by kubectl: runc and crun make them, and all that kubectl can do with a pod works on them.
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
 import { after, before, test } from "node:test";
-import { ociNames, ociProgram } from "../oci-programs.ts";
+import { ociNames, ociProgram, noOciRuntimes as skip } from "../oci-programs.ts";
 import type { TestCluster } from "./cluster.ts";
 import { done, until } from "./questions.ts";
 import {
@@ -19,9 +18,6 @@ import {
   untilPod,
 } from "./shell-pods.ts";
 
-// Other runtimes expect to be in their mount namespace's root. The kernel tells a chroot by making no user namespace in it.
-const skip =
-  spawnSync("unshare", ["--user", "true"]).status !== 0 && "other runtimes are not for what runs below a chroot";
 let cluster: TestCluster;
 const kubectl = async (...args: string[]) => done(await cluster.kubectl("new", args));
 const handlerOf = (name: string) => ({
