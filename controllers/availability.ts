@@ -1,14 +1,12 @@
 // How long pods have been Ready: what minReadySeconds asks. Pure.
+
 import { conditionOf, isTrue } from "../api/kinds/conditions.ts";
 import type { Pod } from "../api/kinds/generated/types.ts";
+import { hasEnded } from "../api/kinds/pod-phase.ts";
 
 /** Neither ended nor being deleted. */
 export function isActive(pod: Pod): boolean {
   return pod.metadata?.deletionTimestamp === undefined && !hasEnded(pod);
-}
-
-export function hasEnded({ status }: Pod): boolean {
-  return status?.phase === "Succeeded" || status?.phase === "Failed";
 }
 
 export function isReady(pod: Pod): boolean {

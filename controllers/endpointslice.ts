@@ -1,8 +1,10 @@
 // Lists the addresses behind every Service that selects pods.
+
 import { isTrue } from "../api/kinds/conditions.ts";
 import { endpointslices, services } from "../api/kinds/generated/resources.ts";
 import type { Endpoint, EndpointPort, EndpointSlice, Pod, Service } from "../api/kinds/generated/types.ts";
 import { controllerReference } from "../api/kinds/owners.ts";
+import { hasEnded } from "../api/kinds/pod-phase.ts";
 import { isReason } from "../api/kinds/status.ts";
 import { byNamespace, byNode, byService, type StartController, serviceNameLabel } from "./context.ts";
 
@@ -149,10 +151,6 @@ function endpointFacts({ metadata, spec, status }: Pod): string {
     status?.phase,
     isTrue(status?.conditions, "Ready"),
   ]);
-}
-
-function hasEnded(pod: Pod): boolean {
-  return pod.status?.phase === "Succeeded" || pod.status?.phase === "Failed";
 }
 
 function endpointOf(

@@ -5,7 +5,7 @@ import { jobs } from "../api/kinds/generated/resources.ts";
 import type { Container, EnvVar, Job, Pod } from "../api/kinds/generated/types.ts";
 import { completionIndexKey, jobTrackingFinalizer } from "../api/kinds/job.ts";
 import { controllerReference } from "../api/kinds/owners.ts";
-import { hasEnded } from "./availability.ts";
+import { hasEnded } from "../api/kinds/pod-phase.ts";
 import { stableName } from "./stable-name.ts";
 
 export const failureCountAnnotation = "batch.kubernetes.io/job-index-failure-count";

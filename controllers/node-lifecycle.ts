@@ -1,11 +1,14 @@
 // What follows when a node goes silent: taints, its pods not Ready at once, their deletion (and so replacement elsewhere) a little later.
 // A node that runs short of something gets a taint for that, which keeps off further pods.
+
 import { conditionOf, shuttingDownMessage } from "../api/kinds/conditions.ts";
 import { nodes, pods } from "../api/kinds/generated/resources.ts";
 import type { Node, Pod, Taint } from "../api/kinds/generated/types.ts";
+import { hasEnded } from "../api/kinds/pod-phase.ts";
 import { isReason } from "../api/kinds/status.ts";
 import type { Again } from "../client/reconcile-loop.ts";
 import { timestamp } from "../lib/clock.ts";
+import { isActive } from "./availability.ts";
 import { byNode, type StartController } from "./context.ts";
 
 const notReadySinceAnnotation = "naru.dev/not-ready-since";
@@ -111,9 +114,8 @@ export const startNodeLifecycleController: StartController = ({
     // It ends its pods itself, in their order: as long as it is heard, nobody else does.
     if (isShuttingDown(node)) return undefined;
     const sinceMs = silentSinceMs(node);
-    const affected = informers.pods
-      .byIndex(byNode, name)
-      .filter((pod) => pod.metadata?.deletionTimestamp === undefined);
+    // One that has ended needs no other place, and what it tells of its end stays.
+    const affected = informers.pods.byIndex(byNode, name).filter(isActive);
     await Promise.all(affected.map((pod) => markNotReady(pod, health)));
     const notBeforeMs = sinceMs < graceUntilMs - startGraceMs ? graceUntilMs : 0;
     const due = affected.map((pod) => {
@@ -192,7 +194,7 @@ export const startNodeLifecycleController: StartController = ({
 
   // Whoever holds a pod, a Job for one, judges by this whether its end counts as a failure.
   const sayWhy = async ({ metadata, status }: Pod, nodeIsGone: boolean): Promise<void> => {
-    if (status?.phase === "Succeeded" || status?.phase === "Failed") return;
+    if (hasEnded({ status })) return;
     const condition = {
       type: "DisruptionTarget",
       status: "True",

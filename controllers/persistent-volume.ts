@@ -1,8 +1,10 @@
 // Claims and volumes find each other; for claims of the local class a volume is made on the node where their first pod came; volumes go
 // with their claims. Source: Kubernetes, "Persistent Volumes", life cycle of a volume and claim.
+
 import { persistentvolumeclaims, persistentvolumes } from "../api/kinds/generated/resources.ts";
 import type { Node, PersistentVolume, PersistentVolumeClaim, Pod, StorageClass } from "../api/kinds/generated/types.ts";
 import { localDriver, localVolumeFinalizer, volumeRemoved } from "../api/kinds/local-volume.ts";
+import { hasEnded } from "../api/kinds/pod-phase.ts";
 import { bytes } from "../api/kinds/schema/quantity.ts";
 import { matches, selectorOf } from "../api/kinds/schema/selector.ts";
 import { isReason } from "../api/kinds/status.ts";
@@ -282,8 +284,4 @@ function bySize(a: PersistentVolume, b: PersistentVolume): number {
 
 function usesClaim({ spec }: Pod, name: string): boolean {
   return spec?.volumes?.some(({ persistentVolumeClaim }) => persistentVolumeClaim?.claimName === name) === true;
-}
-
-function hasEnded({ status }: Pod): boolean {
-  return status?.phase === "Succeeded" || status?.phase === "Failed";
 }

@@ -1,9 +1,11 @@
 // Which pods a DaemonSet needs and which have to go, node by node: pure.
 // Source: Kubernetes documentation, "DaemonSet", "Perform a Rolling Update on a DaemonSet".
+
 import type { DaemonSet, DaemonSetStatus, Node, Pod, Toleration } from "../api/kinds/generated/types.ts";
 import { onlyNodeOf, toleratesNode, wantsNode } from "../api/kinds/node-fit.ts";
+import { hasEnded } from "../api/kinds/pod-phase.ts";
 import { portionOf } from "../api/kinds/portion.ts";
-import { availableInMs, hasEnded, isActive, isReady } from "./availability.ts";
+import { availableInMs, isActive, isReady } from "./availability.ts";
 import { hashOf } from "./revisions.ts";
 
 export interface DaemonState {

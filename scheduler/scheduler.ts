@@ -1,4 +1,5 @@
 // The scheduling loop: pods without a node come in, decisions are made one after another over the snapshot, binds go out in batches.
+
 import {
   nodes,
   persistentvolumeclaims,
@@ -7,6 +8,7 @@ import {
   runtimeclasses,
 } from "../api/kinds/generated/resources.ts";
 import type { Node, PersistentVolume, PersistentVolumeClaim, Pod, RuntimeClass } from "../api/kinds/generated/types.ts";
+import { hasEnded } from "../api/kinds/pod-phase.ts";
 import { isReason } from "../api/kinds/status.ts";
 import type { Bind, Client } from "../client/client.ts";
 import { startInformer } from "../client/informer.ts";
@@ -262,8 +264,4 @@ export function startScheduler(options: SchedulerOptions): Scheduler {
       await Promise.allSettled([...inFlight]);
     },
   };
-}
-
-function hasEnded(pod: Pod): boolean {
-  return pod.status?.phase === "Succeeded" || pod.status?.phase === "Failed";
 }

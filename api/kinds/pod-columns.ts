@@ -1,9 +1,11 @@
 // What `kubectl get pods` shows. The STATUS column is a small story of its own.
 // Source: the columns of kubectl 1.36, as observed, and Kubernetes documentation, "Pod Lifecycle".
+
 import { ageColumn, column, nameColumn, wide } from "./columns.ts";
 import { isTrue } from "./conditions.ts";
 import type { ContainerState, ContainerStatus, Pod } from "./generated/types.ts";
 import type { Column } from "./kind.ts";
+import { hasEnded } from "./pod-phase.ts";
 import { ageOf } from "./schema/human-age.ts";
 
 export const podColumns: readonly Column<Pod>[] = [
@@ -62,7 +64,7 @@ export function summarize(pod: Pod): PodSummary {
 function deletionOf(pod: Pod): string | undefined {
   if (pod.metadata?.deletionTimestamp === undefined) return undefined;
   if (pod.status?.reason === "NodeLost") return "Unknown";
-  return pod.status?.phase === "Succeeded" || pod.status?.phase === "Failed" ? undefined : "Terminating";
+  return hasEnded(pod) ? undefined : "Terminating";
 }
 
 /** What holds up the first init container that has not done its part; undefined when none does. */

@@ -1,5 +1,7 @@
 // What Prometheus learns of Pods and their containers. Ids and addresses that change with each pod are on the info metric only.
+
 import type { Container, ContainerStatus, Pod } from "../kinds/generated/types.ts";
+import { hasEnded } from "../kinds/pod-phase.ts";
 import { type Family, type Labels, oneOf, type Sample } from "./family.ts";
 import { resourceSamples } from "./resources.ts";
 
@@ -109,8 +111,7 @@ function amounts(
   pod: Pod,
   read: (container: Container) => Readonly<Record<string, string | number>> | undefined,
 ): readonly Sample[] {
-  const ended = pod.status?.phase === "Succeeded" || pod.status?.phase === "Failed";
-  if (ended) return [];
+  if (hasEnded(pod)) return [];
   return (pod.spec?.containers ?? []).flatMap((container) =>
     resourceSamples(read(container), {
       ...labelsOf(pod),

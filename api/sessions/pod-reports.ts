@@ -1,4 +1,5 @@
 // Pod reports of agents, on their way into the API: the latest per pod, refused unless the pod is bound to the node that reports it.
+
 import { isDeepStrictEqual } from "node:util";
 import type { Client } from "../../client/client.ts";
 import type { Clock } from "../../lib/clock.ts";
@@ -6,6 +7,7 @@ import type { Logger } from "../../lib/log.ts";
 import type { Random } from "../../lib/random.ts";
 import { pods } from "../kinds/generated/resources.ts";
 import type { Pod, PodStatus } from "../kinds/generated/types.ts";
+import { hasEnded } from "../kinds/pod-phase.ts";
 import { isReason } from "../kinds/status.ts";
 import { openKeyedWork } from "./keyed-work.ts";
 
@@ -78,7 +80,7 @@ export function openPodReports(parts: PodReportsParts): PodReports {
     for (let conflicts = 0; conflicts < conflictsMax; conflicts++) {
       if (!isOf(report, pod)) return;
       // What has ended stays so: an agent that looks at it again while it goes knows less.
-      if (hasEnded(pod.status) && !hasEnded(report.status)) return;
+      if (hasEnded(pod) && !hasEnded(report)) return;
       const status = mergeStatus(pod.status, report.status ?? {});
       if (isDeepStrictEqual(status, pod.status)) return;
       try {
@@ -112,7 +114,7 @@ export function openPodReports(parts: PodReportsParts): PodReports {
   // A pod that somebody holds stays as an object after its containers are gone: it says that they are.
   const noteEnd = async ({ namespace, name, uid, node }: Pick<PodReport, "namespace" | "name" | "uid" | "node">) => {
     const pod = await client.get(pods, { namespace, name }, closing.signal).catch(absent);
-    if (!isOf({ node, uid }, pod) || hasEnded(pod.status)) return;
+    if (!isOf({ node, uid }, pod) || hasEnded(pod)) return;
     await client.updateStatus(pods, { ...pod, status: ended(pod.status ?? {}) }, closing.signal);
   };
 
@@ -167,10 +169,6 @@ function mergeStatus(present: PodStatus | undefined, reported: PodStatus): PodSt
     ...reported,
     conditions: [...kept, ...(reported.conditions ?? [])],
   };
-}
-
-function hasEnded(status: PodStatus | undefined): boolean {
-  return status?.phase === "Succeeded" || status?.phase === "Failed";
 }
 
 /** Succeeded when all of its containers have ended well, as a pod does that ends by itself. */

@@ -1,7 +1,9 @@
 // What deleting an object means: gone at once, or marked and waiting for its finalizers or its node. Pure.
 // Source: Kubernetes API conventions and documentation, "Finalizers", "Garbage collection", "Pod termination".
+
 import { timestamp } from "../../lib/clock.ts";
 import type { DeleteOptions, Namespace, Pod } from "../kinds/generated/types.ts";
+import { hasEnded } from "../kinds/pod-phase.ts";
 import type { KubeObject } from "../kinds/resource.ts";
 import { ApiError } from "../kinds/status.ts";
 
@@ -86,9 +88,9 @@ function finalizersAfter(finalizers: readonly string[], policy: Policy): readonl
 /** Only a pod that its node may be running needs time. */
 function graceSeconds(live: KubeObject, { gracePeriodSeconds }: DeleteOptions): number {
   if (live.kind !== "Pod") return 0;
-  const { spec, status } = live as Pod;
-  if ((spec?.nodeName ?? "") === "" || status?.phase === "Succeeded" || status?.phase === "Failed") return 0;
-  const wanted = gracePeriodSeconds ?? spec?.terminationGracePeriodSeconds ?? defaultGraceSeconds;
+  const pod: Pod = live;
+  if ((pod.spec?.nodeName ?? "") === "" || hasEnded(pod)) return 0;
+  const wanted = gracePeriodSeconds ?? pod.spec?.terminationGracePeriodSeconds ?? defaultGraceSeconds;
   return wanted < 0 ? 1 : wanted;
 }
 

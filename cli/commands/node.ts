@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { realClock, sleep } from "../../lib/clock.ts";
-import { agentIn } from "../../node-agent/directory-lock.ts";
+import { agentIn, isLocked } from "../../node-agent/directory-lock.ts";
 import { type Command, UsageError } from "../command.ts";
 import { startProgress } from "../progress.ts";
 
@@ -30,7 +30,7 @@ export const node: Command = {
     const progress = startProgress();
     progress.update("pods are ending");
     try {
-      while (agentIn(folder) !== undefined) await sleep(realClock, lookMs, invocation.signal);
+      while (isLocked(folder)) await sleep(realClock, lookMs, invocation.signal);
     } catch (error) {
       progress.clear();
       throw error;
