@@ -6,9 +6,8 @@ import { join, resolve } from "node:path";
 import { shuttingDownMessage } from "../api/kinds/conditions.ts";
 import type { Node } from "../api/kinds/generated/types.ts";
 import type { NodeIdentity } from "../client/join.ts";
-import { type Clock, realClock, type Timer } from "../lib/clock.ts";
+import { realClock } from "../lib/clock.ts";
 import { collectAll, collectWhenQuiet, cpuMsOfProcess, heapBytesOfProcess } from "../lib/idle-memory.ts";
-import type { Logger } from "../lib/log.ts";
 import { realRandom } from "../lib/random.ts";
 import packageJson from "../package.json" with { type: "json" };
 import { type Agent, openAgent } from "./agent.ts";
@@ -16,6 +15,7 @@ import { type AgentOptions, addressTowards, parseLabels, parseListen, parseTaint
 import { clearLeftBuilds } from "./build/left-builds.ts";
 import { lockAgent } from "./directory-lock.ts";
 import { type DockerDoor, openDockerDoor } from "./docker-door.ts";
+import { runUntilEnd } from "./end-node.ts";
 import { openNodeCare } from "./eviction/open-node-care.ts";
 import { allocatable } from "./eviction/reserve.ts";
 import { openIdentity, renewIfDue } from "./identity.ts";
@@ -23,13 +23,13 @@ import { openImageServer } from "./image-server.ts";
 import { openImages } from "./images/open-images.ts";
 import { isLogLevel, jsonLogger } from "./json-log.ts";
 import { lazyBuilder } from "./lazy-builder.ts";
-import { readMachineState } from "./machine-state.ts";
 import { openLinuxNetwork } from "./network/linux.ts";
 import { hasAddress } from "./network/own-address.ts";
 import { nodeDoor } from "./node-door.ts";
 import { nodeObject, nodeStatus, readLoad, readMachine } from "./node-status.ts";
 import { sparedByOomKiller } from "./oom-score.ts";
 import { peerNodes } from "./peer-nodes.ts";
+import { every } from "./periodic.ts";
 import { openDiskStorage } from "./pods/disk-storage.ts";
 import { realProbeTransport } from "./pods/probe-transport.ts";
 import { messageOf } from "./pods/start-problem.ts";
@@ -43,7 +43,6 @@ import { findOciPrograms, parseOciProgram } from "./runtime/oci-programs.ts";
 import { openSession } from "./session.ts";
 import { grpcTransport } from "./session-grpc.ts";
 import type { AgentSession } from "./session-types.ts";
-import { shutdownGroups } from "./shutdown.ts";
 import { openStaticPods } from "./static-pods.ts";
 import { streamHandler } from "./streams/serve-stream.ts";
 import { openTlsDoor, type TlsDoor } from "./tls-door.ts";
@@ -55,13 +54,8 @@ const initPath = new URL("./docker/init/build/naru-init", import.meta.url).pathn
 const launcherPathDefault = new URL("./launcher/build/naru-launcher", import.meta.url).pathname;
 const statusMs = 10_000;
 const renewCheckMs = 3_600_000;
-const backWithinMsDefault = 15_000;
-const stopBackWithinMs = 30_000;
-const shutdownMsDefault = 30_000;
-const criticalShutdownMsDefault = 10_000;
 /** Ready for what starts next, at 0.2 MB each. */
 const waitingSandboxes = 2;
-const stopGraceMsDefault = 10_000;
 
 /** Runs until the signal is aborted. Containers go on then, unless `stopPods`. */
 export async function runAgent(options: AgentOptions, signal: AbortSignal): Promise<void> {
@@ -348,57 +342,7 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
   // What was compiled is kept for the next start, which needs a third less memory for it; a kill must not lose it.
   flushCompileCache();
   stack.use(collectWhenQuiet({ clock, cpuMs: cpuMsOfProcess, heapBytes: heapBytesOfProcess, collect: collectAll }));
-  const ended = new AbortController();
-  // What init is told when the power fails; `naru node shutdown` sends it.
-  const powerFails = new Promise<"power fails">((resolve) => process.once("SIGPWR", () => resolve("power fails")));
-  const running = session.run(ended.signal).catch((error) => {
-    if (!ended.signal.aborted) throw error;
-  });
-  try {
-    const cause = await Promise.race([running, aborted(signal), powerFails]);
-    // Who restarts only the agent ends no pods; where nobody can tell, it is the machine that goes down.
-    const shutdown =
-      cause === "power fails"
-        ? (options.shutdown ?? shutdownGroups(shutdownMsDefault, criticalShutdownMsDefault))
-        : options.shutdown === undefined || (await readMachineState()) === "stays"
-          ? undefined
-          : options.shutdown;
-    if (shutdown !== undefined) {
-      log.info({ pods: agent.workers.length }, "the machine goes down, ending its pods");
-      await agent.shutDown(shutdown);
-    }
-    await session.goodbye(
-      shutdown !== undefined ? 0 : options.stopPods ? stopBackWithinMs : (options.backWithinMs ?? backWithinMsDefault),
-    );
-    if (options.stopPods) {
-      log.info({ pods: agent.workers.length }, "ending all pods");
-      const hurry = secondSignal();
-      const ending = agent.stopPods(options.stopGraceMs ?? stopGraceMsDefault, hurry);
-      // What is left of docker's containers goes with the runtime.
-      await Promise.all([ending, Promise.race([docker?.stopAll(), aborted(hurry)])]);
-      agent.close();
-      log.info({}, "pods have ended");
-      ended.abort(new Error("the agent ends"));
-      await running;
-      await network.tearDown();
-      // After the pods' network: each puts back what it found.
-      await docker?.tearDown();
-      log.info({}, "networks of pods and containers removed");
-      await runtime.tearDown();
-      log.info({}, "sandboxes, cgroups and launcher removed");
-      await storage.tearDown();
-    }
-  } finally {
-    agent.close();
-    ended.abort(new Error("the agent ends"));
-  }
-}
-
-/** Aborted by the next signal to end. */
-function secondSignal(): AbortSignal {
-  const hurry = new AbortController();
-  for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => hurry.abort());
-  return hurry.signal;
+  await runUntilEnd({ options, log, session, agent, docker, network, runtime, storage }, signal);
 }
 
 function notReadyReason(agent: Agent | undefined): string | undefined {
@@ -426,29 +370,4 @@ function reporter(session: AgentSession, status: () => ReturnType<typeof nodeSta
     sent = text;
     session.reports.nodeStatus(now);
   };
-}
-
-function every(clock: Clock, periodMs: number, run: () => Promise<void>, log: Logger): Disposable {
-  let timer: Timer | undefined;
-  let ended = false;
-  const again = () => {
-    timer = clock.after(periodMs, () => {
-      run()
-        .catch((error) => log.warn({ error: messageOf(error) }, "periodic work failed"))
-        .finally(() => ended || again());
-    });
-  };
-  again();
-  return {
-    [Symbol.dispose]: () => {
-      ended = true;
-      timer?.cancel();
-    },
-  };
-}
-
-// Keeps no process alive.
-function aborted(signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return Promise.resolve();
-  return new Promise((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
 }
