@@ -39,7 +39,7 @@ import { openAppArmor } from "./runtime/apparmor.ts";
 import { readMountinfo } from "./runtime/cgroup-files.ts";
 import { detectCgroups } from "./runtime/cgroups.ts";
 import { openLinuxRuntime } from "./runtime/linux.ts";
-import { findOciPrograms, parseOciProgram } from "./runtime/oci-programs.ts";
+import { findOciPrograms, parseOciProgram, refuseBelowChroot } from "./runtime/oci-programs.ts";
 import { openSession } from "./session.ts";
 import { grpcTransport } from "./session-grpc.ts";
 import type { AgentSession } from "./session-types.ts";
@@ -90,12 +90,17 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
   const nodeIp = options.nodeIp ?? (await addressTowards(serverHost, Number(serverUrl.port || 443), signal));
 
   const launcherPath = options.launcherPath ?? launcherPathDefault;
+  const found = findOciPrograms((options.ociRuntimes ?? []).map(parseOciProgram), process.env["PATH"]);
+  const ociPrograms = refuseBelowChroot(found, launcherPath);
+  for (const { handler, path, refused } of ociPrograms)
+    if (refused !== undefined)
+      log.warn({ handler, path, reason: refused }, "an OCI runtime of the machine is not used");
   const runtimeOptions = {
     runDir: join(runDir, "runtime"),
     stateDir: join(dataDir, "runtime"),
     launcherPath,
     cgroupParent: options.cgroupParent,
-    ociPrograms: findOciPrograms((options.ociRuntimes ?? []).map(parseOciProgram), process.env["PATH"]),
+    ociPrograms,
     clock,
     log,
     waiting: waitingSandboxes,

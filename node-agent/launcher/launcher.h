@@ -82,6 +82,9 @@ struct op_family {
 /* netlink.c: the command "netlink". */
 int netlink_command(void);
 
+/* below-chroot.c: the command of that name. */
+int below_chroot_command(void);
+
 /* --- pid-holder.c ------------------------------------------------------------------------------------------------------- */
 
 /* Kills the first process of a sandbox's shared pid namespace, and with it all others in there. */

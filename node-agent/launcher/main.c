@@ -1,4 +1,4 @@
-/* The launcher's commands: serve, once, netns-run, netns-connect, and netlink. */
+/* The launcher's commands: serve, once, netns-run, netns-connect, netlink, and below-chroot. */
 #include "kernel.h"
 #include "launcher.h"
 
@@ -75,14 +75,18 @@ int main(int argc, char **argv) {
   if (argc == 5 && strcmp(argv[1], "once") == 0) {
     become_sealed_copy(argv);
     prctl(PR_SET_DUMPABLE, 0);
-    return once_command(argv[2], argv[3], argv[4]);
+    /* Not exit: the leak checker's thread would be born in the pid namespace that was entered, take its parent for dead, and be waited for
+       for ever. */
+    _exit(once_command(argv[2], argv[3], argv[4]));
   }
   if (argc == 2 && strcmp(argv[1], "netlink") == 0) return netlink_command();
+  if (argc == 2 && strcmp(argv[1], "below-chroot") == 0) return below_chroot_command();
   fprintf(stderr,
           "usage: naru-launcher serve <run directory> <containers directory>\n"
           "       naru-launcher netns-run <network namespace's path> -- <command> [<argument>…]\n"
           "       naru-launcher netns-connect <network namespace's path> <port>\n"
           "       naru-launcher once <control's file number> <number of files to pass on> leave|stay\n"
-          "       naru-launcher netlink\n");
+          "       naru-launcher netlink\n"
+          "       naru-launcher below-chroot\n");
   return 2;
 }

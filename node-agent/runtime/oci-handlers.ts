@@ -1,6 +1,6 @@
 // The runtimes of a node by the names that RuntimeClasses know them by: the built-in one, and OCI runtimes of the machine. What an OCI
 // runtime can is asked of itself. Pure.
-import { builtInHandler } from "./oci-programs.ts";
+import { builtInHandler, type OciProgram } from "./oci-programs.ts";
 import type { RuntimeHandler } from "./runtime.ts";
 
 const ownFeatures: RuntimeHandler["features"] = { recursiveReadOnlyMounts: true, userNamespaces: true };
@@ -10,9 +10,16 @@ export const builtInHandlers: readonly RuntimeHandler[] = [
   { name: builtInHandler, features: ownFeatures },
 ];
 
-/** Absent or "": the built-in one. Throws as a CRI runtime does for a name that none has. */
-export function checkHandler(name: string | undefined, handlers: readonly RuntimeHandler[]): void {
+/** Absent or "": the built-in one. Throws as a CRI runtime does for a name that none has, or that only a refused program has. */
+export function checkHandler(
+  name: string | undefined,
+  handlers: readonly RuntimeHandler[],
+  programs: readonly OciProgram[] = [],
+): void {
   if (handlers.some((handler) => handler.name === (name ?? ""))) return;
+  const { refused } = programs.find(({ handler }) => handler === name) ?? {};
+  if (refused !== undefined)
+    throw new Error(`failed to get sandbox runtime: runtime ${JSON.stringify(name)} is not used: ${refused}`);
   const known = handlers.flatMap((handler) => (handler.name === "" ? [] : [handler.name])).join(", ");
   throw new Error(
     `failed to get sandbox runtime: no runtime for ${JSON.stringify(name)} is configured, this node has ${known}`,

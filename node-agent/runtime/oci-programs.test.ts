@@ -56,6 +56,14 @@ test("the built-in runtime by any of its names, others refused with what there i
   );
 });
 
+test("a program that the node does not use is refused with the reason checkHandler", () => {
+  const runc = { handler: "runc", path: "/usr/sbin/runc", args: [], refused: "it is below a chroot" };
+  assert.throws(
+    () => checkHandler("runc", builtInHandlers, [runc]),
+    /^Error: failed to get sandbox runtime: runtime "runc" is not used: it is below a chroot$/,
+  );
+});
+
 test("each runtime's words, with the exit code that engines give them ociLaunchError", () => {
   const words = [
     'runc create failed: unable to start container process: exec: "/nowhere": stat /nowhere: no such file or directory',

@@ -1,4 +1,5 @@
 // Which OCI runtimes a node has: those that its configuration names, and runc and crun where they lie on the PATH.
+import { spawnSync } from "node:child_process";
 import { accessSync, constants } from "node:fs";
 import { join } from "node:path";
 
@@ -12,6 +13,8 @@ export interface OciProgram {
   readonly path: string;
   /** Options that all its commands take. */
   readonly args: readonly string[];
+  /** Why this node offers it to nobody. */
+  readonly refused?: string;
 }
 
 const wellKnown = ["runc", "crun"];
@@ -41,6 +44,23 @@ export function findOciPrograms(configured: readonly OciProgram[], path: string 
       return first === undefined ? [] : [{ handler, path: first, args: [] }];
     });
   return [...configured, ...found];
+}
+
+/**
+ * The same ones; below a chroot all of them refused. `exec` of other runtimes enters a container's mount namespace and takes its root for the
+ * container's, and below a chroot that is the machine's: whoever may exec would be out.
+ */
+export function refuseBelowChroot(programs: readonly OciProgram[], launcherPath: string): readonly OciProgram[] {
+  if (programs.length === 0 || !isBelowChroot(launcherPath)) return programs;
+  const refused = "this node runs below a chroot, where an exec by it would end in the machine's root";
+  return programs.map((program) => ({ ...program, refused }));
+}
+
+/** Throws when it cannot be told. */
+function isBelowChroot(launcherPath: string): boolean {
+  const { status, stderr, error } = spawnSync(launcherPath, ["below-chroot"], { encoding: "utf8" });
+  if (status === 0 || status === 1) return status === 0;
+  throw new Error(`run ${launcherPath} below-chroot: ${stderr || status}`, { cause: error });
 }
 
 function isExecutable(path: string): boolean {

@@ -51,6 +51,7 @@ export interface DelegatedExec {
 
 export class OciRuntimes {
   readonly #machine: OciMachine;
+  readonly #programs: readonly OciProgram[];
   readonly #runtimes: ReadonlyMap<string, OciRuntime>;
   readonly handlers: readonly RuntimeHandler[];
   /** With trees that only these runtimes use; undefined without them. */
@@ -58,9 +59,11 @@ export class OciRuntimes {
 
   constructor({ programs, directory, machine }: OciRuntimesOptions) {
     this.#machine = machine;
-    this.#runtimes = new Map(programs.map((program) => [program.handler, new OciRuntime(program, directory)]));
+    this.#programs = programs;
+    const used = programs.filter(({ refused }) => refused === undefined);
+    this.#runtimes = new Map(used.map((program) => [program.handler, new OciRuntime(program, directory)]));
     this.allCgroups =
-      programs.length === 0 || machine.cgroups === undefined ? undefined : detectAllCgroups(readMountinfo());
+      used.length === 0 || machine.cgroups === undefined ? undefined : detectAllCgroups(readMountinfo());
     this.handlers = [
       ...builtInHandlers,
       ...[...this.#runtimes].map(([name, runtime]) => ({ name, features: featuresOf(runtime.features()) })),
@@ -69,7 +72,7 @@ export class OciRuntimes {
 
   /** Throws for a handler that nothing here has. */
   check(handler: string | undefined): void {
-    checkHandler(handler, this.handlers);
+    checkHandler(handler, this.handlers, this.#programs);
   }
 
   cgroupsOf(spec: ContainerSpec): CgroupLayout | undefined {
