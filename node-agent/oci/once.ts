@@ -7,7 +7,9 @@ import type { LaunchOp } from "../runtime/launch-op.ts";
 import { type LauncherError, replyError } from "../runtime/launcher-client.ts";
 import { LaunchError } from "../runtime/runtime.ts";
 
-const launcherPath = new URL("../launcher/build/naru-launcher", import.meta.url).pathname;
+/** `NARU_LAUNCHER`: another build, such as one with sanitizers. */
+const launcherPath =
+  process.env["NARU_LAUNCHER"] ?? new URL("../launcher/build/naru-launcher", import.meta.url).pathname;
 
 export interface LaunchOptions {
   /** Whether the launcher goes once the process is there, or stays until its end. */

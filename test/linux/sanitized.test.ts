@@ -24,6 +24,7 @@ const sanitize = [
 ];
 const xzProgram = await debianProgram("xz-utils", "usr/bin/xz");
 const bzip2Program = await debianProgram("bzip2", "bin/bzip2");
+const unpacker = join(images, "build/naru-unpack-sanitized");
 const seeds = [7, 20, 1234];
 const decompressors = [
   ...["sha256", "input", "decode", "crc32", "gunzip", "xz", "bunzip"].map((name) => join(images, `unpack-${name}.c`)),
@@ -84,27 +85,35 @@ test("changed archives do no harm to naru-unpack's decompressors next_piece", ()
 test("images, layers and archives work as ever naru-unpack's build.sh sanitized", () => {
   execFileSync("sh", [join(images, "build.sh"), "sanitized"]);
   const tests = readdirSync(images).filter((name) => name.endsWith(".test.ts"));
-  const { status, stdout } = spawnSync(
-    process.execPath,
-    ["--test", "--test-isolation=none", ...tests.map((name) => join(images, name))],
-    {
-      encoding: "utf8",
-      env: { PATH: process.env["PATH"], NARU_UNPACK: join(images, "build/naru-unpack-sanitized") },
-      timeout: 300_000,
-    },
-  );
-  assert.equal(status, 0, stdout.slice(-4000));
+  passes(["--test-isolation=none", ...tests.map((name) => join(images, name))], { NARU_UNPACK: unpacker });
 });
 
 test("a build works as ever naru-unpack's build.sh sanitized", () => {
   execFileSync("sh", [join(images, "build.sh"), "sanitized"]);
-  const { status, stdout } = spawnSync(process.execPath, ["--test", join(here, "build.test.ts")], {
+  passes([join(here, "build.test.ts")], { NARU_UNPACK: unpacker });
+});
+
+test("the launcher and its containers work as ever build.sh sanitized", () => {
+  const tests = ["runtime.test.ts", "launcher.test.ts"].map((name) => join(here, name));
+  // What it weighs is another matter with sanitizers.
+  passes(["--test-concurrency=1", "--test-skip-pattern=stays small", ...tests], { NARU_TEST_LAUNCHER: "sanitized" });
+});
+
+test("naru-oci's containers work as ever build.sh sanitized", () => {
+  execFileSync("sh", [join(launcher, "build.sh"), "sanitized"]);
+  const tests = ["oci.test.ts", "oci-users.test.ts"].map((name) => join(here, name));
+  passes(["--test-concurrency=1", ...tests], { NARU_LAUNCHER: join(launcher, "build/naru-launcher-sanitized") });
+});
+
+/** The same tests, with other programs. Not a part of this test's own run, which would tell them to report in another way. */
+function passes(args: readonly string[], programs: Readonly<Record<string, string>>): void {
+  const { status, stdout } = spawnSync(process.execPath, ["--test", ...args], {
     encoding: "utf8",
-    env: { PATH: process.env["PATH"], NARU_UNPACK: join(images, "build/naru-unpack-sanitized") },
+    env: { PATH: process.env["PATH"], ...programs },
     timeout: 300_000,
   });
   assert.equal(status, 0, stdout.slice(-4000));
-});
+}
 
 /** Text in every form that is unpacked. */
 function writeArchives(directory: string): readonly string[] {
@@ -123,19 +132,3 @@ function writeArchives(directory: string): readonly string[] {
   for (const [name, bytes] of Object.entries(archives)) writeFileSync(join(directory, name), bytes);
   return Object.keys(archives).map((name) => join(directory, name));
 }
-
-test("the launcher and its containers work as ever build.sh sanitized", () => {
-  const tests = ["runtime.test.ts", "launcher.test.ts"].map((name) => join(here, name));
-  const { status, stdout } = spawnSync(
-    process.execPath,
-    // What it weighs is another matter with sanitizers.
-    ["--test", "--test-concurrency=1", "--test-skip-pattern=stays small", ...tests],
-    {
-      encoding: "utf8",
-      // Not a part of this test's own run, which would tell it to report in another way.
-      env: { PATH: process.env["PATH"], NARU_TEST_LAUNCHER: "sanitized" },
-      timeout: 300_000,
-    },
-  );
-  assert.equal(status, 0, stdout.slice(-4000));
-});
