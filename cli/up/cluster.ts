@@ -6,6 +6,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { conditionOf } from "../../api/kinds/conditions.ts";
 import { nodes as nodeResource } from "../../api/kinds/generated/resources.ts";
 import type { Node } from "../../api/kinds/generated/types.ts";
+import { realClock } from "../../lib/clock.ts";
 import { type Hosts, openHosts } from "../../node-agent/network/hosts.ts";
 import { type Connection, connectWith } from "../connection.ts";
 import { pathOf } from "../resources.ts";
@@ -125,7 +126,7 @@ async function begin(options: ClusterOptions, ground: Ground, signal: AbortSigna
     ...{ name, address },
     socketPath: join(runDir, name, "docker.sock"),
   }));
-  stack.use(relayLocalPorts(doors, say));
+  stack.use(relayLocalPorts({ doors, clock: realClock, say }));
   const demo = options.demo ? await startDemo(connection, say, signal) : undefined;
   return { kubeconfig, nodeNames, url: demo?.url };
 }

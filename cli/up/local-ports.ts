@@ -11,23 +11,28 @@ export interface NodeDoor {
 
 export interface LocalPort {
   readonly port: number;
+  readonly protocol: "tcp" | "udp";
   readonly node: string;
   /** Published on the node's loopback alone: the way there leads through the docker socket. */
   readonly loopbackOnly: boolean;
 }
 
-/** The TCP ports that answer on a node's own localhost, from the API's list of containers. */
+/** The ports that answer on a node's own localhost, from the API's list of containers. */
 export function localPorts(node: string, containers: unknown): readonly LocalPort[] {
   if (!Array.isArray(containers)) return [];
   const published = containers.flatMap(portsOf);
-  const everywhere = new Set(published.filter(({ IP }) => IP === "0.0.0.0").map(({ PublicPort }) => PublicPort));
-  const ports = new Set(published.map(({ PublicPort }) => PublicPort));
-  return [...ports].map((port) => ({ port, node, loopbackOnly: !everywhere.has(port) }));
+  return (["tcp", "udp"] as const).flatMap((protocol) => {
+    const these = published.filter(({ Type }) => Type === protocol);
+    const everywhere = new Set(these.filter(({ IP }) => IP === "0.0.0.0").map(({ PublicPort }) => PublicPort));
+    const ports = new Set(these.map(({ PublicPort }) => PublicPort));
+    return [...ports].map((port) => ({ port, protocol, node, loopbackOnly: !everywhere.has(port) }));
+  });
 }
 
 interface ShownPort {
   readonly IP: string;
   readonly PublicPort: number;
+  readonly Type: string;
 }
 
 function portsOf(container: unknown): readonly ShownPort[] {
@@ -35,30 +40,38 @@ function portsOf(container: unknown): readonly ShownPort[] {
   if (!Array.isArray(Ports)) return [];
   return Ports.filter(
     (port): port is ShownPort =>
-      ["0.0.0.0", "127.0.0.1"].includes(port?.IP) && typeof port.PublicPort === "number" && port.Type === "tcp",
+      ["0.0.0.0", "127.0.0.1"].includes(port?.IP) &&
+      typeof port.PublicPort === "number" &&
+      typeof port.Type === "string",
   );
 }
 
+/** What one program at a time can listen on, such as "udp 53". */
+export function keyOf({ protocol, port }: Pick<LocalPort, "protocol" | "port">): string {
+  return `${protocol} ${port}`;
+}
+
 export interface LocalPortChanges {
-  readonly close: readonly number[];
+  /** By their keys. */
+  readonly close: readonly string[];
   readonly open: readonly LocalPort[];
   /** Ports that another node has already. */
   readonly taken: readonly LocalPort[];
 }
 
 /** Of two nodes with the same port the one that has it keeps it, else the first. */
-export function planLocalPorts(open: ReadonlyMap<number, LocalPort>, wanted: readonly LocalPort[]): LocalPortChanges {
+export function planLocalPorts(open: ReadonlyMap<string, LocalPort>, wanted: readonly LocalPort[]): LocalPortChanges {
   const keeps = (one: LocalPort) => {
-    const now = open.get(one.port);
+    const now = open.get(keyOf(one));
     return now?.node === one.node && now.loopbackOnly === one.loopbackOnly;
   };
-  const kept = new Set(wanted.filter(keeps).map(({ port }) => port));
-  const first = new Map<number, LocalPort>();
-  for (const one of wanted.toReversed()) if (!kept.has(one.port)) first.set(one.port, one);
+  const kept = new Set(wanted.filter(keeps).map(keyOf));
+  const first = new Map<string, LocalPort>();
+  for (const one of wanted.toReversed()) if (!kept.has(keyOf(one))) first.set(keyOf(one), one);
   return {
-    close: [...open.keys()].filter((port) => !kept.has(port)),
+    close: [...open.keys()].filter((key) => !kept.has(key)),
     open: [...first.values()].toReversed(),
-    taken: wanted.filter((one) => (kept.has(one.port) ? !keeps(one) : first.get(one.port) !== one)),
+    taken: wanted.filter((one) => (kept.has(keyOf(one)) ? !keeps(one) : first.get(keyOf(one)) !== one)),
   };
 }
 

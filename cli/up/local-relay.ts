@@ -1,9 +1,11 @@
 // Keeps this machine's localhost in step with what the nodes' containers publish: hears of their starts and ends, listens, passes on.
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
+import type { Clock } from "../../lib/clock.ts";
 import { http } from "../../lib/node-http.ts";
-import { dialThroughSocket, type LocalPort, localPorts, type NodeDoor, planLocalPorts } from "./local-ports.ts";
+import { dialThroughSocket, keyOf, type LocalPort, localPorts, type NodeDoor, planLocalPorts } from "./local-ports.ts";
 import { holderOf } from "./ports.ts";
+import { openUdpRelay } from "./udp-relay.ts";
 
 const againMs = 500;
 const listBytesMax = 16 * 1024 * 1024;
@@ -11,15 +13,21 @@ const filters = encodeURIComponent(JSON.stringify({ type: ["container"], event: 
 
 interface Relay {
   readonly target: LocalPort;
-  readonly servers: readonly Server[];
-  readonly sockets: Set<Socket>;
+  close(): void;
 }
 
-/** Until it is disposed. `say` hears of ports that cannot be had, once each. */
-export function relayLocalPorts(doors: readonly NodeDoor[], say: (text: string) => void): AsyncDisposable {
+export interface LocalRelayOptions {
+  readonly doors: readonly NodeDoor[];
+  readonly clock: Clock;
+  /** Hears of ports that cannot be had, once each. */
+  readonly say: (text: string) => void;
+}
+
+/** Until it is disposed. */
+export function relayLocalPorts({ doors, clock, say }: LocalRelayOptions): AsyncDisposable {
   const ended = new AbortController();
   const wanted = new Map<string, readonly LocalPort[]>();
-  const relays = new Map<number, Relay>();
+  const relays = new Map<string, Relay>();
   const told = new Set<string>();
   const tell = (key: string, text: string) => {
     if (!told.has(key)) say(text);
@@ -28,20 +36,22 @@ export function relayLocalPorts(doors: readonly NodeDoor[], say: (text: string) 
   let turn: Promise<void> = Promise.resolve();
   const apply = async () => {
     const all = doors.flatMap(({ name }) => wanted.get(name) ?? []);
-    const open = new Map([...relays].map(([port, { target }]) => [port, target]));
+    const open = new Map([...relays].map(([key, { target }]) => [key, target]));
     const changes = planLocalPorts(open, ended.signal.aborted ? [] : all);
-    for (const port of changes.close) closeRelay(relays, port);
-    for (const { port, node } of changes.taken)
-      tell(`${node}:${port}`, `port ${port} of ${node} is not on localhost: another node's container has it`);
+    for (const key of changes.close) {
+      relays.get(key)?.close();
+      relays.delete(key);
+    }
+    const missing = ({ port, protocol, node }: LocalPort, why: string) =>
+      tell(`${node}:${protocol}:${port}`, `port ${port}/${protocol} of ${node} is not on localhost: ${why}`);
+    for (const target of changes.taken) missing(target, "another node's container has it");
     for (const target of changes.open) {
       const door = doors.find(({ name }) => name === target.node);
       if (door === undefined) continue;
       try {
-        relays.set(target.port, await openRelay(door, target));
+        relays.set(keyOf(target), await openRelay(door, target, clock));
       } catch (error) {
-        const { port, node } = target;
-        const why = (error as NodeJS.ErrnoException).code === "EADDRINUSE" ? holderOf(port) : (error as Error).message;
-        tell(`${node}:${port}`, `port ${port} of ${node} is not on localhost: ${why ?? "another process"} has it`);
+        missing(target, whyNot(target, error));
       }
     }
   };
@@ -105,7 +115,20 @@ function ask({ socketPath }: NodeDoor, path: string, signal: AbortSignal): Promi
   });
 }
 
-async function openRelay(door: NodeDoor, target: LocalPort): Promise<Relay> {
+function whyNot({ port, protocol }: LocalPort, error: unknown): string {
+  if ((error as NodeJS.ErrnoException).code !== "EADDRINUSE") return (error as Error).message;
+  return `${(protocol === "tcp" ? holderOf(port) : undefined) ?? "another process"} has it`;
+}
+
+async function openRelay(door: NodeDoor, target: LocalPort, clock: Clock): Promise<Relay> {
+  if (target.protocol === "tcp") return openTcpRelay(door, target);
+  // There is no way for datagrams through the docker socket.
+  if (target.loopbackOnly) throw new Error("it is published on the node's own loopback alone");
+  const relay = await openUdpRelay({ port: target.port, address: door.address, clock });
+  return { target, close: () => relay.close() };
+}
+
+async function openTcpRelay(door: NodeDoor, target: LocalPort): Promise<Relay> {
   const sockets = new Set<Socket>();
   const listener = () =>
     createServer({ allowHalfOpen: true }, (client) => {
@@ -122,7 +145,13 @@ async function openRelay(door: NodeDoor, target: LocalPort): Promise<Relay> {
   const first = await listen(listener(), "127.0.0.1", target.port);
   // A machine may be without IPv6.
   const second = await listen(listener(), "::1", target.port).catch(() => undefined);
-  return { target, servers: second === undefined ? [first] : [first, second], sockets };
+  return {
+    target,
+    close: () => {
+      for (const server of [first, second]) server?.close();
+      for (const socket of sockets) socket.destroy();
+    },
+  };
 }
 
 function dial(address: string, port: number): Promise<Socket> {
@@ -152,11 +181,4 @@ function join(client: Socket, node: Socket): void {
   node.pipe(client);
   client.on("close", () => node.destroy());
   node.on("close", () => client.destroy());
-}
-
-function closeRelay(relays: Map<number, Relay>, port: number): void {
-  const relay = relays.get(port);
-  relays.delete(port);
-  for (const server of relay?.servers ?? []) server.close();
-  for (const socket of relay?.sockets ?? []) socket.destroy();
 }

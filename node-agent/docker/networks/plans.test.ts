@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { formatRange, parseRange, type Range } from "../../network/addresses.ts";
 import { JsonObject } from "../http/json.ts";
 import { parseNetwork } from "./parse-network.ts";
-import { planPorts } from "./ports.ts";
+import { choosePorts, planPorts } from "./ports.ts";
 import type { NetworkRecord } from "./record.ts";
 import { rulesText } from "./rules.ts";
 import { freeSubnet, overlaps, parseRoutes } from "./subnets.ts";
@@ -126,6 +126,32 @@ test("parseNetwork refuses by name what cannot be had", () => {
       "network option colour is not supported by Naru",
     ],
   );
+});
+
+test("choosePorts asks the kernel which ports are free, of UDP and on IPv6 too", async () => {
+  const port = (protocol: "tcp" | "udp", hostIp: string) => ({ containerPort: 53, protocol, hostIp });
+  const any = { hostPorts: undefined } as const;
+  const chosen = await choosePorts(
+    [
+      { ...port("udp", "0.0.0.0"), ...any },
+      { ...port("udp", "127.0.0.1"), ...any },
+      { ...port("udp", "::"), ...any },
+      { ...port("tcp", "::"), ...any },
+    ],
+    [],
+    7,
+  );
+  assert.deepEqual(
+    chosen.map(({ hostPort, ...rest }) => [rest, hostPort >= 49_153 && hostPort <= 65_535]),
+    [
+      [port("udp", "0.0.0.0"), true],
+      [port("udp", "127.0.0.1"), true],
+      [port("udp", "::"), true],
+      [port("tcp", "::"), true],
+    ],
+  );
+  const [first] = chosen;
+  assert.notEqual(first?.hostPort, chosen[1]?.hostPort);
 });
 
 test("planPorts reads bindings, ranges and --publish-all", () => {

@@ -106,7 +106,8 @@ function tcpIsFree({ hostIp, hostPort }: PublishedPort): Promise<boolean> {
 
 function udpIsFree({ hostIp, hostPort }: PublishedPort): Promise<boolean> {
   return new Promise((resolve, reject) => {
-    const socket = createSocket({ type: hostIp.includes(":") ? "udp6" : "udp4", ipv6Only: true });
+    // The kernel refuses sockets of IPv4 that are to be for IPv6 alone.
+    const socket = createSocket(hostIp.includes(":") ? { type: "udp6", ipv6Only: true } : { type: "udp4" });
     socket.once("error", (error: NodeJS.ErrnoException) => {
       socket.close();
       if (error.code === "EADDRINUSE") resolve(false);
