@@ -40,7 +40,7 @@ struct client {
 static struct launch launch;
 static struct log log_file;
 static struct client clients[CLIENTS_MAX];
-static int directory = -1, listener = -1, control = -1;
+static int directory = -1, listener = -1, control = -1, mounts = -1;
 static bool is_exec;
 static bool stdin_full;
 static char chunk[CHUNK_BYTES];
@@ -388,6 +388,26 @@ static int listen_in_directory(void) {
 
 /* --- a life --------------------------------------------------------------------------------------------------------- */
 
+/* What is asked of the kernel about both processes, while the child is still at work. */
+static struct {
+  uint64_t child_start, own_start, oom_kills;
+} known;
+
+static void learn(void) {
+  known.child_start = process_start(launch.pid);
+  known.own_start = process_start(getpid());
+  known.oom_kills = read_counter(launch.oom_path, launch.oom_key);
+}
+
+/* The container's mounts stay as long as this file: taking them apart takes the kernel longer than all else of an end, and who waits
+   for that need not wait for it too. Not where the child leaves them for a copy of its own. */
+static void hold_mounts(void) {
+  char path[40];
+  if (!launch.is_apart || launch.user_namespace >= 0) return;
+  snprintf(path, sizeof path, "/proc/%d/ns/mnt", launch.pid);
+  mounts = open(path, O_RDONLY | O_CLOEXEC);
+}
+
 /* Waits until the child executes its program: 0, or -errno with call->what and *index. */
 static int wait_for_exec(int *index, struct op_call *call) {
   struct report report;
@@ -485,8 +505,15 @@ static int start(int containers, const struct launch_request *request, int *inde
         if (launch.child_stdio[j] == fd) launch.child_stdio[j] = -1;
       if (fd >= 0) close(fd);
     }
+    if (!is_exec && !delegated()) {
+      learn();
+      hold_mounts();
+    }
     result = wait_for_exec(index, call);
-    if (result == 0 && delegated()) result = delegate_start(&launch, call);
+    if (result == 0 && delegated()) {
+      result = delegate_start(&launch, call);
+      learn();
+    }
   }
   if (result < 0) {
     if (launch.pid > 0) {
@@ -603,12 +630,10 @@ _Noreturn void monitor_run(int containers, const struct apart *apart, const stru
   make_nonblocking(launch.err);
   if (is_exec && add_client(request->stream) == NULL) _exit(1);
   int64_t started_ms = now_ms();
-  uint64_t oom_before = read_counter(launch.oom_path, launch.oom_key);
   char text[256];
   if (!is_exec) {
-    uint64_t pid_start = process_start(launch.pid);
-    snprintf(text, sizeof text, "%d %llu %d %llu %lld\n", launch.pid, (unsigned long long)pid_start, getpid(),
-             (unsigned long long)process_start(getpid()), (long long)started_ms);
+    snprintf(text, sizeof text, "%d %llu %d %llu %lld\n", launch.pid, (unsigned long long)known.child_start, getpid(),
+             (unsigned long long)known.own_start, (long long)started_ms);
     crash_point(&launch, CRASH_BEFORE_STATUS);
     record("status", text);
     crash_point(&launch, CRASH_AFTER_STATUS);
@@ -631,7 +656,7 @@ _Noreturn void monitor_run(int containers, const struct apart *apart, const stru
     send_exit(code);
     _exit(0);
   }
-  bool oom = read_counter(launch.oom_path, launch.oom_key) > oom_before;
+  bool oom = read_counter(launch.oom_path, launch.oom_key) > known.oom_kills;
   snprintf(text, sizeof text, "%d %d %d %lld %lld\n", code, signal_number, oom ? 1 : 0, (long long)started_ms, (long long)finished_ms);
   crash_point(&launch, CRASH_BEFORE_EXIT);
   record("exit", text);
@@ -643,6 +668,7 @@ _Noreturn void monitor_run(int containers, const struct apart *apart, const stru
   write_text(&writer, "exited");
   write_text(&writer, text);
   tell(&writer);
+  if (mounts >= 0) close(mounts);
   send_exit(code);
   _exit(0);
 }

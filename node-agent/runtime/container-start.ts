@@ -2,7 +2,7 @@
 // wrong is told as a LaunchError.
 import { type Clock, sleep } from "../../lib/clock.ts";
 import type { ContainerCgroups } from "./container-cgroups.ts";
-import { parseStatus, readStatus, type StatusRecord } from "./container-directory.ts";
+import { isAlive, parseStatus, readStatus, type StatusRecord } from "./container-directory.ts";
 import type { ContainerEntries } from "./container-entries.ts";
 import { allowedDevices } from "./defaults.ts";
 import { compileDeviceFilter } from "./device-filter.ts";
@@ -23,6 +23,9 @@ const ealready = 114;
 /** Until a launch is given up whose launcher went away. Other runtimes take their time. */
 const launchTriesMax = { builtIn: 5, oci: 200 };
 const launchWaitMs = 50;
+/** Until a run is begun though the monitor of the one before has not ended. */
+const endTriesMax = 1000;
+const endWaitMs = 2;
 
 export interface StartParts {
   readonly entries: ContainerEntries;
@@ -72,6 +75,7 @@ export function planStart(
 async function start(parts: StartParts, id: string, options: StartOptions): Promise<{ readonly pid: number }> {
   const { entries, oci, waiting } = parts;
   const entry = entries.get(id);
+  if (entry.state.status === "stopped") await untilUnmounted(parts, id);
   entries.begin(id);
   const delegated = await oci.planStart(entry.spec, entries.directoryOf(id), options);
   const ops = delegated?.ops ?? planStart(parts, entry.spec, options);
@@ -82,6 +86,13 @@ async function start(parts: StartParts, id: string, options: StartOptions): Prom
   entries.started(id, status);
   waiting.started(ops);
   return { pid: status.process.pid };
+}
+
+/** A monitor tells of the end first, and then lets go of the mounts: an overlay's folders cannot be in use twice. */
+async function untilUnmounted({ entries, clock }: StartParts, id: string): Promise<void> {
+  const monitor = readStatus(entries.directoryOf(id))?.monitor;
+  for (let tries = 0; monitor !== undefined && isAlive(monitor) && tries < endTriesMax; tries++)
+    await sleep(clock, endWaitMs);
 }
 
 interface Launch {

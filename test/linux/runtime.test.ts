@@ -522,6 +522,20 @@ test("limits of a running container change, up and down, and stay for its next s
   ]);
 });
 
+test("start again of one that ended just now finds the folders of its overlay free", async () => {
+  await using rig = await openRig();
+  const { rootfs, ...spec } = rig.spec("a", ["exit", "6"]);
+  // With an index the kernel refuses folders that another overlay uses.
+
+  await rig.runtime.create({ ...spec, rootfs: { ...rootfs, options: [...rootfs.options, "index=on"] } });
+  const codes: number[] = [];
+  for (let round = 0; round < 10; round++) {
+    await rig.runtime.start("a");
+    codes.push((await rig.runtime.wait("a")).exitCode);
+  }
+  assert.deepEqual(codes, Array(10).fill(6));
+});
+
 test("a device that a container was given is there and may be used, another is not create", {
   skip: unifiedCgroups,
 }, async () => {
