@@ -20,6 +20,7 @@ const systemPrograms = [
   ["musl-gcc", "musl-tools", "building the container launcher"],
   ["gcc", "gcc", "building the container launcher"],
   ["/usr/include/linux/seccomp.h", "linux-libc-dev", "building the container launcher"],
+  ["/usr/include/zstd.h", "libzstd-dev", "unpacking images"],
   ["/usr/include/lzma.h", "liblzma-dev", "unpacking images"],
   ["/usr/include/bzlib.h", "libbz2-dev", "unpacking images"],
 ];

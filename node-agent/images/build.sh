@@ -12,7 +12,7 @@ esac
 if [ -x "$program" ] && [ -z "$(find . -maxdepth 1 \( -name 'unpack*.[ch]' -o -name build.sh \) -newer "$program")" ]; then
   exit 0
 fi
-# glibc, not musl: liblzma and libbz2 of the system are made for it.
+# glibc, not musl: libzstd, liblzma and libbz2 of the system are made for it.
 compiler=${CC:-gcc}
 flags="-O2 -static -fstack-protector-strong -D_FORTIFY_SOURCE=2"
 if [ "$variant" = sanitized ]; then
@@ -23,7 +23,7 @@ mkdir -p build
 started=$(date +%s.%N)
 # shellcheck disable=SC2086
 "$compiler" -std=c11 -Wall -Wextra -Werror -Wconversion -Wstrict-prototypes -Wpointer-arith -Wformat=2 -Wundef $flags \
-  -o "$program.$$" unpack*.c -llzma -lbz2
+  -o "$program.$$" unpack*.c -lzstd -llzma -lbz2
 # Its age is the build's beginning: a source that changes meanwhile must count as newer.
 touch -d "@$started" "$program.$$"
 mv "$program.$$" "$program"

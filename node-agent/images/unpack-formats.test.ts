@@ -23,6 +23,7 @@ const xz = await debianProgram("xz-utils", "usr/bin/xz");
 const bzip2 = await debianProgram("bzip2", "bin/bzip2");
 let next = 0;
 
+const skippable = Buffer.from("5f2a4d18040000006e617275", "hex");
 const pipe = (program: string, ...args: readonly string[]) => {
   return (bytes: Buffer) => execFileSync(program, args, { input: bytes, maxBuffer: 1e9 });
 };
@@ -42,6 +43,17 @@ const compressors: Readonly<Record<string, (bytes: Buffer) => Buffer>> = {
       gzipSync(bytes.subarray(300_000)),
     ]),
   zstd: (bytes) => zstdCompressSync(bytes),
+  "zstd, checksum": (bytes) => zstdCompressSync(bytes, { params: { [constants.ZSTD_c_checksumFlag]: 1 } }),
+  "zstd, largest window": (bytes) => storedFrame(bytes, 27),
+  "zstd, frames and what is between": (bytes) =>
+    Buffer.concat([
+      skippable,
+      zstdCompressSync(bytes.subarray(0, 700)),
+      skippable,
+      zstdCompressSync(Buffer.alloc(0)),
+      zstdCompressSync(bytes.subarray(700)),
+      skippable,
+    ]),
   xz: pipe(xz, "-1"),
   "xz, many blocks": pipe(xz, "-1", "--block-size=100000", "--check=crc32"),
   "xz, sha256": pipe(xz, "--lzma2=preset=1,dict=4096,lc=0,lp=4,pb=0", "--check=sha256"),
@@ -106,6 +118,32 @@ test("bytes that were changed are refused in words unpackLayer", async () => {
   assert.deepEqual([...kinds].sort(), ["BadLayer", "WrongDigest"]);
 });
 
+test("what is wrong with zstd is said unpackLayer", async () => {
+  const tar = await makeTar([{ name: "a", content: words(random, 40_000) }]);
+  const good = zstdCompressSync(tar, { params: { [constants.ZSTD_c_checksumFlag]: 1 } });
+  const broken: Readonly<Record<string, Buffer>> = {
+    "a window for which there is no room": storedFrame(tar, 28),
+    "a frame of an old version behind": Buffer.concat([good, Buffer.from("27b52ffd0000000000", "hex")]),
+    "half a magic number behind": Buffer.concat([good, Buffer.from("28b5", "hex")]),
+    "another checksum": Buffer.concat([good.subarray(0, -4), Buffer.alloc(4)]),
+    "half of it": good.subarray(0, good.length / 2),
+  };
+  const said: Record<string, string> = {};
+  for (const [what, blob] of Object.entries(broken)) {
+    const directory = newDirectory();
+    await unpackLayer({ ...sourceOf(blob), diffId: digest(tar) }, { directory, limits }).catch((error: unknown) => {
+      said[what] = String(error).replace(/^.*sha256:\w+ /, "");
+    });
+  }
+  assert.deepEqual(said, {
+    "a window for which there is no room": "takes more than 128 MiB of memory to decompress",
+    "a frame of an old version behind": "is compressed wrongly: no zstd frame",
+    "half a magic number behind": "ends in the middle of its compressed data",
+    "another checksum": "is compressed wrongly: its checksum is another",
+    "half of it": "ends in the middle of its compressed data",
+  });
+});
+
 test("what came is kept as it came, what was there is not kept twice unpackLayer", async () => {
   const tar = await makeTar([{ name: "a", content: words(random, 400_000) }]);
   const kept = [];
@@ -136,6 +174,19 @@ test("a tar is known however it is compressed isTar", async () => {
     answers.map(() => [true, false]),
   );
 });
+
+/** A frame (RFC 8878, section 3.1.1) of blocks that are not compressed, which may look back 2^windowLog bytes. */
+function storedFrame(bytes: Buffer, windowLog: number): Buffer {
+  const blockBytesMax = 128 * 1024;
+  const parts = [Buffer.from([0x28, 0xb5, 0x2f, 0xfd, 0, (windowLog - 10) << 3])];
+  for (let at = 0; at < bytes.length; at += blockBytesMax) {
+    const block = bytes.subarray(at, at + blockBytesMax);
+    const head = Buffer.alloc(3);
+    head.writeUIntLE((block.length << 3) | (at + blockBytesMax >= bytes.length ? 1 : 0), 0, 3);
+    parts.push(head, block);
+  }
+  return Buffer.concat(parts);
+}
 
 function sourceOf(blob: Buffer): LayerSource {
   const cut = below(random, blob.length + 1);

@@ -214,6 +214,10 @@ size_t xz_piece(const uint8_t **piece);
 void bunzip_start(void);
 size_t bunzip_piece(const uint8_t **piece);
 
+// unpack-zstd.c
+void zstd_start(void);
+size_t zstd_piece(const uint8_t **piece);
+
 // unpack-crc32.c: of more bytes, after those whose checksum is `before`; 0 before the first.
 uint32_t crc32_add(uint32_t before, const uint8_t *at, size_t size);
 

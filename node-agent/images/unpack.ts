@@ -1,12 +1,9 @@
-// One layer from its compressed bytes to files. The helper hashes, keeps, decompresses, hashes and unpacks in one go; only zstd, which
-// Node knows, is decompressed before. A layer that is not what its digests say is reported as such, and the caller throws away what
-// was written.
-import { createHash } from "node:crypto";
+// One layer from its compressed bytes to files. The helper hashes, keeps, decompresses, hashes and unpacks in one go. A layer that is not
+// what its digests say is reported as such, and the caller throws away what was written.
 import type { FileHandle } from "node:fs/promises";
 import { pipeline } from "node:stream/promises";
 import { HelperError, okWords, startHelper } from "./helper.ts";
 import { PullError } from "./images.ts";
-import { decompressZstd } from "./zstd.ts";
 
 export interface LayerLimits {
   readonly bytesMax: number;
@@ -37,17 +34,15 @@ export async function unpackLayer(
   signal?: AbortSignal,
 ): Promise<number> {
   const { directory, limits } = options;
-  const input = new Input(source);
-  const isZstd = recognize(await input.peek()) === "zstd";
-  const keeping = isZstd ? undefined : source.keeping;
+  const { keeping } = source;
   const kept = keeping === undefined ? "-" : String(keeping.keptBytes);
   const args = ["unpack", directory, String(limits.bytesMax), String(limits.entriesMax), kept];
-  const { output, error } = await feed(startHelper(args, keeping?.file.fd), { input, isZstd }, signal);
+  const { output, error } = await feed(startHelper(args, keeping?.file.fd), source.bytes, signal);
   // Whatever went wrong with its content: first of all it may not be the content that was promised.
   const words = output === undefined ? [] : okWords(output);
   const name = nameOf(source);
   if (error instanceof HelperError && error.kind === "nospace") throw explain(name, error);
-  const digest = isZstd ? await input.digest() : (words[3] ?? (error instanceof HelperError ? error.input : undefined));
+  const digest = words[3] ?? (error instanceof HelperError ? error.input : undefined);
   if (source.digest !== undefined && digest !== undefined && source.digest !== `sha256:${digest}`) {
     throw new PullError(
       "WrongDigest",
@@ -68,17 +63,14 @@ export async function unpackPlain(
   { root, path }: { readonly root: string; readonly path: string },
   signal?: AbortSignal,
 ): Promise<void> {
-  const source = { bytes };
-  const input = new Input(source);
-  const isZstd = recognize(await input.peek()) === "zstd";
-  const { error } = await feed(startHelper(["write", root, path, "0", ""]), { input, isZstd }, signal);
-  if (error !== undefined) throw explain(nameOf(source), error);
+  const { error } = await feed(startHelper(["write", root, path, "0", ""]), bytes, signal);
+  if (error !== undefined) throw explain(nameOf({}), error);
 }
 
 /** Rejects with what the source of the bytes fails with. */
 async function feed(
   { child, done }: ReturnType<typeof startHelper>,
-  { input, isZstd }: { readonly input: Input; readonly isZstd: boolean },
+  bytes: AsyncIterable<Uint8Array>,
   signal: AbortSignal | undefined,
 ): Promise<{ readonly output: Buffer | undefined; readonly error: unknown }> {
   // Its words say more than the broken pipe that its end makes; settled before the pipeline's failure is looked at.
@@ -88,105 +80,38 @@ async function feed(
   );
   const { stdin } = child;
   if (stdin === null) throw new Error("bug: helper without stdin");
+  let sourceFailure: { readonly cause: unknown } | undefined;
+  const watched = async function* () {
+    try {
+      yield* bytes;
+    } catch (cause) {
+      sourceFailure = { cause };
+      throw cause;
+    }
+  };
   let failure: unknown;
   try {
-    const bytes = isZstd ? decompressZstd(input.hashed()) : input.read();
-    await pipeline(bytes, stdin, signal === undefined ? {} : { signal });
+    await pipeline(watched(), stdin, signal === undefined ? {} : { signal });
   } catch (error) {
     failure = error;
     stdin.on("error", () => {});
     stdin.destroy();
   }
-  try {
-    const { output, error } = await outcome;
-    if (input.failure !== undefined) throw input.failure;
-    signal?.throwIfAborted();
-    // EPIPE only says that the helper ended; other failures of the pipeline are causes of its end.
-    return { output, error: error !== undefined && (failure === undefined || isBrokenPipe(failure)) ? error : failure };
-  } finally {
-    await input.close();
-  }
+  const { output, error } = await outcome;
+  if (sourceFailure !== undefined) throw sourceFailure.cause;
+  signal?.throwIfAborted();
+  // EPIPE only says that the helper ended; other failures of the pipeline are causes of its end.
+  return { output, error: error !== undefined && (failure === undefined || isBrokenPipe(failure)) ? error : failure };
 }
 
-// Looks ahead, and hashes and keeps what the helper cannot.
-class Input {
-  readonly #iterator: AsyncIterator<Uint8Array>;
-  readonly #keeping: Keeping | undefined;
-  readonly #hash = createHash("sha256");
-  #ahead: Uint8Array | undefined;
-  #seenBytes = 0;
-  /** What the source failed with. */
-  failure: unknown;
-
-  constructor({ bytes, keeping }: LayerSource) {
-    this.#iterator = bytes[Symbol.asyncIterator]();
-    this.#keeping = keeping;
-  }
-
-  async peek(): Promise<Uint8Array> {
-    let ahead: Uint8Array = new Uint8Array(0);
-    while (ahead.length < 6) {
-      const part = await this.#next();
-      if (part === undefined) break;
-      ahead = ahead.length === 0 ? part : Buffer.concat([ahead, part]);
-    }
-    this.#ahead = ahead;
-    return ahead;
-  }
-
-  async *read(): AsyncGenerator<Uint8Array> {
-    const ahead = this.#ahead;
-    this.#ahead = undefined;
-    if (ahead !== undefined && ahead.length > 0) yield ahead;
-    for (let part = await this.#next(); part !== undefined; part = await this.#next()) yield part;
-  }
-
-  async *hashed(): AsyncGenerator<Uint8Array> {
-    for await (const part of this.read()) {
-      this.#hash.update(part);
-      await this.#keep(part);
-      yield part;
-    }
-  }
-
-  /** Of everything that was hashed, and of what nobody read. */
-  async digest(): Promise<string> {
-    for await (const _ of this.hashed());
-    return this.#hash.digest("hex");
-  }
-
-  async close(): Promise<void> {
-    await this.#iterator.return?.();
-  }
-
-  async #keep(part: Uint8Array): Promise<void> {
-    const { file, keptBytes = 0 } = this.#keeping ?? {};
-    const known = Math.max(0, Math.min(part.length, keptBytes - this.#seenBytes));
-    this.#seenBytes += part.length;
-    if (file !== undefined && known < part.length) await file.appendFile(part.subarray(known));
-  }
-
-  async #next(): Promise<Uint8Array | undefined> {
-    try {
-      const { done, value } = await this.#iterator.next();
-      return done === true ? undefined : value;
-    } catch (error) {
-      this.failure ??= error;
-      throw error;
-    }
-  }
-}
-
-function nameOf({ digest, diffId }: LayerSource): string {
+function nameOf({ digest, diffId }: Pick<LayerSource, "digest" | "diffId">): string {
   const name = digest ?? diffId;
   return name === undefined ? "archive" : `layer ${name}`;
 }
 
 /** Whether a file is a tar, compressed or not. Rejects with what its bytes' source fails with. */
 export async function isTar(bytes: AsyncIterable<Uint8Array>, signal?: AbortSignal): Promise<boolean> {
-  const input = new Input({ bytes });
-  const isZstd = recognize(await input.peek()) === "zstd";
-  const { output } = await feed(startHelper(["probe"]), { input, isZstd }, signal);
+  const { output } = await feed(startHelper(["probe"]), bytes, signal);
   return output !== undefined;
 }
 

@@ -6,7 +6,7 @@ import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { constants, gzipSync } from "node:zlib";
+import { constants, gzipSync, zstdCompressSync } from "node:zlib";
 import { debianProgram } from "../tools.ts";
 
 const here = new URL(".", import.meta.url).pathname;
@@ -27,8 +27,10 @@ const bzip2Program = await debianProgram("bzip2", "bin/bzip2");
 const unpacker = join(images, "build/naru-unpack-sanitized");
 const seeds = [7, 20, 1234];
 const decompressors = [
-  ...["sha256", "input", "decode", "crc32", "gunzip", "xz", "bunzip"].map((name) => join(images, `unpack-${name}.c`)),
-  ...["-llzma", "-lbz2"],
+  ...["sha256", "input", "decode", "crc32", "gunzip", "zstd", "xz", "bunzip"].map((name) =>
+    join(images, `unpack-${name}.c`),
+  ),
+  ...["-lzstd", "-llzma", "-lbz2"],
 ];
 
 /** What a fuzz driver says after its rounds, with each seed. `files` gives what it is told to read, in a folder of its own. */
@@ -121,11 +123,14 @@ function writeArchives(directory: string): readonly string[] {
     Array.from({ length: 4_000 }, (_, i) => `${i ** 3 % 9_973} bottles of ${(i * 7) % 31}\n`).join(""),
   );
   const xz = (...args: readonly string[]) => execFileSync(xzProgram, [...args, "--stdout"], { input: text });
+  const skippable = Buffer.from("502a4d18040000006e617275", "hex");
   const archives: Readonly<Record<string, Buffer>> = {
     "a.gz": gzipSync(text),
     "b.gz": gzipSync(text, { strategy: constants.Z_FIXED }),
     "c.gz": Buffer.concat([gzipSync(text.subarray(0, 40_000), { level: 0 }), gzipSync(text)]),
     "d.xz": xz("-1", "--block-size=20000"),
+    "e.zst": zstdCompressSync(text, { params: { [constants.ZSTD_c_checksumFlag]: 1 } }),
+    "f.zst": Buffer.concat([skippable, zstdCompressSync(text.subarray(0, 40_000)), skippable, zstdCompressSync(text)]),
     "g.bz2": execFileSync(bzip2Program, ["-1"], { input: text }),
     "h.bz2": execFileSync(bzip2Program, [], { input: text.subarray(0, 3_000) }),
   };
