@@ -1,5 +1,6 @@
 // Where files that COPY and ADD take come to lie, and what that makes of a step's key. Pure.
 import { createHash } from "node:crypto";
+import { cleanPath } from "./dockerfile/patterns.ts";
 import type { FileRecord, LinkedRecord } from "./files.ts";
 
 export interface Placement {
@@ -17,29 +18,33 @@ export interface CopyPlan {
   readonly placements: readonly Placement[];
 }
 
-/** `matches`: each source's top with all below it. `destination` is absolute, its last slash says that it is a directory. */
+export interface Match {
+  /** A source's top with all below it. */
+  readonly records: readonly LinkedRecord[];
+  /** Where the part of paths begins that the destination keeps; absent: it keeps no directories above the source. */
+  readonly keptFrom?: number | undefined;
+}
+
+/** `destination` is absolute, its last slash says that it is a directory. */
 export function planCopy(
-  matches: readonly (readonly LinkedRecord[])[],
-  {
-    destination,
-    parents,
-    several,
-  }: { readonly destination: string; readonly parents: boolean; readonly several: boolean },
+  matches: readonly Match[],
+  { destination, several }: { readonly destination: string; readonly several: boolean },
 ): CopyPlan {
   const target = destination
     .split("/")
     .filter((part) => part !== "" && part !== ".")
     .join("/");
+  const parents = matches.some(({ keptFrom }) => keptFrom !== undefined);
   const isDirectory = destination.endsWith("/") || destination.endsWith("/.") || target === "" || parents || several;
   const directories = new Set<string>();
   const placements: Placement[] = [];
-  for (const records of matches) {
+  for (const { records, keptFrom } of matches) {
     const [top] = records;
     if (top === undefined) continue;
     if (isDirectory || top.kind === "directory") directories.add(target);
     for (const record of records) {
       if (record.kind === "other") continue;
-      const name = parents ? record.path : relative(record, top);
+      const name = keptFrom === undefined ? relative(record, top) : record.path.slice(keptFrom);
       const to = top.kind === "directory" || isDirectory ? joined(target, name) : target;
       if (record.kind === "directory" && to === target) continue;
       const mayEnter = record === top && top.kind !== "directory" && !isDirectory;
@@ -48,6 +53,14 @@ export function planCopy(
   }
   if (directories.size === 0 && target.includes("/")) directories.add(target.slice(0, target.lastIndexOf("/")));
   return { directories: [...directories].filter((path) => path !== ""), placements };
+}
+
+/** Of a source of --parents: "a/./b" keeps "b", as rsync has it; 0 where all is kept. */
+export function pivotOf(source: string): number {
+  const path = source.replace(/^(?:\.?\/)+/, "");
+  const pivot = path.indexOf("/./");
+  const above = pivot < 0 ? "" : cleanPath(path.slice(0, pivot));
+  return above === "" ? 0 : above.length + 1;
 }
 
 /** Of what is copied where: names, kinds, permissions and content, never times. */

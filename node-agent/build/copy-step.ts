@@ -4,9 +4,10 @@ import { join } from "node:path";
 import { resolveUser } from "../images/users.ts";
 import type { Draft } from "../images/workshop.ts";
 import { looksLikeArchive, readFileOf } from "./archives.ts";
-import { type CopyPlan, contentKey, type Placement, planCopy } from "./copy-plan.ts";
+import { type CopyPlan, contentKey, type Placement, pivotOf, planCopy } from "./copy-plan.ts";
 import type { CopyBody, Instruction } from "./dockerfile/instructions.ts";
-import { patternToRegExp } from "./dockerfile/patterns.ts";
+import { parseMode } from "./dockerfile/modes.ts";
+import { type Ignore, ignoreOf } from "./dockerfile/patterns.ts";
 import { expandText } from "./dockerfile/words.ts";
 import { download, isUrl, urlName } from "./download.ts";
 import { type FileSource, layersSource, matchSource, parseRecords } from "./files.ts";
@@ -31,7 +32,7 @@ export async function copyStep(instruction: Copy, work: StepWork): Promise<Stage
   const pieces = await findPieces(instruction, { ...work, destination }, stack);
   const owner =
     instruction.chown === undefined ? "0:0" : await ownerOf(expander.word(instruction.chown), work, instruction);
-  const mode = instruction.chmod === undefined ? "" : modeOf(expander.word(instruction.chmod), work);
+  const mode = instruction.chmod === undefined ? "" : checkedMode(expander.word(instruction.chmod), work);
   const contents = pieces.map(
     ({ plan, archives }) => `${contentKey(plan)} ${contentKey({ directories: [], placements: archives })}`,
   );
@@ -70,7 +71,7 @@ async function findPieces(
     const source = await writtenSource(work, files, stack);
     pieces.push({
       source,
-      plan: planCopy(await allOf(source), { destination, parents: false, several }),
+      plan: planCopy(await allOf(source), { destination, several }),
       archives: [],
     });
   }
@@ -90,7 +91,7 @@ async function findFiles(
   const from = instruction.from === undefined ? undefined : expander.word(instruction.from);
   const source =
     from === undefined ? parts.context : layersSource(parts.workshop, await builder.layersOf(from, stage, step));
-  const excluded = instruction.exclude.map((pattern) => patternToRegExp(expander.word(pattern)));
+  const excluded = ignoreOf(instruction.exclude.map((pattern) => expander.word(pattern)));
   const matches = [];
   for (const path of paths) {
     const found = await matchSource(source, path);
@@ -99,16 +100,17 @@ async function findFiles(
       throw stepError(instruction, `${JSON.stringify(path)} is not found in ${where}`);
     }
     matches.push(
-      ...found.map((records) =>
-        records.filter(
-          (record) => !excluded.some((pattern) => isExcluded(pattern, record.path, records[0]?.path ?? "")),
-        ),
-      ),
+      ...found.map((records) => ({
+        records: records.filter(({ path: each }) => !isExcluded(excluded, each, records[0]?.path ?? "")),
+        keptFrom: instruction.parents ? pivotOf(path) : undefined,
+      })),
     );
   }
-  const plan = planCopy(matches, { destination, parents: instruction.parents, several: several || matches.length > 1 });
+  const plan = planCopy(matches, { destination, several: several || matches.length > 1 });
   const unpacks = instruction.kind === "ADD" && instruction.unpack !== false && from === undefined;
-  const archives = unpacks ? await archivesIn(plan, { source, work, tops: new Set(matches.map(([top]) => top)) }) : [];
+  const archives = unpacks
+    ? await archivesIn(plan, { source, work, tops: new Set(matches.map(({ records }) => records[0])) })
+    : [];
   return {
     source,
     plan: { ...plan, placements: plan.placements.filter((each) => !archives.includes(each)) },
@@ -116,8 +118,9 @@ async function findFiles(
   };
 }
 
-function isExcluded(pattern: RegExp, path: string, top: string): boolean {
-  return pattern.test(path) || pattern.test(path.slice(top.length).replace(/^\//, ""));
+// Patterns name paths as the source has them, or below what is copied.
+function isExcluded(excluded: Ignore, path: string, top: string): boolean {
+  return excluded.ignores(path) || excluded.ignores(path.slice(top.length).replace(/^\//, ""));
 }
 
 // Only files that a source names itself, as Docker has it.
@@ -155,7 +158,7 @@ async function findDownload(
     throw stepError(instruction, error instanceof Error ? error.message : String(error));
   });
   const source = draftSource(parts, draft);
-  const plan = planCopy(await allOf(source), { destination, parents: false, several });
+  const plan = planCopy(await allOf(source), { destination, several });
   const archives = instruction.unpack === true ? plan.placements : [];
   return {
     source,
@@ -190,11 +193,9 @@ async function findCommit(
     throw stepError(instruction, error instanceof Error ? error.message : String(error));
   }
   const source = draftSource(parts, draft);
-  const excluded = instruction.exclude.map((pattern) => patternToRegExp(work.expander.word(pattern)));
-  const records = (await source.below("")).filter(
-    ({ path }) => !excluded.some((pattern) => isExcluded(pattern, path, "")),
-  );
-  return { source, plan: planCopy([records], { destination, parents: false, several: false }), archives: [] };
+  const excluded = ignoreOf(instruction.exclude.map((pattern) => work.expander.word(pattern)));
+  const records = (await source.below("")).filter(({ path }) => !excluded.ignores(path));
+  return { source, plan: planCopy([{ records }], { destination, several: false }), archives: [] };
 }
 
 async function placePiece(
@@ -218,7 +219,10 @@ async function placePiece(
   const made = [...plan.directories, ...archives.map(({ to, mayEnter }) => (mayEnter ? to : parentOf(to)))];
   const words = [
     ...[...new Set(made)].filter((path) => path !== "").flatMap((path) => ["make", "", path, owner, ""]),
-    ...plan.placements.flatMap(({ from, to, mayEnter }) => [mayEnter ? "enter" : "copy", from, to, owner, mode]),
+    ...plan.placements.flatMap(({ from, to, mayEnter, record }) => [
+      ...[mayEnter ? "enter" : "copy", from, to, owner],
+      octalMode(mode, record),
+    ]),
   ];
   if (words.length > 0) await workshop.run(["copy", source.root, root], words);
   for (const archive of archives) {
@@ -260,7 +264,7 @@ function draftSource({ workshop }: StepWork["parts"], draft: Draft): FileSource 
 
 async function allOf(source: FileSource) {
   const all = await source.below("");
-  return all.filter(({ path }) => path !== "").map((record) => [record]);
+  return all.filter(({ path }) => path !== "").map((record) => ({ records: [record] }));
 }
 
 // "user", "user:group", numbers; names are looked up in the files of the stage.
@@ -275,8 +279,12 @@ async function ownerOf(text: string, { parts, before }: StepWork, instruction: C
   }
 }
 
-function modeOf(text: string, { expander }: StepWork): string {
-  if (!/^[0-7]{3,5}$/.test(text))
-    throw expander.refusal(`--chmod takes a number such as 755, got ${JSON.stringify(text)}`);
+function checkedMode(text: string, { expander }: StepWork): string {
+  if (parseMode(text) === undefined)
+    throw expander.refusal(`--chmod takes a mode such as 755 or u=rwX,go=rX, got ${JSON.stringify(text)}`);
   return text;
+}
+
+function octalMode(text: string, { mode, kind }: Placement["record"]): string {
+  return parseMode(text)?.(mode & 0o7777, kind === "directory").toString(8) ?? "";
 }

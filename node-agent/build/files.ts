@@ -1,7 +1,7 @@
 // Files that steps take from: a context, a stage, an image. Paths have no first slash; "" is the root. What lies where is told by the
 // confined helper, which reads and hashes each file once.
 import type { Workshop } from "../images/workshop.ts";
-import { cleanPath, isPattern, patternToRegExp } from "./dockerfile/patterns.ts";
+import { cleanPath, isPattern, pathMatcher } from "./dockerfile/patterns.ts";
 
 export interface FileRecord {
   readonly path: string;
@@ -59,11 +59,14 @@ export async function matchSource(source: FileSource, text: string): Promise<rea
   }
   const lead = path.slice(0, Math.max(0, path.slice(0, path.search(/[*?[]/)).lastIndexOf("/")));
   const all = await source.below(lead);
-  const pattern = patternToRegExp(path);
-  const tops = all.filter((record) => pattern.test(record.path));
-  const matches = tops.map((top) =>
-    all.filter(({ path: each }) => each === top.path || each.startsWith(`${top.path}/`)),
-  );
+  const fits = pathMatcher(path);
+  // They are in order: what a directory holds comes right behind it.
+  const matches = all.flatMap((top, at) => {
+    if (!fits(top.path)) return [];
+    let end = at + 1;
+    while (all[end]?.path.startsWith(`${top.path}/`) === true) end++;
+    return [all.slice(at, end)];
+  });
   // What a link means is copied, not the link.
   return await Promise.all(
     matches.map(async (records) => (records[0]?.kind === "link" ? await followLink(source, records[0].path) : records)),

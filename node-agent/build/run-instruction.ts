@@ -2,7 +2,6 @@
 import { chmod, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { hostPlatform, platformName } from "../images/manifest.ts";
-import type { ContainerSpec } from "../runtime/runtime.ts";
 import type { Instruction } from "./dockerfile/instructions.ts";
 import { withoutHeredocs } from "./dockerfile/lines.ts";
 import { canRun } from "./platforms.ts";
@@ -13,7 +12,7 @@ import { digest, epochOf, layerStep, pathIn, type StageResult, type StepWork, st
 
 type Run = Extract<Instruction, { kind: "RUN" }>;
 
-const root: ContainerSpec["user"] = { uid: 0, gid: 0, additionalGids: [] };
+const root = { uid: 0, gid: 0, additionalGids: [], home: "/root" };
 
 export async function runInstruction(instruction: Run, work: StepWork): Promise<StageResult> {
   const { parts, before, stage, builder, step } = work;
@@ -51,14 +50,14 @@ export async function runInstruction(instruction: Run, work: StepWork): Promise<
       stack,
     );
     const scripts = script === undefined ? [] : [await scriptMount(script, work, stack)];
-    const user = config.user === "" ? root : await parts.workshop.resolveUser(before.diffIds, config.user);
+    const { home, ...user } = config.user === "" ? root : await parts.workshop.resolveUser(before.diffIds, config.user);
     const { exitCode, stubs } = await runStep(
       parts,
       {
         diffIds: before.diffIds,
         draft,
         args: script === undefined ? commandOf(instruction, work) : [scriptPath],
-        env: environment(work, { argList, extra: mounts.env, uid: user.uid }),
+        env: environment(work, { argList, extra: mounts.env, home }),
         cwd: config.workingDir,
         user,
         mounts: [...mounts.mounts, ...scripts],
@@ -139,15 +138,15 @@ function environment(
   {
     argList,
     extra,
-    uid,
-  }: { readonly argList: readonly string[]; readonly extra: readonly string[]; readonly uid: number },
+    home,
+  }: { readonly argList: readonly string[]; readonly extra: readonly string[]; readonly home: string },
 ): readonly string[] {
   const given = parts.options.buildArgs ?? {};
   const silent = silentArgs.flatMap((name) => (given[name] === undefined ? [] : [`${name}=${given[name]}`]));
   const own = pathIn(before.state.config);
   const all = new Map<string, string>();
   // Proxies and arguments first: ENV comes before them.
-  for (const entry of [`HOME=${uid === 0 ? "/root" : "/"}`, ...silent, ...argList, ...own, ...extra])
+  for (const entry of [`HOME=${home}`, ...silent, ...argList, ...own, ...extra])
     all.set(entry.split("=", 1)[0] ?? "", entry);
   return [...all.values()];
 }

@@ -69,15 +69,17 @@ export class StageBuilder implements Disposable, StagesInWork {
   }
 
   async #build(stage: Stage): Promise<StageResult> {
-    const { dockerfile, steps, signal } = this.#parts;
-    let result = await steps.run(stepName(stage, stage.from, stage.from.text), stage.from, (step) =>
+    const { dockerfile, options, steps, signal } = this.#parts;
+    const image = globalArgs(dockerfile, options).word(stage.from.image, stage.from);
+    let result = await steps.run(stepName(stage, stage.from, `FROM ${image}`), stage.from, (step) =>
       this.#from(stage, step),
     );
     const triggers = (result.state.config.onBuild ?? []).map((text) => parseTrigger(text, stage.from, dockerfile.file));
     result = { ...result, state: { ...result.state, config: withoutTriggers(result.state.config) } };
-    for (const instruction of [...triggers, ...stage.instructions]) {
+    const instructions = [...triggers, ...stage.instructions];
+    for (const instruction of instructions) {
       signal.throwIfAborted();
-      result = await this.#apply(stage, instruction, result);
+      result = await this.#apply({ ...stage, instructions }, instruction, result);
     }
     return result;
   }
@@ -100,7 +102,7 @@ export class StageBuilder implements Disposable, StagesInWork {
     const other = findStageByName(dockerfile.stages.slice(0, stage.index), name);
     if (other !== undefined) {
       const below = await this.build(other.index);
-      return { ...below, state: { ...below.state, args: new Map(), hasCmd: false } };
+      return { ...below, state: { ...below.state, hasCmd: false } };
     }
     const image = await this.#image(name, step, platform);
     return {

@@ -1,8 +1,9 @@
 // What a stage is at some point: its config, its arguments, and what each instruction that touches no file does to them. Pure.
 import type { ImageConfig } from "../images/images.ts";
 import { DockerfileError } from "./build.ts";
+import { WordError } from "./dockerfile/cut-value.ts";
 import type { CommandLine, Instruction } from "./dockerfile/instructions.ts";
-import { expandWord, type Lookup, WordError } from "./dockerfile/words.ts";
+import { expandWord, type Lookup } from "./dockerfile/words.ts";
 
 export interface StageState {
   readonly config: ImageConfig;

@@ -178,7 +178,7 @@ test("a tar is known however it is compressed isTar", async () => {
 /** A frame (RFC 8878, section 3.1.1) of blocks that are not compressed, which may look back 2^windowLog bytes. */
 function storedFrame(bytes: Buffer, windowLog: number): Buffer {
   const blockBytesMax = 128 * 1024;
-  const parts = [Buffer.from([0x28, 0xb5, 0x2f, 0xfd, 0, (windowLog - 10) << 3])];
+  const parts: Buffer[] = [Buffer.from([0x28, 0xb5, 0x2f, 0xfd, 0, (windowLog - 10) << 3])];
   for (let at = 0; at < bytes.length; at += blockBytesMax) {
     const block = bytes.subarray(at, at + blockBytesMax);
     const head = Buffer.alloc(3);

@@ -13,7 +13,7 @@ import { clearVolatile, overlayMount } from "./overlay.ts";
 import type { CacheEntry, ImageRecord } from "./records.ts";
 import type { Trash } from "./trash.ts";
 import { isTar, unpackPlain } from "./unpack.ts";
-import { type ResolvedUser, resolveUser } from "./users.ts";
+import { homeOf, type ResolvedUser, resolveUser } from "./users.ts";
 
 export interface Draft {
   readonly folder: string;
@@ -124,9 +124,10 @@ export class Workshop {
     return await this.#parts.folder.layers.readFiles(diffIds, paths);
   }
 
-  async resolveUser(diffIds: readonly string[], user: string): Promise<ResolvedUser> {
-    const [passwd, group] = await this.readFiles(diffIds, ["/etc/passwd", "/etc/group"]);
-    return resolveUser(user, { passwd: passwd?.toString() ?? "", group: group?.toString() ?? "" });
+  async resolveUser(diffIds: readonly string[], user: string): Promise<ResolvedUser & { readonly home: string }> {
+    const files = await this.readFiles(diffIds, ["/etc/passwd", "/etc/group"]);
+    const [passwd = "", group = ""] = files.map((bytes) => bytes?.toString());
+    return { ...resolveUser(user, { passwd, group }), home: homeOf(user, passwd) };
   }
 
   record(id: string): ImageRecord | undefined {

@@ -293,6 +293,18 @@ COPY --from=unneeded /x /x`,
   );
 });
 
+test("a stage has the arguments of the one below, and its user the home of passwd build", async () => {
+  const { output, steps } = await build({
+    Dockerfile: `FROM BASE AS one
+ARG GREETING=hello
+RUN echo kim:x:7:7::/home/kim: >> /etc/passwd
+FROM one
+USER kim
+RUN echo $GREETING $HOME`,
+  });
+  assert.deepEqual([output, steps.at(-1)], ["hello /home/kim\n", "done [stage-1 2/2] RUN echo $GREETING $HOME"]);
+});
+
 test("COPY and ADD place files as Docker does, with owners, modes, patterns, links, heredocs and archives build", async () => {
   const tar = await makeTar([
     { name: "inner/file", content: "in" },
@@ -310,6 +322,7 @@ COPY dir /lib
 COPY --link --chown=5 a.txt /linked/x
 COPY --parents dir/b.c /par/
 COPY --exclude=*.c dir /ex/
+COPY --exclude=dir/sub --chmod=u=rwX,go= dir /only/
 ADD x.tar.gz plain.gz /add/
 COPY x.tar.gz /raw/
 COPY link /via
@@ -342,6 +355,7 @@ two`,
       await look("/linked"),
       await show(id, "/par"),
       await show(id, "/ex"),
+      await look("/only"),
       await show(id, "/add"),
       (await show(id, "/raw")).length,
       await show(id, "/here"),
@@ -357,6 +371,7 @@ two`,
       ["linked 755 5:5 /", "linked/x 644 5:5 A"],
       ["par /", "par/dir /", "par/dir/b.c B"],
       ["ex /", "ex/inner-link -> ../a.txt", "ex/sub /", "ex/sub/d D"],
+      ["only 755 0:0 /", "only/b.c 600 0:0 B", "only/inner-link 777 0:0 -> ../a.txt"],
       ["add /", "add/inner /", "add/inner/.wh.x w", "add/inner/file in", "add/plain.gz no archive"],
       2,
       ["here /", "here/one v=/bin", "here/two v=$PATH"],

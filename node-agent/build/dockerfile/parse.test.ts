@@ -182,7 +182,7 @@ for (const [text, expected] of [
 }
 
 test("variables take a shell's forms in expandWord", () => {
-  const values: Readonly<Record<string, string>> = { a: "A", empty: "", path: "x/y/z.tar.gz" };
+  const values: Readonly<Record<string, string>> = { a: "A", empty: "", path: "x/y/z.tar.gz", stars: "*a*b*" };
   const expand = (text: string) => {
     try {
       return expandWord(text, (name) => values[name], "\\");
@@ -197,6 +197,8 @@ test("variables take a shell's forms in expandWord", () => {
       "${a:+set}${none:+set}${empty:+set}${empty+set}",
       "'$a'\"$a \\$a\"\\$a",
       "${path##*/} ${path#*/} ${path%.*} ${path%%.*} ${path/x/q}",
+      "${path//\\//-} ${path/\\//} ${path//[/_} ${path//*/q} ${path//./$a}",
+      "${stars#\\*} ${stars##*b} ${stars%'*'} ${stars%?} ${stars//\\*/s} ${stars/?b/}",
       "${none:?is needed}",
       "${a",
       "'x",
@@ -207,6 +209,8 @@ test("variables take a shell's forms in expandWord", () => {
       "setset",
       "$aA $a$a",
       "z.tar.gz y/z.tar.gz x/y/z.tar x/y/z q/y/z.tar.gz",
+      "x-y-z.tar.gz xy/z.tar.gz x/y/z.tar.gz q x/y/zAtarAgz",
+      "a*b* * *a*b *a*b sasbs *a*",
       "none: is needed",
       'bad substitution: ${a is followed by "nothing"; known are :- :+ :? - + ? # % /',
       "missing ' at the end of a quoted word",

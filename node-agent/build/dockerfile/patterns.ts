@@ -1,34 +1,15 @@
 // Patterns of paths: what COPY takes for sources, and .dockerignore with its exceptions (github.com/moby/patternmatcher). Pure.
+import { pathGlob } from "./glob.ts";
 
 /** Whether a source names files by a pattern. */
 export function isPattern(text: string): boolean {
   return /[*?[]/.test(text);
 }
 
-/** "*" and "?" stop at slashes, "**" does not, "[a-z]" and "\*" as in Go's filepath.Match. Matches whole paths. */
-export function patternToRegExp(pattern: string): RegExp {
-  let text = "";
-  for (let at = 0; at < pattern.length; at++) {
-    const letter = pattern[at] ?? "";
-    if (pattern.startsWith("**", at)) {
-      at++;
-      if (pattern[at + 1] === "/") {
-        at++;
-        text += "(?:.*/)?";
-      } else text += ".*";
-    } else if (letter === "*") text += "[^/]*";
-    else if (letter === "?") text += "[^/]";
-    else if (letter === "[") {
-      const end = pattern.indexOf("]", at + 2);
-      if (end < 0) text += "\\[";
-      else {
-        text += `[${pattern.slice(at + 1, end).replace(/[\\\]]/g, "\\$&")}]`;
-        at = end;
-      }
-    } else if (letter === "\\" && at + 1 < pattern.length) text += escapeLetter(pattern[++at] ?? "");
-    else text += escapeLetter(letter);
-  }
-  return new RegExp(`^${text}$`, "s");
+/** Whether a path is what a pattern names. */
+export function pathMatcher(pattern: string): (path: string) => boolean {
+  const glob = pathGlob(pattern);
+  return (path) => glob.endsFrom(path, 0).at(-1) === path.length;
 }
 
 /** Without "." and doubled slashes, ".." taken back as far as it goes; "" is the root. */
@@ -49,12 +30,17 @@ export interface Ignore {
 }
 
 export function parseIgnore(text: string): Ignore {
-  const rules = text.split(/\r?\n/).flatMap(readRule);
+  return ignoreOf(text.split(/\r?\n/).filter((line) => !line.startsWith("#")));
+}
+
+/** From patterns, such as --exclude takes them. */
+export function ignoreOf(patterns: readonly string[]): Ignore {
+  const rules = patterns.flatMap(readRule);
   return {
     ignores: (path) => {
       let ignored = false;
-      for (const { excepts, pattern } of rules) {
-        if (excepts === ignored && fits(pattern, path)) ignored = !excepts;
+      for (const { excepts, fits } of rules) {
+        if (excepts === ignored && fits(path)) ignored = !excepts;
       }
       return ignored;
     },
@@ -64,32 +50,26 @@ export function parseIgnore(text: string): Ignore {
 
 interface Rule {
   readonly excepts: boolean;
-  readonly pattern: RegExp;
+  /** A rule means what it names and all below it. */
+  readonly fits: (path: string) => boolean;
   /** What comes before its first wildcard. */
   readonly lead: string;
 }
 
 function readRule(line: string): readonly Rule[] {
   const trimmed = line.trim();
-  if (trimmed === "" || line.startsWith("#")) return [];
   const excepts = trimmed.startsWith("!");
   const path = cleanPath(excepts ? trimmed.slice(1).trim() : trimmed);
   if (path === "") return [];
-  return [{ excepts, pattern: patternToRegExp(path), lead: path.split(/[*?[]/)[0] ?? "" }];
+  return [{ excepts, fits: fitter(path), lead: path.split(/[*?[]/)[0] ?? "" }];
 }
 
-// A rule means what it names and all below it.
-function fits(pattern: RegExp, path: string): boolean {
-  for (let end = path.length; end > 0; end = path.lastIndexOf("/", end - 1)) {
-    if (pattern.test(path.slice(0, end))) return true;
-  }
-  return false;
+function fitter(pattern: string): Rule["fits"] {
+  if (!/[*?[\\]/.test(pattern)) return (path) => path === pattern || path.startsWith(`${pattern}/`);
+  const glob = pathGlob(pattern);
+  return (path) => glob.endsFrom(path, 0).some((end) => end === path.length || path[end] === "/");
 }
 
 function reaches(lead: string, directory: string): boolean {
   return lead.startsWith(`${directory}/`) || `${directory}/`.startsWith(lead);
-}
-
-function escapeLetter(letter: string): string {
-  return letter.replace(/[.*+?^${}()|[\]\\/]/g, "\\$&");
 }

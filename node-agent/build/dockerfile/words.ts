@@ -1,8 +1,7 @@
 // Words of an instruction as a shell would read them: quotes, escapes and variables with their forms (${x:-y}, ${x:+y}, ${x#p}, …). Pure.
+import { applyPattern, WordError } from "./cut-value.ts";
 
 export type Lookup = (name: string) => string | undefined;
-
-export class WordError extends Error {}
 
 interface Reader {
   readonly text: string;
@@ -138,12 +137,15 @@ function readVariable(reader: Reader): string {
       `bad substitution: \${${name} is followed by ${JSON.stringify(reader.text[reader.at] ?? "nothing")}; known are :- :+ :? - + ? # % /`,
     );
   reader.at += operator.length;
-  const word = readUntil(reader, "}");
-  reader.at++;
-  return applyOperator({ name, value, operator, word });
+  if (/[-+?]/.test(operator)) {
+    const word = readUntil(reader, "}");
+    reader.at++;
+    return chooseValue({ name, value, operator, word });
+  }
+  return cutValue(reader, value ?? "", operator);
 }
 
-function applyOperator(form: {
+function chooseValue(form: {
   readonly name: string;
   readonly value: string | undefined;
   readonly operator: string;
@@ -151,47 +153,41 @@ function applyOperator(form: {
 }): string {
   const { name, value, operator, word } = form;
   const isSet = operator.startsWith(":") ? value !== undefined && value !== "" : value !== undefined;
-  switch (operator.replace(":", "")) {
-    case "-":
-      return isSet ? (value ?? "") : word;
-    case "+":
-      return isSet ? word : "";
-    case "?":
-      if (!isSet) throw new WordError(`${name}: ${word === "" ? "is not set" : word}`);
-      return value ?? "";
-    case "#":
-      return cut(value ?? "", new RegExp(`^${patternOf(word, "*?")}`));
-    case "##":
-      return cut(value ?? "", new RegExp(`^${patternOf(word, "*")}`));
-    case "%":
-      return cutEnd(value ?? "", patternOf(word, "*"), "short");
-    case "%%":
-      return cutEnd(value ?? "", patternOf(word, "*"), "long");
-    default: {
-      const slash = word.indexOf("/");
-      const [pattern, replacement] = slash < 0 ? [word, ""] : [word.slice(0, slash), word.slice(slash + 1)];
-      return (value ?? "").replace(
-        new RegExp(patternOf(pattern, "*"), operator === "//" ? "g" : ""),
-        () => replacement,
-      );
+  if (operator.endsWith("-")) return isSet ? (value ?? "") : word;
+  if (operator.endsWith("+")) return isSet ? word : "";
+  if (!isSet) throw new WordError(`${name}: ${word === "" ? "is not set" : word}`);
+  return value ?? "";
+}
+
+// What stands behind the operator is read to its closing bracket.
+function cutValue(reader: Reader, value: string, operator: string): string {
+  const pattern = readPattern(reader, operator.startsWith("/") ? "/}" : "}");
+  let replacement = "";
+  if (reader.text[reader.at] === "/") {
+    reader.at++;
+    replacement = readUntil(reader, "}");
+  }
+  reader.at++;
+  return applyPattern(value, { operator, pattern, replacement });
+}
+
+// Letters that were quoted or escaped stand for themselves in a pattern.
+function readPattern(reader: Reader, ends: string): string {
+  let result = "";
+  const quoted = (text: string) => text.replace(/[*?\\]/g, "\\$&");
+  while (reader.at < reader.text.length) {
+    const letter = reader.text[reader.at] ?? "";
+    if (ends.includes(letter)) return result;
+    if (letter === "'") result += quoted(readSingle(reader));
+    else if (letter === '"') result += quoted(readDouble(reader));
+    else if (letter === "$") result += readVariable(reader);
+    else if (letter === reader.escapeMark) {
+      result += `\\${reader.text[reader.at + 1] ?? ""}`;
+      reader.at += 2;
+    } else {
+      result += letter;
+      reader.at++;
     }
   }
-}
-
-function cut(value: string, pattern: RegExp): string {
-  return value.replace(pattern, "");
-}
-
-function cutEnd(value: string, pattern: string, how: "short" | "long"): string {
-  const whole = new RegExp(`^${pattern}$`);
-  const starts = Array.from({ length: value.length + 1 }, (_, at) => at);
-  const found = (how === "short" ? starts.toReversed() : starts).find((at) => whole.test(value.slice(at)));
-  return found === undefined ? value : value.slice(0, found);
-}
-
-// A shell's pattern as a regular expression; `star` says how much * takes.
-function patternOf(text: string, star: "*" | "*?"): string {
-  return text.replace(/[.*+?^${}()|[\]\\]/g, (letter) =>
-    letter === "*" ? `[\\s\\S]${star}` : letter === "?" ? "[\\s\\S]" : `\\${letter}`,
-  );
+  throw new WordError("missing }");
 }
