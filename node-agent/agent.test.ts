@@ -362,7 +362,15 @@ test("openAgent ends a pod at its active deadline", async () => {
   session.put("pods", pod({ activeDeadlineSeconds: 5 }));
   await clock.advance(6000);
   const { phase, reason } = session.statuses.get("web") ?? {};
-  assert.deepEqual({ phase, reason }, { phase: "Failed", reason: "DeadlineExceeded" });
+  const events = session.eventLines().filter((text) => text.startsWith("DeadlineExceeded"));
+  assert.deepEqual(
+    { phase, reason, events },
+    {
+      phase: "Failed",
+      reason: "DeadlineExceeded",
+      events: ["DeadlineExceeded: Pod was active on the node longer than the specified deadline"],
+    },
+  );
 });
 
 test("stopPods ends everything and reports none of it", async () => {

@@ -1,4 +1,5 @@
 // Runs one command in a container to its end and keeps a bounded part of what it wrote: exec probes and hooks.
+import { finished } from "node:stream/promises";
 import type { Runtime } from "../runtime/runtime.ts";
 
 const outputBytesMax = 10 * 1024;
@@ -18,13 +19,15 @@ export async function execInContainer(
     if (size < outputBytesMax) parts.push(bytes.subarray(0, outputBytesMax - size));
     size += bytes.length;
   };
-  process.stdout.on("data", keep).on("error", () => {});
-  process.stderr?.on("data", keep).on("error", () => {});
+  const outputs = [process.stdout, process.stderr].flatMap((stream) => stream?.on("data", keep) ?? []);
+  // The end of a stream may be seen later than that of its process.
+  const read = Promise.allSettled(outputs.map((stream) => finished(stream)));
   const abort = () => process.kill();
   signal.addEventListener("abort", abort, { once: true });
   try {
     if (signal.aborted) abort();
     const { exitCode } = await process.exit;
+    await read;
     signal.throwIfAborted();
     return { exitCode, output: Buffer.concat(parts).toString("utf8").trim() };
   } finally {

@@ -402,6 +402,8 @@ export class PodWorker {
       },
       nowMs,
     );
+    const isNews = intent.do === "stop" && this.#stopSinceMs === undefined && this.#pod.status?.phase !== "Failed";
+    if (isNews && intent.reason === "DeadlineExceeded") this.#event("Normal", intent.reason, intent.message);
     this.#stopSinceMs = intent.do === "stop" ? (this.#stopSinceMs ?? nowMs) : undefined;
     return { pod: this.#pod, intent, ...(this.#stopSinceMs === undefined ? {} : { stopSinceMs: this.#stopSinceMs }) };
   }

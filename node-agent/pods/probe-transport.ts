@@ -1,7 +1,7 @@
 // How probes and hooks reach a pod from its node.
 import type { Container, HTTPGetAction, HTTPHeader, IntOrString } from "../../api/kinds/generated/types.ts";
-
 import { askHttp } from "./http-probe.ts";
+import { dialProblem, grpcProblem, hostAndPort, httpProblem } from "./probe-problem.ts";
 
 export interface HttpTarget {
   readonly scheme: "http" | "https";
@@ -35,7 +35,7 @@ export const realProbeTransport: ProbeTransport = {
   http: async (target, timeoutMs, signal) => {
     const limit = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]);
     return askHttp(target, limit).catch((error: Error) => {
-      throw limit.aborted && !signal.aborted ? timedOut(timeoutMs) : error;
+      throw httpProblem(target, { error, late: limit.aborted && !signal.aborted });
     });
   },
 
@@ -48,10 +48,10 @@ export const realProbeTransport: ProbeTransport = {
         signal.removeEventListener("abort", onAbort);
         socket.destroy();
         if (error === undefined) resolve();
-        else reject(error);
+        else reject(dialProblem({ host, port }, error));
       };
       const onAbort = () => end(new Error("aborted"));
-      const timer = setTimeout(() => end(timedOut(timeoutMs)), timeoutMs);
+      const timer = setTimeout(() => end(new Error("i/o timeout")), timeoutMs);
       signal.addEventListener("abort", onAbort, { once: true });
       socket.on("connect", () => end());
       socket.on("error", end);
@@ -60,10 +60,7 @@ export const realProbeTransport: ProbeTransport = {
 
   grpc: async ({ host, port, service }, timeoutMs, signal) => {
     const { Client, credentials } = await import("@grpc/grpc-js");
-    const client = new Client(
-      host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`,
-      credentials.createInsecure(),
-    );
+    const client = new Client(hostAndPort({ host, port }), credentials.createInsecure());
     try {
       return await new Promise<number>((resolve, reject) => {
         const call = client.makeUnaryRequest(
@@ -72,7 +69,8 @@ export const realProbeTransport: ProbeTransport = {
           servingStatus,
           service,
           { deadline: Date.now() + timeoutMs },
-          (error, status) => (error === null ? resolve(status ?? 0) : reject(error)),
+          (error, status) =>
+            error === null ? resolve(status ?? 0) : reject(grpcProblem({ host, port }, error, timeoutMs)),
         );
         signal.addEventListener("abort", () => call.cancel(), { once: true });
       });
@@ -111,8 +109,4 @@ function healthRequest(service: string): Buffer {
 // HealthCheckResponse { ServingStatus status = 1 }; 0 (unknown) is not sent.
 function servingStatus(bytes: Buffer): number {
   return bytes[0] === 0x08 ? (bytes[1] ?? 0) : 0;
-}
-
-function timedOut(timeoutMs: number): Error {
-  return new Error(`no answer within ${timeoutMs / 1000} s`);
 }

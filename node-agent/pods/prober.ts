@@ -39,7 +39,9 @@ const eagerFirstMs = 5;
 const eagerMaxMs = 100;
 /** Between counted failures of one that never passed: a machine that is busy starts programs slowly. */
 const waitingMaxMs = 1000;
-const grpcServing = 1;
+/** Of grpc.health.v1, by number. */
+const servingStatuses = ["UNKNOWN", "SERVING", "NOT_SERVING", "SERVICE_UNKNOWN"];
+const grpcServing = servingStatuses.indexOf("SERVING");
 
 /** Begins; the returned function ends it. Readiness and liveness wait for the startup probe. */
 export function startProbes(target: ProbeTarget, parts: ProbeParts, events: ProbeEvents): () => void {
@@ -168,7 +170,7 @@ export async function probeOnce(
         clock,
         timeoutMs,
         signal,
-        `command timed out after ${timeoutMs / 1000}s`,
+        `command timed out: "${args.join(" ")}" timed out after ${timeoutMs / 1000}s`,
         (limit) => execInContainer(runtime, target.containerId, args, limit),
       );
       return exitCode === 0
@@ -179,7 +181,7 @@ export async function probeOnce(
       const { port, service = "" } = probe.grpc;
       const status = await transport.grpc({ host: target.podIp, port, service }, timeoutMs, signal);
       if (status === grpcServing) return { ok: true, message: "" };
-      return { ok: false, message: `service unhealthy (responded with status ${status})` };
+      return { ok: false, message: `service unhealthy (responded with "${servingStatuses[status] ?? status}")` };
     }
     return { ok: false, message: "the probe says neither httpGet, tcpSocket, exec nor grpc" };
   } catch (error) {
