@@ -27,6 +27,7 @@ import { fieldValue, resourceValue } from "./field-values.ts";
 import { hostsFile, resolvConf } from "./hostname.ts";
 import { containersOf } from "./pod-state.ts";
 import { podResources } from "./resource-limits.ts";
+import { onlyUser } from "./security.ts";
 import type { PodStorage, SavedObject, StorageContext } from "./storage.ts";
 import { readTerminationMessage } from "./termination-message.ts";
 import { freeRange, parseRange } from "./user-ranges.ts";
@@ -85,6 +86,7 @@ export async function openDiskStorage({ dataDir, runDir, images }: DiskStorageOp
       persistentVolume: (name) => lookup.persistentVolume(name),
       localVolumesDir,
       fsGroup: pod.spec?.securityContext?.fsGroup,
+      fsUser: onlyUser(pod),
       memoryBytesMax: podResources(pod).memoryBytesMax,
       serviceAccountToken,
       imageRoot: async () => {

@@ -16,6 +16,14 @@ export function userToResolve(pod: Pod, container: Container, imageUserName: str
   return runAsUser === undefined ? imageUserName : String(runAsUser);
 }
 
+/** The user of all of a pod's containers, where each says one and it is the same. */
+export function onlyUser({ spec }: Pod): number | undefined {
+  const users = [...(spec?.initContainers ?? []), ...(spec?.containers ?? [])].map(
+    ({ securityContext }) => securityContext?.runAsUser ?? spec?.securityContext?.runAsUser,
+  );
+  return new Set(users).size === 1 ? users[0] : undefined;
+}
+
 /** User and groups, `resolved` being what the image says of them; throws ConfigError when runAsNonRoot forbids what comes out. */
 export function containerUser(pod: Pod, container: Container, resolved: UnixUser): UnixUser {
   const forPod = pod.spec?.securityContext ?? {};

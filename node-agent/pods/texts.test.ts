@@ -7,6 +7,7 @@ import { hostNames, hostsFile, podHostname, resolvConf } from "./hostname.ts";
 import { pullCredentials } from "./pull-secrets.ts";
 import { qosClass } from "./resource-limits.ts";
 import { nextBackoff, restartAtMs } from "./restart-backoff.ts";
+import { onlyUser } from "./security.ts";
 import { signalNumber } from "./stop-container.ts";
 
 const expansions: readonly (readonly [string, string])[] = [
@@ -152,4 +153,14 @@ test("parseTaints and parseLabels say what is wrong", () => {
   ]);
   assert.throws(() => parseTaints(["gpu=yes:Sometimes"]), /must look like key=value:NoSchedule/);
   assert.throws(() => parseLabels(["disk"]), /must look like key=value/);
+});
+
+test("a user is a pod's when all containers say the same onlyUser", () => {
+  const user = (runAsUser?: number) => (runAsUser === undefined ? {} : { securityContext: { runAsUser } });
+  const of = (forPod: number | undefined, ...own: readonly (number | undefined)[]) =>
+    onlyUser({ spec: { ...user(forPod), containers: own.map((uid, i) => ({ name: `c${i}`, ...user(uid) })) } });
+  assert.deepEqual(
+    [of(5, undefined, undefined), of(undefined, 7, 7), of(5, undefined, 7), of(undefined, 7, undefined), of(undefined)],
+    [5, 7, undefined, undefined, undefined],
+  );
 });

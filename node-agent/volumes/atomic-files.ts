@@ -20,12 +20,16 @@ import { VolumeError } from "./volume-type.ts";
 
 const setGroupId = 0o2000;
 /** With a group of its own, what is made in a folder has that too. */
-const folderMode = setGroupId | 0o755;
+const folderAccess: Access = { mode: setGroupId | 0o755 };
 
 export interface FileToWrite {
   readonly content: Uint8Array;
   readonly mode: number;
+  /** Whose it is; absent: root's. */
+  readonly uid?: number | undefined;
 }
+
+type Access = Omit<FileToWrite, "content">;
 
 /** By path relative to the folder. */
 export type Files = ReadonlyMap<string, FileToWrite>;
@@ -42,19 +46,19 @@ export async function writeFiles(dir: string, files: Files, owner: FilesOwner): 
     writeFirst(dir, files, owner);
     return true;
   }
-  await give(dir, folderMode, owner);
+  await give(dir, folderAccess, owner);
   const current = await readlink(join(dir, "..data")).catch(() => undefined);
   if (current !== undefined && (await isSame(join(dir, current), files))) {
     await linkNames(dir, files);
     return false;
   }
   const fresh = await mkdtemp(join(dir, datedPrefix()));
-  await give(fresh, folderMode, owner);
-  for (const [path, { content, mode }] of files) {
+  await give(fresh, folderAccess, owner);
+  for (const [path, { content, ...access }] of files) {
     const target = join(fresh, path);
     await makeFolders(fresh, dirname(path), owner);
     await writeFile(target, content);
-    await give(target, mode, owner);
+    await give(target, access, owner);
   }
   await rm(join(dir, "..data_tmp"), { force: true });
   await symlink(fresh.slice(dir.length + 1), join(dir, "..data_tmp"));
@@ -67,17 +71,17 @@ export async function writeFiles(dir: string, files: Files, owner: FilesOwner): 
 // Into a folder that was just made: a few microseconds per call, where each that is waited for costs ten times as much; every pod waits
 // for such files.
 function writeFirst(dir: string, files: Files, owner: FilesOwner): void {
-  giveSync(dir, folderMode, owner);
+  giveSync(dir, folderAccess, owner);
   const fresh = mkdtempSync(join(dir, datedPrefix()));
-  giveSync(fresh, folderMode, owner);
-  for (const [path, { content, mode }] of files) {
+  giveSync(fresh, folderAccess, owner);
+  for (const [path, { content, ...access }] of files) {
     let folder = fresh;
     for (const name of path.split("/").slice(0, -1)) {
       folder = join(folder, name);
-      if (mkdirSync(folder, { recursive: true }) !== undefined) giveSync(folder, folderMode, owner);
+      if (mkdirSync(folder, { recursive: true }) !== undefined) giveSync(folder, folderAccess, owner);
     }
     writeFileSync(join(fresh, path), content);
-    giveSync(join(fresh, path), mode, owner);
+    giveSync(join(fresh, path), access, owner);
   }
   symlinkSync(fresh.slice(dir.length + 1), join(dir, "..data_tmp"));
   renameSync(join(dir, "..data_tmp"), join(dir, "..data"));
@@ -89,14 +93,18 @@ function datedPrefix(): string {
 }
 
 // Not through the modes of open and mkdir, which the umask cuts.
-async function give(path: string, mode: number, owner: FilesOwner): Promise<void> {
-  if (owner.fsGroup !== undefined) await chown(path, 0, owner.fsGroup);
-  await chmod(path, givenMode(mode, owner));
+async function give(path: string, access: Access, owner: FilesOwner): Promise<void> {
+  if (changesHands(access, owner)) await chown(path, access.uid ?? 0, owner.fsGroup ?? 0);
+  await chmod(path, givenMode(access.mode, owner));
 }
 
-function giveSync(path: string, mode: number, owner: FilesOwner): void {
-  if (owner.fsGroup !== undefined) chownSync(path, 0, owner.fsGroup);
-  chmodSync(path, givenMode(mode, owner));
+function giveSync(path: string, access: Access, owner: FilesOwner): void {
+  if (changesHands(access, owner)) chownSync(path, access.uid ?? 0, owner.fsGroup ?? 0);
+  chmodSync(path, givenMode(access.mode, owner));
+}
+
+function changesHands({ uid }: Access, { fsGroup }: FilesOwner): boolean {
+  return uid !== undefined || fsGroup !== undefined;
 }
 
 function givenMode(mode: number, { fsGroup }: FilesOwner): number {
@@ -108,7 +116,7 @@ async function makeFolders(root: string, path: string, owner: FilesOwner): Promi
   let folder = root;
   for (const name of path === "." ? [] : path.split("/")) {
     folder = join(folder, name);
-    if ((await mkdir(folder, { recursive: true })) !== undefined) await give(folder, folderMode, owner);
+    if ((await mkdir(folder, { recursive: true })) !== undefined) await give(folder, folderAccess, owner);
   }
 }
 

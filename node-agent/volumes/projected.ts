@@ -55,12 +55,17 @@ async function sourceFiles(
   if (source.downwardAPI !== undefined) return downwardFiles(context, source.downwardAPI.items ?? [], defaultMode);
   if (source.serviceAccountToken !== undefined) {
     const content = await tokenOf(source.serviceAccountToken);
-    return new Map([[source.serviceAccountToken.path, { content, mode: defaultMode }]]);
+    return new Map([[source.serviceAccountToken.path, { content, ...tokenAccess(context, defaultMode) }]]);
   }
   const field = Object.keys(source)[0] ?? "nothing";
   throw new VolumeError(
     `projection of ${field} is not supported; this node has configMap, secret, downwardAPI, serviceAccountToken`,
   );
+}
+
+// A token is not for every user in the pod where it is known whose it is. Source: Kubernetes, "Configure Service Accounts for Pods".
+function tokenAccess({ fsGroup, fsUser }: VolumeContext, defaultMode: number): Omit<FileToWrite, "content"> {
+  return { mode: fsGroup === undefined && fsUser === undefined ? defaultMode : 0o600, uid: fsUser };
 }
 
 // Who finds no server keeps what is written.

@@ -28,6 +28,8 @@ export interface VolumeContext {
   readonly localVolumesDir: string;
   /** securityContext.fsGroup: the group that the pod's own volumes belong to. */
   readonly fsGroup: number | undefined;
+  /** The user that all of the pod's containers run as, where they say one and the same. */
+  readonly fsUser: number | undefined;
   /** What the pod's containers may use together. */
   readonly memoryBytesMax: number | undefined;
   /** The read-only overlay of the volume's image, pulled as its policy says. */

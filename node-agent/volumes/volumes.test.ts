@@ -85,6 +85,7 @@ function contextOf(dir: string, volume: Volume): VolumeContext {
     configMap: (name) => (name === "cm" ? { data: { "a.txt": "A", b: "B" }, binaryData: { c: "AAE=" } } : undefined),
     secret: (name) => (name === "sec" ? { data: { pw: Buffer.from("x").toString("base64") } } : undefined),
     fsGroup: undefined,
+    fsUser: undefined,
     memoryBytesMax: undefined,
     serviceAccountToken: async ({ audience = "" }) => `token for ${audience}`,
     imageRoot: () => Promise.reject(new Error("no image")),
@@ -227,6 +228,36 @@ inFolder("bytesBelow counts what is on the disk, links once, and stops when it k
       await bytesBelow("/none", 1),
     ],
     [true, true, true, true, 0],
+  );
+});
+
+inFolder("setUp gives a token to the pod's user and group alone, where it has one", async (dir) => {
+  const sources = [
+    { serviceAccountToken: { path: "token" } },
+    { downwardAPI: { items: [{ path: "name", fieldRef: { fieldPath: "metadata.name" } }] } },
+  ];
+  const look = async (name: string, owner: Pick<VolumeContext, "fsGroup" | "fsUser">) => {
+    const context = { ...contextOf(join(dir, name), { name, projected: { sources } }), ...owner };
+    const { path } = await volumeTypeOf(context.volume).setUp(context);
+    const owned = async (file: string) => {
+      const { uid, gid, mode } = await stat(join(path, file));
+      return `${file} ${uid}:${gid} ${(mode & 0o777).toString(8)}`;
+    };
+    return [await owned("token"), await owned("name")];
+  };
+  assert.deepEqual(
+    [
+      await look("anybody", { fsGroup: undefined, fsUser: undefined }),
+      await look("user", { fsGroup: undefined, fsUser: 1000 }),
+      await look("group", { fsGroup: 77, fsUser: undefined }),
+      await look("both", { fsGroup: 77, fsUser: 1000 }),
+    ],
+    [
+      ["token 0:0 644", "name 0:0 644"],
+      ["token 1000:0 600", "name 0:0 644"],
+      ["token 0:77 640", "name 0:77 644"],
+      ["token 1000:77 640", "name 0:77 644"],
+    ],
   );
 });
 
