@@ -76,6 +76,7 @@ static const int allowed_calls[] = {
     SYS_newfstatat, SYS_statx,    SYS_getdents64,   SYS_brk,           SYS_mmap,       SYS_munmap,    SYS_mremap,
     SYS_madvise,   SYS_exit,      SYS_exit_group,   SYS_rt_sigreturn,  SYS_fcntl,      SYS_rt_sigprocmask,
     SYS_dup,       SYS_readlinkat, SYS_flistxattr,  SYS_fgetxattr,     SYS_copy_file_range, SYS_getrandom, SYS_sysinfo,
+    SYS_syncfs,
 };
 enum { calls = sizeof allowed_calls / sizeof allowed_calls[0] };
 

@@ -177,6 +177,7 @@ static void changes(char *const *arguments) {
 
 static void measure(char *const *arguments) {
   enter_mount_namespace();
+  drop_privileges(reading(), files_deep);
   for (; *arguments != NULL; arguments++) {
     uint64_t entries;
     int fd = open(*arguments, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -214,7 +215,11 @@ static void files(char *const *arguments) {
 }
 
 static void empty(char *const *arguments) {
-  int fd = open(arguments[0], O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  enter_mount_namespace();
+  // Nothing is above it then, whatever is moved about meanwhile.
+  enter_root(arguments[0]);
+  drop_privileges(capability(CAP_DAC_OVERRIDE) | capability(CAP_FOWNER), files_few);
+  int fd = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (fd < 0) fail_errno("open", arguments[0]);
   if (!empty_tree(fd)) fail_errno("empty", arguments[0]);
   say("ok\n");
@@ -223,6 +228,7 @@ static void empty(char *const *arguments) {
 static void sync_file_system(char *const *arguments) {
   int fd = open(arguments[0], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (fd < 0) fail_errno("open", arguments[0]);
+  drop_privileges(0, files_few);
   if (syncfs(fd) != 0) fail_errno("sync", arguments[0]);
   say("ok\n");
 }
