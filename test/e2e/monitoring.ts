@@ -40,7 +40,9 @@ function readCommands(): string {
 }
 
 export interface UpSample {
-  readonly metric: { readonly job: string; readonly node?: string; readonly pod?: string };
+  readonly metric: { readonly job: string; readonly node?: string; readonly pod?: string } & Readonly<
+    Record<string, string>
+  >;
   readonly value: readonly [number, string];
 }
 
@@ -78,11 +80,14 @@ export function scrape(folder: string, { host, port, serverName }: MetricsDoor):
 
 /** All expressions of the alerts and of the dashboard. */
 export function expressions(): readonly string[] {
-  const dashboard = JSON.parse(readFileSync(join(chart, "dashboard.json"), "utf8")) as Dashboard;
   return [
     ...rules().map(({ expr }) => expr),
-    ...dashboard.panels.flatMap(({ targets }) => targets.map(({ expr }) => expr)),
+    ...readDashboard().panels.flatMap(({ targets }) => targets.map(({ expr }) => expr)),
   ];
+}
+
+export function readDashboard(): Dashboard {
+  return JSON.parse(readFileSync(join(chart, "dashboard.json"), "utf8")) as Dashboard;
 }
 
 export interface Rule {
@@ -96,8 +101,20 @@ export function rules(): readonly Rule[] {
   return groups.flatMap(({ rules }) => rules);
 }
 
-interface Dashboard {
-  readonly panels: readonly { readonly targets: readonly { readonly expr: string }[] }[];
+export interface Dashboard {
+  readonly uid: string;
+  readonly schemaVersion: number;
+  readonly templating: { readonly list: readonly { readonly name: string; readonly type: string }[] };
+  readonly panels: readonly Panel[];
+}
+
+export interface Panel {
+  readonly id: number;
+  readonly type: string;
+  readonly title: string;
+  readonly datasource: { readonly type: string; readonly uid: string };
+  readonly gridPos: { readonly x: number; readonly y: number; readonly w: number; readonly h: number };
+  readonly targets: readonly { readonly refId: string; readonly expr: string; readonly legendFormat: string }[];
 }
 
 /** The metrics that an expression reads: its words without texts, labels, durations, functions and operators. */
