@@ -1,12 +1,14 @@
-// naru describe: an object's fields as readable text, a pod's containers and conditions, and the Events about it.
-import { stringify } from "yaml";
+// naru describe: an object in words, with what belongs to it and the Events about it.
 import { events } from "../../api/kinds/generated/resources.ts";
 import type { Event } from "../../api/kinds/generated/types.ts";
 import type { KubeObject } from "../../api/kinds/resource.ts";
+import { ageOf } from "../../api/kinds/schema/human-age.ts";
 import { type Command, connectionOptions, namespaceOptions } from "../command.ts";
 import { type Connection, connect } from "../connection.ts";
+import { describeObject } from "../describe/describers.ts";
+import { layOut } from "../describe/layout.ts";
 import { namespaceOf, pathOf, resourceOf, type Target, targetsOf } from "../resources.ts";
-import { bold, printTable, red } from "../terminal.ts";
+import { bold, red } from "../terminal.ts";
 
 export const describe: Command = {
   name: "describe",
@@ -18,12 +20,16 @@ export const describe: Command = {
   run: async (invocation) => {
     const connection = await connect(invocation);
     const namespace = namespaceOf(invocation, connection);
+    const list = async <T>(path: string, query: Readonly<Record<string, string>>) =>
+      (await connection.send<{ items: T[] }>("GET", `${path}?${new URLSearchParams(query)}`)).items;
+    let printed = 0;
     for (const { resource, name } of await findTargets(connection, namespace, invocation.positionals)) {
       const object = await connection.send<KubeObject>("GET", pathOf(resource, namespace, name), {
         signal: invocation.signal,
       });
-      console.log(describeObject(object));
-      console.log(await describeEvents(connection, object));
+      if (printed++ > 0) console.log("\n");
+      console.log(await describeObject(resource, object, { list, nowMs: Date.now() }));
+      console.log(`\n${await describeEvents(connection, object)}`);
     }
     connection.close();
     return 0;
@@ -45,43 +51,6 @@ async function findTargets(
   return items.map(({ metadata }) => ({ resource, name: metadata?.name ?? "" }));
 }
 
-/** Sections of the object without the machinery's fields; empty values are left out. */
-export function describeObject(object: KubeObject): string {
-  const { apiVersion, kind, metadata, ...rest } = object as KubeObject & Readonly<Record<string, unknown>>;
-  const { managedFields: _, resourceVersion: __, generation: ___, annotations = {}, ...meta } = metadata ?? {};
-  const { "kubectl.kubernetes.io/last-applied-configuration": ____, ...shown } = annotations;
-  const conditions =
-    (rest["status"] as { conditions?: readonly Record<string, string>[] } | undefined)?.conditions ?? [];
-  const body = {
-    ...rest,
-    ...(rest["status"] === undefined ? {} : { status: { ...(rest["status"] as object), conditions: undefined } }),
-  };
-  const parts = [
-    bold(`${kind} ${meta.name}`),
-    section({ apiVersion, ...meta, ...(Object.keys(shown).length === 0 ? {} : { annotations: shown }) }),
-    section(body),
-  ];
-  if (conditions.length > 0) {
-    const rows = conditions.map(({ type = "", status = "", reason = "", message = "" }) => [
-      type,
-      status,
-      reason,
-      message,
-    ]);
-    parts.push(bold("Conditions"), printTable(["TYPE", "STATUS", "REASON", "MESSAGE"], rows));
-  }
-  return parts.filter((part) => part !== "").join("\n");
-}
-
-function section(value: object): string {
-  const kept = JSON.parse(JSON.stringify(value, (_, inner: unknown) => (isEmpty(inner) ? undefined : inner))) as object;
-  return Object.keys(kept).length === 0 ? "" : stringify(kept, { lineWidth: 0 }).trimEnd();
-}
-
-function isEmpty(value: unknown): boolean {
-  return value === null || value === "" || (typeof value === "object" && Object.keys(value).length === 0);
-}
-
 async function describeEvents(connection: Connection, { kind, metadata }: KubeObject): Promise<string> {
   const fieldSelector = `involvedObject.kind=${kind},involvedObject.name=${metadata?.name}`;
   const path = pathOf(events, metadata?.namespace ?? "default");
@@ -89,15 +58,20 @@ async function describeEvents(connection: Connection, { kind, metadata }: KubeOb
     "GET",
     `${path}?${new URLSearchParams({ fieldSelector })}`,
   );
-  if (items.length === 0) return `${bold("Events")}\n<none>\n`;
-  const rows = [...items]
-    .sort((a, b) => Date.parse(a.lastTimestamp ?? "") - Date.parse(b.lastTimestamp ?? ""))
-    .map(({ type = "", reason = "", count = 1, lastTimestamp = "", source, message = "" }) => [
+  // Another object may have had this name before.
+  const own = items.filter(({ involvedObject: { uid } }) => uid === undefined || uid === "" || uid === metadata?.uid);
+  const nowMs = Date.now();
+  const rows = own
+    .map((event) => ({ ...event, last: event.lastTimestamp ?? event.eventTime ?? "" }))
+    .sort((a, b) => Date.parse(a.last) - Date.parse(b.last))
+    .map(({ type = "", reason = "", count = 1, last, source, message = "" }) => [
       type === "Warning" ? red(type) : type,
       reason,
-      `${lastTimestamp}${count > 1 ? ` (x${count})` : ""}`,
+      `${ageOf(last, nowMs)} ago${count > 1 ? ` (x${count})` : ""}`,
       source?.component ?? "",
       message,
     ]);
-  return `${bold("Events")}\n${printTable(["TYPE", "REASON", "LAST", "FROM", "MESSAGE"], rows)}\n`;
+  return rows.length === 0
+    ? `${bold("Events")}\n  none`
+    : layOut([{ type: "table", title: "Events", header: ["TYPE", "REASON", "LAST", "FROM", "MESSAGE"], rows }]);
 }
