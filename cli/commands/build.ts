@@ -2,9 +2,12 @@
 
 import { createWriteStream } from "node:fs";
 import { mkdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { realClock } from "../../lib/clock.ts";
 import type { BuildOptions } from "../../node-agent/build/build.ts";
+import { lintDockerfile } from "../../node-agent/build/dockerfile/lint.ts";
+import { parseDockerfile } from "../../node-agent/build/dockerfile/parse.ts";
 import { readPlatform } from "../../node-agent/build/platforms.ts";
 import type { ImageCommand } from "../../node-agent/streams/image-commands.ts";
 import { type Command, connectionOptions, type Invocation, UsageError } from "../command.ts";
@@ -24,6 +27,7 @@ export const build: Command = {
     "naru build -t web:2 .",
     "naru build -t registry.local/web:2 --push --build-arg VERSION=2 .",
     "naru build --target test --progress plain .",
+    "naru build --check .",
     "naru build -t web:2 --secret id=npm,src=.npmrc --output type=docker,dest=web.tar .",
   ],
   options: {
@@ -51,6 +55,7 @@ export const build: Command = {
       value: "OS/ARCH",
       help: "what the image is for, such as linux/arm64; default: the node's own",
     },
+    check: { type: "boolean", help: "only tell what is wrong or suspicious in the Dockerfile" },
     "no-cache": { type: "boolean", help: "do every step again" },
     pull: { type: "boolean", help: "ask registries for newer images" },
     network: {
@@ -90,6 +95,7 @@ export const build: Command = {
   arguments: [{ type: "files" }],
   run: async (invocation) => {
     const [folder = "."] = invocation.positionals;
+    if (invocation.flag("check")) return await checkDockerfile(folder, invocation.text("file"));
     const mode = progressMode(invocation);
     const outputs = invocation.texts("output").map(readOutput);
     const context = await readContext(folder, invocation.text("file"));
@@ -126,6 +132,13 @@ export const build: Command = {
     return 0;
   },
 };
+
+async function checkDockerfile(folder: string, file = join(folder, "Dockerfile")): Promise<number> {
+  const found = lintDockerfile(parseDockerfile(await readFile(file, "utf8"), file));
+  for (const { rule, text, line } of found) console.log(`${file}:${line}: ${rule}: ${text}`);
+  console.log(found.length === 0 ? `${file}: nothing found` : `${file}: ${found.length} found`);
+  return found.length === 0 ? 0 : 1;
+}
 
 /** "auto" is lines that change in place on a terminal. */
 export function progressMode(invocation: Invocation): "plain" | "tty" | "quiet" {

@@ -49,7 +49,7 @@ export function plainPrinter(print: (text: string) => void, nowMs: () => number)
           if (event.doneBytes === event.totalBytes) print(`#${event.id} ${event.what}`);
           return;
         case "warning":
-          print(`WARNING: ${event.text} (line ${event.line})`);
+          print(`WARNING: ${warningText(event)}`);
           return;
         case "image":
           return;
@@ -64,7 +64,7 @@ function terminalPrinter(nowMs: () => number): BuildPrinter {
   return {
     failed: () => kept.slice(-keptLinesMax).join("\n"),
     show: (event) => {
-      if (event.type === "warning") process.stderr.write(`${yellow("Warning:")} ${event.text} (line ${event.line})\n`);
+      if (event.type === "warning") process.stderr.write(`${yellow("Warning:")} ${warningText(event)}\n`);
       if (event.type === "output") kept.push(...event.data.toString().trimEnd().split("\n"));
       if (kept.length > 1000) kept.splice(0, kept.length - keptLinesMax);
       if (event.type === "step" && event.state === "started") {
@@ -83,6 +83,10 @@ function terminalPrinter(nowMs: () => number): BuildPrinter {
       if (event.state === "failed") progress.done(`${name} ${red("ERROR")}`);
     },
   };
+}
+
+function warningText({ text, line }: Extract<BuildEvent, { type: "warning" }>): string {
+  return line === undefined ? text : `${text} (line ${line})`;
 }
 
 function seconds(ms: number): string {

@@ -92,7 +92,7 @@ export type BuildEvent =
       readonly doneBytes: number;
       readonly totalBytes: number;
     }
-  | { readonly type: "warning"; readonly text: string; readonly line: number }
+  | { readonly type: "warning"; readonly text: string; readonly line?: number }
   | { readonly type: "image"; readonly image: Image };
 
 /** Where something stands in a Dockerfile; from 1. */

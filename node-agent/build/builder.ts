@@ -18,11 +18,13 @@ import { exportCache, importCache } from "./cache-image.ts";
 import { type OpenContext, openContext } from "./context.ts";
 import { findTarget, neededStages } from "./dockerfile/graph.ts";
 import type { Dockerfile } from "./dockerfile/instructions.ts";
+import { lintDockerfile } from "./dockerfile/lint.ts";
 import { parseDockerfile } from "./dockerfile/parse.ts";
 import { finishImage } from "./finish.ts";
 import { CacheLocks } from "./run-mounts.ts";
 import type { BuildNetwork } from "./run-step.ts";
 import { globalArgs, StageBuilder } from "./stage-builder.ts";
+import { silentArgs } from "./stage-state.ts";
 import { Steps } from "./steps.ts";
 
 export interface BuilderParts {
@@ -57,6 +59,7 @@ class LinuxBuilder implements Builder {
     await using opened = await openContext(this.#workshop, context, signal);
     const dockerfile = await readDockerfile(opened, options);
     const steps = new Steps(dockerfile, { onEvent, nowMs: () => this.#parts.clock.monotonicMs() });
+    tellWarnings(dockerfile, options, onEvent);
     // The first failure ends the others: their work would be for nothing.
     const failed = new AbortController();
     const either = AbortSignal.any([signal, failed.signal]);
@@ -108,6 +111,26 @@ class LinuxBuilder implements Builder {
   async usage(): Promise<{ readonly entries: number; readonly bytes: number }> {
     return this.#workshop.usage();
   }
+}
+
+function tellWarnings(dockerfile: Dockerfile, options: BuildOptions, onEvent: (event: BuildEvent) => void): void {
+  const found = lintDockerfile(dockerfile);
+  for (const { rule, text, line } of found) onEvent({ type: "warning", text: `${rule}: ${text}`, line });
+  const [first] = found;
+  if (first !== undefined && dockerfile.check.error)
+    throw new DockerfileError(`${first.rule}: ${first.text}`, dockerfile.file, { line: first.line, column: 1 });
+  const unused = Object.keys(options.buildArgs ?? {}).filter((name) => !isDeclared(dockerfile, name));
+  if (unused.length > 0) onEvent({ type: "warning", text: `no ARG takes the build argument ${unused.join(", ")}` });
+}
+
+// Those that mean something without an ARG are taken for declared.
+function isDeclared({ args, stages }: Dockerfile, name: string): boolean {
+  const declared = [...args, ...stages.flatMap(({ instructions }) => instructions)];
+  return (
+    silentArgs.includes(name) ||
+    /^(SOURCE_DATE_EPOCH$|BUILDKIT_)/.test(name) ||
+    declared.some((each) => each.kind === "ARG" && each.args.some((arg) => arg.name === name))
+  );
 }
 
 async function readDockerfile(context: OpenContext, options: BuildOptions): Promise<Dockerfile> {

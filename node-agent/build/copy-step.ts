@@ -59,6 +59,8 @@ async function findPieces(
   const urls = isAdd ? sources.filter((source) => isUrl(source) && !repositories.includes(source)) : [];
   const paths = sources.filter((source) => !urls.includes(source) && !repositories.includes(source));
   const several = sources.length + instruction.heredocs.length > 1;
+  if (instruction.checksum !== undefined && paths.length + instruction.heredocs.length > 0)
+    throw expander.refusal("--checksum is for what is fetched: an URL or a git repository");
   const pieces: Piece[] = [];
   if (paths.length > 0) pieces.push(await findFiles(instruction, { ...work, paths, several }));
   if (instruction.heredocs.length > 0) {

@@ -142,7 +142,11 @@ function environment(
   }: { readonly argList: readonly string[]; readonly extra: readonly string[]; readonly home: string },
 ): readonly string[] {
   const given = parts.options.buildArgs ?? {};
-  const silent = silentArgs.flatMap((name) => (given[name] === undefined ? [] : [`${name}=${given[name]}`]));
+  // Programs look for proxies in capitals or not: what is given in one is there in both.
+  const silent = silentArgs.flatMap((name) => {
+    const value = given[name] ?? given[name.toLowerCase()] ?? given[name.toUpperCase()];
+    return value === undefined ? [] : [`${name}=${value}`];
+  });
   const own = pathIn(before.state.config);
   const all = new Map<string, string>();
   // Proxies and arguments first: ENV comes before them.

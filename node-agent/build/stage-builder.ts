@@ -148,8 +148,11 @@ export class StageBuilder implements Disposable, StagesInWork {
   }
 
   async #apply(stage: Stage, instruction: Instruction, before: StageResult): Promise<StageResult> {
-    const { dockerfile, options } = this.#parts;
-    const expander = new Expander(before.state, { ...dockerfile, instruction });
+    const { dockerfile, options, steps } = this.#parts;
+    const expander = new Expander(before.state, {
+      ...{ ...dockerfile, instruction },
+      onUndefined: (name) => steps.warn("UndefinedVar", `$${name} has no value here`, instruction),
+    });
     const sources = argSources(dockerfile, options);
     const state = applyToConfig(before.state, instruction, { expander, sources });
     if (state !== undefined) {

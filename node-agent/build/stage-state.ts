@@ -41,22 +41,33 @@ export const silentArgs = ["HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY",
   name.toLowerCase(),
 ]);
 
+interface Place {
+  readonly file: string;
+  readonly escapeMark: string;
+  readonly instruction: Instruction;
+  /** Told what has no value. */
+  readonly onUndefined?: (name: string) => void;
+}
+
 export class Expander {
   readonly #state: StageState;
-  readonly #place: { readonly file: string; readonly escapeMark: string; readonly instruction: Instruction };
+  readonly #place: Place;
 
-  constructor(
-    state: StageState,
-    place: { readonly file: string; readonly escapeMark: string; readonly instruction: Instruction },
-  ) {
+  constructor(state: StageState, place: Place) {
     this.#state = state;
     this.#place = place;
   }
 
   /** Throws DockerfileError with the instruction's place. */
   word(text: string): string {
+    const lookup = lookupIn(this.#state);
+    const told: Lookup = (name, how) => {
+      const value = lookup(name, how);
+      if (value === undefined && how.needed && !silentArgs.includes(name)) this.#place.onUndefined?.(name);
+      return value;
+    };
     try {
-      return expandWord(text, lookupIn(this.#state), this.#place.escapeMark);
+      return expandWord(text, told, this.#place.escapeMark);
     } catch (error) {
       if (error instanceof WordError) throw this.refusal(error.message);
       throw error;

@@ -18,6 +18,7 @@ export class Steps {
   readonly #onEvent: (event: BuildEvent) => void;
   readonly #nowMs: () => number;
   readonly #dockerfile: Dockerfile;
+  readonly #warned = new Set<string>();
   #next = 1;
   total = 0;
   cached = 0;
@@ -60,15 +61,21 @@ export class Steps {
     }
   }
 
-  warn(text: string, instruction: Instruction): void {
-    this.#onEvent({ type: "warning", text, line: instruction.position.line });
+  /** Told once. */
+  warn(rule: string, text: string, { position: { line } }: Pick<Instruction, "position">): void {
+    const { skip } = this.#dockerfile.check;
+    const key = `${rule} ${text} ${line}`;
+    if (this.#warned.has(key) || skip.includes("all") || skip.includes(rule.toLowerCase())) return;
+    this.#warned.add(key);
+    this.#onEvent({ type: "warning", text: `${rule}: ${text}`, line });
   }
 
   // Failures that know no place get it, but for a build that was given up.
   #place(error: unknown, instruction: Instruction): unknown {
-    const isPlaced = error instanceof DockerfileError || error instanceof PullError;
-    if (isPlaced || !(error instanceof Error) || error.name === "AbortError") return error;
-    return new StepError(`${error.message}\n${showLines(this.#dockerfile, instruction)}`, {
+    if (error instanceof DockerfileError || !(error instanceof Error) || error.name === "AbortError") return error;
+    const message = `${error.message}\n${showLines(this.#dockerfile, instruction)}`;
+    if (error instanceof PullError) return new PullError(error.failure, message, { cause: error });
+    return new StepError(message, {
       cause: error instanceof StepError ? error.cause : error,
       position: instruction.position,
       exitCode: error instanceof StepError ? error.exitCode : undefined,

@@ -598,6 +598,45 @@ Dockerfile:3
   );
 });
 
+test("what is suspicious is told, and refused where the Dockerfile says so build", async () => {
+  const text = ["FROM BASE", "MAINTAINER me", `ENV a=$none$\{other:-x}`, "LABEL l=$none"].join("\n");
+  const { events } = await build({ Dockerfile: text }, { buildArgs: { USED: "1", no_proxy: "x" } });
+  assert.deepEqual(
+    [
+      events.filter(({ type }) => type === "warning"),
+      await problem({ Dockerfile: `# check=skip=UndefinedVar;error=true\n${text}` }),
+      await problem({ Dockerfile: `FROM scratch\nADD --checksum=sha256:${"0".repeat(64)} f /f`, f: "1" }),
+    ],
+    [
+      [
+        {
+          type: "warning",
+          text: 'MaintainerDeprecated: MAINTAINER is deprecated: LABEL org.opencontainers.image.authors="…" says the same',
+          line: 2,
+        },
+        { type: "warning", text: "no ARG takes the build argument USED" },
+        { type: "warning", text: "UndefinedVar: $none has no value here", line: 3 },
+        { type: "warning", text: "UndefinedVar: $none has no value here", line: 4 },
+      ],
+      'DockerfileError: Dockerfile:3:1: MaintainerDeprecated: MAINTAINER is deprecated: LABEL org.opencontainers.image.authors="…" says the same',
+      "DockerfileError: Dockerfile:2:1: ADD: --checksum is for what is fetched: an URL or a git repository",
+    ],
+  );
+});
+
+test("an image that cannot be had is told with its place, and proxies come in both cases build", async () => {
+  const name = `${registry.host}/none:1`;
+  const { output } = await build(
+    { Dockerfile: "FROM BASE\nRUN echo $HTTP_PROXY $http_proxy $no_proxy" },
+    { buildArgs: { HTTP_PROXY: "p", no_proxy: "n" } },
+  );
+  const told = (await problem({ Dockerfile: `FROM ${name} AS x\nRUN true` })).split("\n");
+  assert.deepEqual(
+    [output, told.slice(1, 4)],
+    ["p p n\n", ["Dockerfile:1", "-".repeat(20), `   1 | >>> FROM ${name} AS x`]],
+  );
+});
+
 test("with a date given, two builds of the same have one digest build", async () => {
   const path = contextOf({ Dockerfile: "FROM BASE\nCOPY f /d/f\nRUN echo x > /x && mkdir /y\nWORKDIR /z", f: "1" });
   const options = { sourceDateEpoch: 1_000_000, noCache: true };

@@ -1,6 +1,6 @@
 // What an instruction of a Dockerfile is, once read. Words that hold variables stay as written: what they mean is known when it runs.
 import type { Position } from "../build.ts";
-import type { Heredoc } from "./lines.ts";
+import type { CheckDirective, Heredoc } from "./lines.ts";
 
 /** The exec form is a list; the shell form a line. */
 export type CommandLine =
@@ -102,6 +102,8 @@ export type Instruction = InstructionBody & {
   readonly endLine: number;
   /** As written, in one line: what history and progress show. */
   readonly text: string;
+  /** Its first word as written. */
+  readonly keyword: string;
 };
 
 export interface Stage {
@@ -113,6 +115,7 @@ export interface Stage {
 export interface Dockerfile {
   readonly file: string;
   readonly escapeMark: "\\" | "`";
+  readonly check: CheckDirective;
   /** Arguments before the first FROM. */
   readonly args: readonly Extract<Instruction, { kind: "ARG" }>[];
   readonly stages: readonly Stage[];

@@ -13,6 +13,8 @@ export interface Heredoc {
 export interface RawInstruction {
   /** Upper case. */
   readonly keyword: string;
+  /** The keyword as written. */
+  readonly written: string;
   /** Behind the keyword, as written but for the joins. */
   readonly text: string;
   readonly position: Position;
@@ -23,9 +25,18 @@ export interface RawInstruction {
   readonly heredocs: readonly Heredoc[];
 }
 
+/** "# check=skip=NAME,NAME;error=true" */
+export interface CheckDirective {
+  /** Lower case; "all": all of them. */
+  readonly skip: readonly string[];
+  /** Whether what is found ends the build. */
+  readonly error: boolean;
+}
+
 export interface DockerfileText {
   readonly instructions: readonly RawInstruction[];
   readonly escapeMark: "\\" | "`";
+  readonly check: CheckDirective;
 }
 
 const textBytesMax = 4 * 1024 * 1024;
@@ -39,7 +50,7 @@ export function splitDockerfile(text: string, file: string): DockerfileText {
     .replace(/^\uFEFF/, "")
     .split("\n")
     .map((line) => line.replace(/\r$/, ""));
-  const { escapeMark, next } = readDirectives(lines, file);
+  const { escapeMark, check, next } = readDirectives(lines, file);
   const instructions: RawInstruction[] = [];
   for (let at = next; at < lines.length; ) {
     const line = lines[at] ?? "";
@@ -51,15 +62,16 @@ export function splitDockerfile(text: string, file: string): DockerfileText {
     instructions.push(read);
     at = read.endLine;
   }
-  return { instructions, escapeMark };
+  return { instructions, escapeMark, check };
 }
 
 // "# escape=`" and its like, before anything else.
 function readDirectives(
   lines: readonly string[],
   file: string,
-): { readonly escapeMark: "\\" | "`"; readonly next: number } {
+): Omit<DockerfileText, "instructions"> & { readonly next: number } {
   let escapeMark: "\\" | "`" = "\\";
+  let check: CheckDirective = { skip: [], error: false };
   const seen = new Set<string>();
   let next = 0;
   for (; next < lines.length; next++) {
@@ -69,12 +81,24 @@ function readDirectives(
     const position = { line: next + 1, column: 1 };
     if (seen.has(directive)) throw new DockerfileError(`only one ${directive} directive can be used`, file, position);
     seen.add(directive);
+    if (directive === "check") check = readCheck(value, (message) => new DockerfileError(message, file, position));
     if (directive !== "escape") continue;
     if (value !== "\\" && value !== "`")
       throw new DockerfileError("the escape directive takes \\ or `", file, position);
     escapeMark = value;
   }
-  return { escapeMark, next };
+  return { escapeMark, check, next };
+}
+
+function readCheck(value: string, refusal: (message: string) => DockerfileError): CheckDirective {
+  const fields = new Map(
+    value.split(";").map((part) => [part.split("=", 1)[0]?.trim() ?? "", part.replace(/^[^=]*=?/, "").trim()]),
+  );
+  for (const name of fields.keys())
+    if (name !== "skip" && name !== "error")
+      throw refusal(`the check directive takes skip=NAME,NAME and error=true, got ${JSON.stringify(name)}`);
+  const skip = (fields.get("skip") ?? "").split(",").map((name) => name.trim().toLowerCase());
+  return { skip: skip.filter((name) => name !== ""), error: fields.get("error") === "true" };
 }
 
 function readInstruction(
@@ -120,6 +144,7 @@ function readInstruction(
   }
   return {
     keyword: name,
+    written: keyword.slice(0, name.length),
     text: body,
     position,
     endLine: at,

@@ -9,7 +9,7 @@ import { expandWord } from "./words.ts";
 function bodies(text: string): readonly unknown[] {
   const { args, stages } = parseDockerfile(text);
   return [...args, ...stages.flatMap(({ from, instructions }) => [from, ...instructions])].map(
-    ({ position, endLine, text: _, ...body }) => ({ at: `${position.line}-${endLine}`, ...body }),
+    ({ position, endLine, text: _, keyword: __, ...body }) => ({ at: `${position.line}-${endLine}`, ...body }),
   );
 }
 

@@ -6,7 +6,7 @@ import { readInstruction } from "./read-instruction.ts";
 
 /** `file` is what refusals call it. Throws DockerfileError. */
 export function parseDockerfile(text: string, file = "Dockerfile"): Dockerfile {
-  const { instructions, escapeMark } = parseInstructions(text, file);
+  const { instructions, escapeMark, check } = parseInstructions(text, file);
   const args: Extract<Instruction, { kind: "ARG" }>[] = [];
   const stages: { index: number; from: Extract<Instruction, { kind: "FROM" }>; instructions: Instruction[] }[] = [];
   for (const instruction of instructions) {
@@ -27,7 +27,7 @@ export function parseDockerfile(text: string, file = "Dockerfile"): Dockerfile {
       column: 1,
     });
   refuseSameNames(stages, file);
-  return { file, escapeMark, args, stages, lines: text.split("\n") };
+  return { file, escapeMark, check, args, stages, lines: text.split("\n") };
 }
 
 /** What ONBUILD left in an image, to be done behind FROM. */
@@ -44,14 +44,16 @@ export function parseTrigger(trigger: string, from: Instruction, file: string): 
 function parseInstructions(
   text: string,
   file: string,
-): { readonly instructions: readonly Instruction[]; readonly escapeMark: "\\" | "`" } {
-  const { instructions, escapeMark } = splitDockerfile(text, file);
+): Pick<Dockerfile, "escapeMark" | "check"> & { readonly instructions: readonly Instruction[] } {
+  const { instructions, escapeMark, check } = splitDockerfile(text, file);
   return {
     escapeMark,
+    check,
     instructions: instructions.map((raw) => ({
       ...readInstruction({ raw, file, escapeMark }),
       position: raw.position,
       endLine: raw.endLine,
+      keyword: raw.written,
       text: `${raw.keyword} ${raw.text.replace(/\s+/g, " ")}`.trim(),
     })),
   };

@@ -1,7 +1,8 @@
 // Words of an instruction as a shell would read them: quotes, escapes and variables with their forms (${x:-y}, ${x:+y}, ${x#p}, …). Pure.
 import { applyPattern, WordError } from "./cut-value.ts";
 
-export type Lookup = (name: string) => string | undefined;
+/** `needed`: nothing stands there for what has no value. */
+export type Lookup = (name: string, how: { readonly needed: boolean }) => string | undefined;
 
 interface Reader {
   readonly text: string;
@@ -116,7 +117,7 @@ function readVariable(reader: Reader): string {
     /^\$([A-Za-z_]\w*|[0-9@*#?!$-])/.exec(reader.text.slice(reader.at, reader.at + 300)) ?? [];
   if (plain !== undefined) {
     reader.at += plain.length;
-    return reader.lookup(plainName) ?? "";
+    return reader.lookup(plainName, { needed: true }) ?? "";
   }
   if (reader.text[reader.at + 1] !== "{") {
     reader.at++;
@@ -126,7 +127,8 @@ function readVariable(reader: Reader): string {
     /^\$\{([A-Za-z_]\w*|[0-9@*#?!$-])/.exec(reader.text.slice(reader.at, reader.at + 300)) ?? [];
   if (opening === undefined) throw new WordError("bad substitution: a name is expected behind ${");
   reader.at += opening.length;
-  const value = reader.lookup(name);
+  const needed = !/^:?[-+?]/.test(reader.text.slice(reader.at, reader.at + 2));
+  const value = reader.lookup(name, { needed });
   if (reader.text[reader.at] === "}") {
     reader.at++;
     return value ?? "";

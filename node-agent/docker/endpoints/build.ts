@@ -102,7 +102,7 @@ function openShow(tell: (line: object) => void): (event: BuildEvent) => void {
         });
         return;
       case "warning":
-        tell({ stream: `[Warning] line ${event.line}: ${event.text}\n` });
+        tell({ stream: `[Warning] ${event.line === undefined ? "" : `line ${event.line}: `}${event.text}\n` });
         return;
       case "image":
         return;
