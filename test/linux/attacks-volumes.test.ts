@@ -30,9 +30,10 @@ function openField(rig: Rig): Field {
 /** A container that swaps two names of the volume as fast as it can. */
 async function startSwapping(rig: Rig, volume: string, one: string, other: string): Promise<void> {
   const mounts = [bind(volume, "/v")];
-  await rig.runtime.create(rig.spec("swap", ["swap", `/v/${one}`, `/v/${other}`], { mounts }));
-  await rig.runtime.start("swap");
-  while (!existsSync(rig.logOf("swap")) || linesOf(rig.logOf("swap")).length === 0) await sleep(10);
+  const id = `swap-${one}`;
+  await rig.runtime.create(rig.spec(id, ["swap", `/v/${one}`, `/v/${other}`], { mounts }));
+  await rig.runtime.start(id);
+  while (!existsSync(rig.logOf(id)) || linesOf(rig.logOf(id)).length === 0) await sleep(10);
 }
 
 /** What a victim saw, or that it was refused. */
@@ -134,6 +135,50 @@ test("a volume in place of /dev cannot put a terminal over the kernel's files (C
   const pts = { destination: "/dev/pts", type: "devpts", source: "devpts", options: ["newinstance", "ptmxmode=0666"] };
   const { message } = await refusal(rig, { mounts: [bind(volume, "/dev"), pts], terminal: true });
   assert.match(message, /^make \/dev\/console: too many symbolic links/);
+});
+
+test("masks are as ever, whatever containers that share a volume as /dev swap meanwhile (CVE-2025-31133) mask, terminal", async () => {
+  await using rig = await openRig();
+  const { volume } = openField(rig);
+  for (const name of ["null", "console"]) {
+    writeFileSync(join(volume, name), "");
+    symlinkSync(
+      name === "null" ? "/proc/sys/kernel/core_pattern" : "/proc/sysrq-trigger",
+      join(volume, `${name}-link`),
+    );
+  }
+  await startSwapping(rig, volume, "null", "null-link");
+  await startSwapping(rig, volume, "console", "console-link");
+  const mounts = [
+    bind(volume, "/dev"),
+    { destination: "/dev/pts", type: "devpts", source: "devpts", options: ["newinstance", "ptmxmode=0666"] },
+  ];
+  // Mount points of the kernel's own places, what is mounted there, and how.
+  const places = (lines: readonly string[]) =>
+    lines
+      .map((line) =>
+        line
+          .replace("\r", "")
+          .replace(/^read [^:]*: /, "")
+          .split(" "),
+      )
+      .flatMap(([, , , from = "", to = "", options = ""]) =>
+        /^\/(?:proc|sys)\b/.test(to) ? [`${from} at ${to} ${options.slice(0, 2)}`] : [],
+      )
+      .toSorted()
+      .join("\n");
+  const usual = places(await look(rig, ["read", "/proc/self/mountinfo"]));
+  const seen = new Set<string>();
+  for (let i = 0; i < triesMax; i++) {
+    const more = { mounts, terminal: i % 2 === 0 };
+    const lines = await look(rig, ["read", "/proc/self/mountinfo"], more).catch((error: unknown) => {
+      if (error instanceof LaunchError) return [`refused: ${error.message}`];
+      throw error;
+    });
+    seen.add(lines[0]?.startsWith("refused") === true ? (lines[0] ?? "") : places(lines));
+  }
+  const refused = "refused: make /dev/console: too many symbolic links encountered";
+  assert.deepEqual([...seen].toSorted(), [usual, refused].toSorted());
 });
 
 test("measuring a volume follows no link out of it, whatever is swapped meanwhile bytesBelow", async () => {

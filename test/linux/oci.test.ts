@@ -1,7 +1,17 @@
 // naru-oci against the OCI runtime specification: what its documents say a runtime must do, seen from inside and outside.
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, statSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { type Bundles, type Config, openBundles } from "./bundle.ts";
@@ -567,6 +577,36 @@ test("a bundle cannot lead out of its root create", async () => {
     mounts.push({ destination: `/../../..${outside}/../../x`, type: "tmpfs", source: "x" });
   });
   assert.deepEqual([reached, links, readdirSync(outside), statSync(outside).isDirectory()], [[], [""], [], true]);
+});
+
+test("a file that is handed over is no way to a directory outside run, exec --preserve-fds", async () => {
+  using bundles = await openBundles();
+  const root = openSync("/", "r");
+  const handed = (...args: readonly string[]) => {
+    const { stderr } = spawnSync(process.execPath, bundles.command(args), {
+      stdio: ["ignore", "ignore", "pipe", root],
+      encoding: "utf8",
+    });
+    return stderr.trim();
+  };
+  try {
+    await bundles.leave(["run", "--detach", "--bundle", bundles.bundle("a", "sleep 1000"), "a"]);
+    const bundle = bundles.bundle("b", "true", ({ process }) => {
+      process["cwd"] = "/proc/self/fd/3";
+    });
+    assert.deepEqual(
+      [
+        handed("run", "--preserve-fds", "1", "--bundle", bundle, "b"),
+        handed("exec", "--preserve-fds", "1", "--cwd", "/proc/self/fd/3", "a", "true"),
+      ],
+      [
+        "naru-oci: make directory /proc/self/fd/3: too many symbolic links encountered",
+        "naru-oci: change directory to /proc/self/fd/3: it lies outside: operation not permitted",
+      ],
+    );
+  } finally {
+    closeSync(root);
+  }
 });
 
 test("what it can do is said in the specification's form features", async () => {
