@@ -1,6 +1,6 @@
 /* Containers that begin apart: in a copy of a mount namespace that the launcher made for it, with an empty root, places for /proc, /dev
-   and /sys, and the kernel's /proc and /dev/null. A copy of the host's mounts would grow with the host, and show its files. What a container needs of
-   those is opened by its monitor and handed over. */
+   and /sys, and /dev/null. A copy of the host's mounts would grow with the host, and show its files. What a container needs of those is
+   opened by its monitor and handed over. Its root at last covers all of this; there is nothing in it that anybody could want. */
 #include "kernel.h"
 #include "launcher.h"
 
@@ -31,8 +31,8 @@ static int place_tree(int tree, const char *path) {
   return result;
 }
 
-static int fill_tree(int proc, int null) {
-  static const char *const places[] = {"proc", "root", "stage", "stage/proc", "stage/dev", "stage/sys"};
+static int fill_tree(int null) {
+  static const char *const places[] = {"root", "stage", "stage/proc", "stage/dev", "stage/sys"};
   mode_t mask = umask(022);
   int result = 0;
   for (size_t i = 0; i < sizeof places / sizeof places[0] && result == 0; i++) result = mkdir(places[i], 0755);
@@ -40,7 +40,7 @@ static int fill_tree(int proc, int null) {
   int file = result == 0 ? open("null", O_WRONLY | O_CREAT | O_CLOEXEC, 0600) : -1;
   if (file < 0) return -1;
   close(file);
-  return place_tree(proc, "proc") != 0 || place_tree(null, "null") != 0 ? -1 : 0;
+  return place_tree(null, "null");
 }
 
 /* A copy of a mount that shares nothing with it. */
@@ -51,14 +51,14 @@ static int private_tree(const char *path) {
 
 /* In a copy of this process's mounts. `here` is a directory of it that can be covered. */
 static int empty_namespace(int here) {
-  int proc = private_tree("/proc"), null = private_tree("/dev/null");
-  if (proc < 0 || null < 0 || enter_namespace_root() != 0 || sys_mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0) return -1;
+  int null = private_tree("/dev/null"), own = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+  if (null < 0 || own < 0 || enter_namespace_root() != 0 || sys_mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0) return -1;
   int tree = make_tree();
-  if (tree < 0 || sys_move_mount(tree, here) != 0 || fchdir(tree) != 0 || fill_tree(proc, null) != 0 ||
+  if (tree < 0 || sys_move_mount(tree, here) != 0 || fchdir(tree) != 0 || fill_tree(null) != 0 ||
       sys_mount_setattr(tree, 0, MOUNT_ATTR_RDONLY, 0, 0) != 0)
     return -1;
   close(tree);
-  return sys_pivot_root(".", ".") != 0 || sys_umount(".", UNMOUNT_DETACH) != 0 ? -1 : open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+  return sys_pivot_root(".", ".") != 0 || sys_umount(".", UNMOUNT_DETACH) != 0 ? -1 : own;
 }
 
 int make_apart(struct apart *apart) {
@@ -179,6 +179,23 @@ static int op_hold_users(struct launch *launch, struct op_call *call) {
   return fd < 0 ? op_fail(call, errno, "open user namespace %s", call->args[0].data) : hold_file(launch, call, fd, "");
 }
 
+/* hold-sysctls: the kernel's settings, for `sysctls`. */
+static int op_hold_sysctls(struct launch *launch, struct op_call *call) {
+  int fd = open("/proc/sys", O_PATH | O_DIRECTORY | O_CLOEXEC);
+  return fd < 0 ? op_fail(call, errno, "open /proc/sys") : hold_file(launch, call, fd, "");
+}
+
+/* oom-score <value>: the child's, as far as the machine's limits for the launcher itself let it. */
+static int op_oom_score(struct launch *launch, struct op_call *call) {
+  char path[40];
+  snprintf(path, sizeof path, "/proc/%d/oom_score_adj", launch->pid);
+  bool wrote = write_file(path, call->args[0].data, call->args[0].size) == 0;
+  /* A child that is gone already says why in its report. */
+  return wrote || errno == EACCES || errno == EPERM || errno == ENOENT || errno == ESRCH
+             ? 0
+             : op_fail(call, errno, "write to %s", path);
+}
+
 /* hold-mount: arguments as rootfs has them, and where it will be, for errors. */
 static int op_hold_mount(struct launch *launch, struct op_call *call) {
   if (!is_text(call->args[5])) return op_fail(call, EINVAL, "hold-mount");
@@ -210,6 +227,24 @@ static int op_enter_held(struct launch *launch, struct op_call *call) {
   int error = errno;
   close(fd);
   return result != 0 ? op_fail(call, error, "enter %.20s namespace", call->args[0].data) : 0;
+}
+
+/* sysctls (<path below /proc/sys> <value>)…: of the namespaces that it is in. */
+static int op_sysctls(struct launch *launch, struct op_call *call) {
+  int settings = take_held(launch, call), result = settings < 0 ? settings : 0;
+  for (int i = 0; i < call->count && result == 0; i += 2) {
+    if (i + 1 == call->count || !is_text(call->args[i]) || !is_text(call->args[i + 1])) {
+      result = op_fail(call, EINVAL, "sysctls");
+      break;
+    }
+    const char *path = call->args[i].data, *value = call->args[i + 1].data;
+    int fd = openat(settings, path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0 || write(fd, value, call->args[i + 1].size) != (ssize_t)call->args[i + 1].size)
+      result = op_fail(call, errno, "write %.60s to /proc/sys/%.300s", value, path);
+    if (fd >= 0) close(fd);
+  }
+  if (settings >= 0) close(settings);
+  return result;
 }
 
 /* users-held: the user namespace, for enter-users. */
@@ -273,6 +308,9 @@ const struct launch_op apart_launch_ops[] = {
     {"hold-file", 1, 1, true, false, op_hold_file},
     {"hold-namespace", 1, 1, true, false, op_hold_namespace},
     {"hold-users", 1, 1, true, false, op_hold_users},
+    {"hold-sysctls", 0, 0, true, false, op_hold_sysctls},
+    {"oom-score", 1, 1, true, false, op_oom_score},
+    {"sysctls", 2, FIELDS_MAX, false, true, op_sysctls},
     {"hold-mount", 6, 6, true, false, op_hold_mount},
     {"write-held", 1, 1, false, true, op_write_held},
     {"enter-held", 1, 1, false, true, op_enter_held},

@@ -508,12 +508,27 @@ static int op_readonly_mount(struct launch *launch, struct op_call *call) {
   return 0;
 }
 
+static int replace_root(int root) {
+  return enter_namespace_root() != 0 || fchdir(root) != 0 || sys_pivot_root(".", ".") != 0 || sys_umount(".", UNMOUNT_DETACH) != 0 ? -1 : 0;
+}
+
+/* As an initial RAM disk's is covered: what lies below has nothing of the host's, no ".." and no entering of the namespace leads there.
+   pivot_root would look at every process of the machine, and unmounting wait for each of its processors. */
+static int cover_root(int root) {
+  int below = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+  if (below < 0) return -1;
+  int result = sys_move_mount(root, below) != 0 || fchdir(root) != 0 || chroot(".") != 0 ? -1 : 0;
+  int error = errno;
+  close(below);
+  errno = error;
+  return result;
+}
+
 /* pivot: the root becomes "/", and nothing of the host's files is left. */
 static int op_pivot(struct launch *launch, struct op_call *call) {
   if (!need_root(launch)) return op_fail(call, EINVAL, "pivot");
   forget_folder();
-  if ((!launch->is_apart && enter_namespace_root() != 0) || fchdir(launch->root) != 0 || sys_pivot_root(".", ".") != 0 ||
-      sys_umount(".", UNMOUNT_DETACH) != 0 || chdir("/") != 0)
+  if ((launch->is_apart ? cover_root(launch->root) : replace_root(launch->root)) != 0 || chdir("/") != 0)
     return op_fail(call, errno, "make the container's root the root");
   return 0;
 }

@@ -65,17 +65,23 @@ export function planOwner(spec: ContainerSpec): readonly LaunchOp[] {
 }
 
 /** Only those that belong to one of its namespaces: others would change the node. */
+/** The kernel's settings are handed over by the monitor and written in the container's namespaces. */
+export function planHeldSysctls(spec: ContainerSpec): readonly LaunchOp[] {
+  return Object.keys(spec.sysctls).length === 0 ? [] : [["hold-sysctls"]];
+}
+
 export function planSysctls(spec: ContainerSpec): readonly LaunchOp[] {
   const has = (type: string) => spec.namespaces.some((namespace) => namespace.type === type);
-  return Object.entries(spec.sysctls).map(([name, value]) => {
+  const writes = Object.entries(spec.sysctls).flatMap(([name, value]) => {
     const path = sysctlPath(name);
     const scope = sysctlScope(name);
     if (path === undefined || scope === undefined)
       throw new LaunchError(`sysctl ${name}: not a setting of a container's namespaces`, 128);
     if (!has(scope))
       throw new LaunchError(`sysctl ${name}: needs a ${scope} namespace, the container uses the node's`, 128);
-    return ["write", path, value];
+    return [path.slice("/proc/sys/".length), value];
   });
+  return writes.length === 0 ? [] : [["sysctls", ...writes]];
 }
 
 /** The file of a sysctl's name; undefined for a name that is none. */

