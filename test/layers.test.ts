@@ -24,7 +24,7 @@ const mayImport: readonly (readonly [room: string, rooms: readonly string[]])[] 
     "node-agent/docker",
     [
       ...["lib", "node-agent/runtime", "node-agent/images", "node-agent/network", "node-agent/build"],
-      ...["node-agent/streams/read-log.ts", "node-agent/streams/log-records.ts"],
+      ...["node-agent/streams/read-log.ts", "node-agent/streams/log-records.ts", "node-agent/volumes/propagation.ts"],
     ],
   ],
   ["node-agent", ["package.json", "lib", "api/kinds", "proto", "client/join.ts", "client/token-review.ts"]],

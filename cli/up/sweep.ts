@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { realClock } from "../../lib/clock.ts";
 import { cgroupPathsOf, readMountinfo, removeTree } from "../../node-agent/runtime/cgroup-files.ts";
-import { detectCgroups } from "../../node-agent/runtime/cgroups.ts";
+import { detectAllCgroups } from "../../node-agent/runtime/cgroups.ts";
 import { isAlive, type ProcessIdentity, startTicksOf } from "../../node-agent/runtime/container-directory.ts";
 import { unmountBelow } from "../../node-agent/volumes/mounts.ts";
 
@@ -42,7 +42,7 @@ export async function sweepCluster(place: ClusterPlace, children: readonly Proce
   }
   await unmountBelow(place.runDir);
   for (const node of nodeFolders(place)) await unmountBelow(join(place.dataDir, node, "pods"));
-  const layout = detectCgroups(readMountinfo());
+  const layout = detectAllCgroups(readMountinfo());
   if (layout !== undefined) await removeTree(layout, place.cgroup, realClock);
 }
 

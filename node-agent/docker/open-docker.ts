@@ -87,7 +87,7 @@ export async function openDocker(options: DockerOptions): Promise<Docker> {
   });
   const volumes = new Volumes({ dir: join(dataDir, "volumes"), clock, random, containers: inUse });
   const events = new Events(clock);
-  const { initPath, nodeIp } = options;
+  const { initPath, nodeIp, cgroupVersion, insecureRegistries } = options;
   const containers = new Containers({
     clock,
     random,
@@ -100,8 +100,8 @@ export async function openDocker(options: DockerOptions): Promise<Docker> {
     store,
     initPath,
     nodeIp,
+    cgroupVersion,
   });
-  const { cgroupVersion, insecureRegistries } = options;
   const machine = { id: identity.slice(0, 32), version, dataDir, cgroupVersion, insecureRegistries };
   const heard = images.onEvent(({ action, id, name }) => events.emit("image", action, id, { name: name ?? id }));
   const builder = await openBuilder({ images, runtime, clock, network: buildNetwork(networks) });

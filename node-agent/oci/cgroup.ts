@@ -1,4 +1,5 @@
 // A container's cgroup as config.json wants it: the runtime's own plan, and what only OCI bundles ask for. Pure.
+import { controllerOf } from "../runtime/cgroup-limits.ts";
 import {
   type CgroupLayout,
   type CgroupPlan,
@@ -7,8 +8,9 @@ import {
   passOn,
   planCgroup,
 } from "../runtime/cgroups.ts";
-import { allowedDevices, type DeviceRule } from "../runtime/defaults.ts";
+import { allowedDevices } from "../runtime/defaults.ts";
 import { compileDeviceFilter } from "../runtime/device-filter.ts";
+import type { DeviceRule } from "../runtime/runtime.ts";
 import type { OciConfig } from "./config.ts";
 import { ConfigError } from "./fields.ts";
 import type { DevicePermission, ResourceConfig } from "./resource-config.ts";
@@ -27,10 +29,6 @@ export function cgroupPath(config: Pick<OciConfig, "cgroupsPath">, id: string): 
 /** Trees of version 1 that the container joins: the usual ones, and those that it sets something in. */
 export function controllersOf({ files }: ResourceConfig): readonly string[] {
   return [...new Set([...controllersWanted, ...files.flatMap(({ v1 }) => v1.map(({ name }) => controllerOf(name)))])];
-}
-
-function controllerOf(file: string): string {
-  return file.slice(0, file.indexOf("."));
 }
 
 export function planOciCgroup(layout: CgroupLayout, path: string, resources: ResourceConfig): OciCgroup {

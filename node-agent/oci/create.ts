@@ -4,13 +4,13 @@ import { join, resolve } from "node:path";
 import { processesOf } from "../runtime/cgroup-files.ts";
 import type { CgroupLayout } from "../runtime/cgroups.ts";
 import type { ProcessIdentity } from "../runtime/container-directory.ts";
+import { prepareCpuset } from "../runtime/cpuset.ts";
 import { type Arguments, type OptionSpec, optionValue } from "./arguments.ts";
 import { missingCapabilities } from "./capabilities.ts";
-import { cgroupPath, planOciCgroup } from "./cgroup.ts";
+import { cgroupPath, controllersOf, planOciCgroup } from "./cgroup.ts";
 import type { Globals } from "./command.ts";
 import { type OciConfig, parseConfig } from "./config.ts";
 import { cgroupLayout, removeLeftovers } from "./container-cgroup.ts";
-import { prepareCpuset } from "./cpuset.ts";
 import { runHooks, tryHooks } from "./hooks.ts";
 import { type Launched, launch } from "./once.ts";
 import { planCreate } from "./plan.ts";
@@ -72,7 +72,7 @@ export async function create(id: string, args: Arguments, globals: Globals, end:
   try {
     saveConfig(directory, text);
     saveRecord(directory, created);
-    if (layout !== undefined) prepareCpuset(layout, path, config.resources);
+    if (layout !== undefined && controllersOf(config.resources).includes("cpuset")) prepareCpuset(layout, path);
     const cgroup = layout === undefined ? undefined : planOciCgroup(layout, path, config.resources);
     const ops = planCreate(config, {
       startSocket: startSocketOf(directory),

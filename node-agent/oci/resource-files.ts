@@ -1,21 +1,15 @@
 // Limits of config.json that pods do not have, as the files of cgroups that they are. Pure.
 // Source: OCI runtime specification, config-linux.md; Documentation/admin-guide/cgroup-v1 and cgroup-v2.rst of the kernel.
+import { blockThrottle, blockWeight, type ThrottleKind } from "../runtime/block-limits.ts";
+import type { CgroupFile } from "../runtime/runtime.ts";
 import type { Fields } from "./fields.ts";
-
-interface FileValue {
-  /** Its controller's name comes first. */
-  readonly name: string;
-  readonly value: string;
-  /** Kernels may be built without it. */
-  readonly optional?: boolean;
-}
 
 export interface ResourceFile {
   /** Its path in config.json. */
   readonly field: string;
-  readonly v1: readonly FileValue[];
+  readonly v1: readonly CgroupFile[];
   /** Undefined: there is nothing like it. */
-  readonly v2: readonly FileValue[] | undefined;
+  readonly v2: readonly CgroupFile[] | undefined;
 }
 
 export function parseResourceFiles(resources: Fields | undefined): readonly ResourceFile[] {
@@ -77,53 +71,32 @@ function memoryFiles(memory: Fields): readonly ResourceFile[] {
   ];
 }
 
-const throttles = [
-  ["throttleReadBpsDevice", "read_bps_device", "rbps"],
-  ["throttleWriteBpsDevice", "write_bps_device", "wbps"],
-  ["throttleReadIOPSDevice", "read_iops_device", "riops"],
-  ["throttleWriteIOPSDevice", "write_iops_device", "wiops"],
-] as const;
+const throttles: readonly (readonly [field: string, kind: ThrottleKind])[] = [
+  ["throttleReadBpsDevice", "read_bps"],
+  ["throttleWriteBpsDevice", "write_bps"],
+  ["throttleReadIOPSDevice", "read_iops"],
+  ["throttleWriteIOPSDevice", "write_iops"],
+];
 
 function blockFiles(block: Fields): readonly ResourceFile[] {
-  if ((block.whole("leafWeight") ?? 0) !== 0) block.refuse("leafWeight", "the kernel has no such weight any more");
+  const noLeaf = (fields: Fields) => {
+    if ((fields.whole("leafWeight") ?? 0) !== 0) fields.refuse("leafWeight", "the kernel has no such weight any more");
+  };
+  noLeaf(block);
   const weight = block.whole("weight") ?? 0;
-  const numberOf = (device: Fields) => `${device.whole("major") ?? 0}:${device.whole("minor") ?? 0}`;
+  const numbers = (device: Fields) => ({ major: device.whole("major") ?? 0, minor: device.whole("minor") ?? 0 });
   return [
-    ...(weight === 0 ? [] : [weightFile(block, "weight", String(weight), "weight")]),
-    ...block.objects("weightDevice", (device) => {
-      if ((device.whole("leafWeight") ?? 0) !== 0)
-        device.refuse("leafWeight", "the kernel has no such weight any more");
-      return weightFile(device, "weight", `${numberOf(device)} ${device.whole("weight") ?? 0}`, "weight_device");
+    ...(weight === 0 ? [] : [{ field: block.pathOf("weight"), ...blockWeight(weight) }]),
+    ...block.objects("weightDevice", (device): ResourceFile => {
+      noLeaf(device);
+      return { field: device.pathOf("weight"), ...blockWeight(device.whole("weight") ?? 0, numbers(device)) };
     }),
-    ...throttles.flatMap(([field, v1, word]) =>
+    ...throttles.flatMap(([field, kind]) =>
       block.objects(field, (device): ResourceFile => {
-        const rate = device.whole("rate") ?? 0;
-        return {
-          field: device.pathOf("rate"),
-          v1: [{ name: `blkio.throttle.${v1}`, value: `${numberOf(device)} ${rate}` }],
-          v2: [{ name: "io.max", value: `${numberOf(device)} ${word}=${rate === 0 ? "max" : rate}` }],
-        };
+        return { field: device.pathOf("rate"), ...blockThrottle(kind, numbers(device), device.whole("rate") ?? 0) };
       }),
     ),
   ];
-}
-
-/** Only the BFQ scheduler has weights, and on version 2 the kernel's own cost model. */
-function weightFile(fields: Fields, field: string, value: string, v1: "weight" | "weight_device"): ResourceFile {
-  const optional = true;
-  return {
-    field: fields.pathOf(field),
-    v1: [{ name: `blkio.bfq.${v1}`, value, optional }],
-    v2: [
-      { name: "io.bfq.weight", value, optional },
-      { name: "io.weight", value: value.replace(/\d+$/, (weight) => String(ioWeight(Number(weight)))), optional },
-    ],
-  };
-}
-
-/** 10 to 1000 on a scale from 1 to 10000. */
-function ioWeight(weight: number): number {
-  return 1 + Math.floor(((Math.min(1000, Math.max(10, weight)) - 10) * 9999) / 990);
 }
 
 function networkFiles(network: Fields): readonly ResourceFile[] {

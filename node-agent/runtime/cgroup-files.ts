@@ -44,6 +44,17 @@ export function processesOf(layout: CgroupLayout, path: string): readonly number
   return [...new Set(pids.map(Number))].filter((pid) => pid > 0);
 }
 
+/** Into a cgroup of another tree. */
+export function moveProcesses(pids: readonly number[], directory: string): void {
+  for (const pid of pids) {
+    try {
+      writeFileSync(join(directory, "cgroup.procs"), String(pid));
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+    }
+  }
+}
+
 /** The cgroup of a process in every hierarchy, proc_pid_cgroup(5); none when it is gone. */
 export function cgroupPathsOf(pid: number): readonly string[] {
   const lines = (readOptional(`/proc/${pid}/cgroup`) ?? "").split("\n").filter((line) => line !== "");

@@ -30,6 +30,8 @@ export function limitsV1(
   if (pidsMax !== undefined) write("pids", "pids.max", unbounded(pidsMax));
   for (const { pageSize, bytesMax } of resources.hugepages ?? [])
     write("hugetlb", `hugetlb.${pageSize}.limit_in_bytes`, bytesMax, "optional");
+  for (const { name, value, optional } of (resources.rare ?? []).flatMap(({ v1 }) => v1))
+    write(controllerOf(name), name, value, optional === true ? "optional" : "needed");
   return writes;
 }
 
@@ -50,7 +52,20 @@ export function limitsV2(directory: string, resources: Resources): readonly Cgro
   if (pidsMax !== undefined) write("pids.max", unbounded(pidsMax));
   for (const { pageSize, bytesMax } of resources.hugepages ?? [])
     write(`hugetlb.${pageSize}.max`, bytesMax, "optional");
+  for (const { name, value, optional } of (resources.rare ?? []).flatMap(({ v2 }) => v2))
+    write(name, value, optional === true ? "optional" : "needed");
   return writes;
+}
+
+/** Of a cgroup's file. */
+export function controllerOf(file: string): string {
+  return file.slice(0, file.indexOf("."));
+}
+
+/** Controllers that these limits need beside the usual ones. */
+export function rareControllers({ rare = [] }: Resources, version: 1 | 2): readonly string[] {
+  const files = rare.flatMap(({ v1, v2 }) => (version === 1 ? v1 : v2));
+  return [...new Set(files.map(({ name }) => controllerOf(name)))];
 }
 
 /** v1's shares, 2 to 262144, on v2's scale, 1 to 10000; the OCI runtimes' long-standing line between them. */

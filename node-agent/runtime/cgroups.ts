@@ -1,7 +1,7 @@
 // What a container's limits mean in cgroup files, on version 1 (one tree per controller) and version 2. Pure: the launcher writes.
-import { limitsV1, limitsV2 } from "./cgroup-limits.ts";
-import { allowedDevices, type DeviceRule } from "./defaults.ts";
-import type { AllowedDevice, ContainerSpec, Resources } from "./runtime.ts";
+import { limitsV1, limitsV2, rareControllers } from "./cgroup-limits.ts";
+import { allowedDevices } from "./defaults.ts";
+import type { ContainerSpec, DeviceRule, Resources } from "./runtime.ts";
 
 /** Where this machine has its cgroup trees. */
 export type CgroupLayout =
@@ -44,7 +44,7 @@ export interface CgroupRequest {
   /** Of the cgroup above `path`. */
   readonly above?: Resources;
   readonly allDevices: boolean;
-  readonly devices?: readonly AllowedDevice[];
+  readonly devices?: readonly DeviceRule[];
 }
 
 export const controllersWanted: readonly string[] = [
@@ -206,7 +206,7 @@ function planV2(mount: string, request: CgroupRequest): CgroupPlan {
   return {
     directories: [directory],
     writes: [
-      ...passOn(mount, path),
+      ...passOn(mount, path, [...controllersV2, ...rareControllers(request.resources, 2)]),
       ...(request.above === undefined ? [] : limitsV2(dirname(directory), request.above)),
       ...limitsV2(directory, request.resources),
       { path: join(directory, "memory.oom.group"), value: "1", optional: true },

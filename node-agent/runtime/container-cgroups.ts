@@ -1,6 +1,6 @@
 // The cgroups of a node's containers, all below the node's own: planned, limited, read, ended. On a machine without cgroups nothing is
 // limited or left to end, and what would measure or pause says so.
-import { existsSync } from "node:fs";
+import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Clock } from "../../lib/clock.ts";
 import {
@@ -10,21 +10,28 @@ import {
   killCgroup,
   limitParent,
   makeSharedDevices,
+  moveProcesses,
   processesOf,
+  readMountinfo,
   readStats,
   removeCgroup,
   removeTree,
 } from "./cgroup-files.ts";
+import { rareControllers } from "./cgroup-limits.ts";
 import {
   type CgroupLayout,
   type CgroupPlan,
   cgroupDirectories,
+  controllersWanted,
+  detectAllCgroups,
+  detectCgroups,
   planCgroup,
   planParent,
   planSharedDevices,
   planUpdate,
 } from "./cgroups.ts";
 import { checkCgroupPath } from "./container-names.ts";
+import { prepareCpuset } from "./cpuset.ts";
 import type { ContainerSpec, ContainerStats, Resources } from "./runtime.ts";
 
 export interface ContainerCgroupsOptions {
@@ -56,23 +63,53 @@ export class ContainerCgroups {
 
   /** Its making is the launcher's. */
   plan(spec: ContainerSpec): CgroupPlan | undefined {
-    if (this.layout === undefined) return undefined;
-    const { cgroupPath, resources, resourcesAbove: above, privileged, devices = [] } = spec;
-    return planCgroup(this.layout, {
+    const layout = this.#layoutOf(spec);
+    if (layout === undefined) return undefined;
+    const { cgroupPath, resources, resourcesAbove: above, privileged, devices = [], deviceRules = [] } = spec;
+    if (layout !== this.layout) prepareCpuset(layout, this.#pathOf(spec));
+    return planCgroup(layout, {
       parent: this.#parent,
       path: cgroupPath,
       resources,
       ...(above === undefined ? {} : { above }),
       allDevices: privileged,
-      devices,
+      devices: [...devices, ...deviceRules],
     });
   }
 
   /** To the limits of `spec`, where the container has a cgroup already. */
   update(spec: ContainerSpec): void {
-    if (this.layout === undefined) return;
-    const { directories, writes } = planUpdate(this.layout, this.#parent, spec);
-    if (directories.some((directory) => existsSync(directory))) applyWrites(writes);
+    const layout = this.#layoutOf(spec);
+    if (this.layout === undefined || layout === undefined) return;
+    const path = this.#pathOf(spec);
+    if (!cgroupDirectories(this.layout, path).some((directory) => existsSync(directory))) return;
+    const rare = layout === this.layout ? [] : this.#enterRare(layout, spec);
+    applyWrites(planUpdate(layout, this.#parent, spec).writes);
+    for (const directory of rare) moveProcesses(processesOf(this.layout, path), directory);
+  }
+
+  /** Version 1's trees that few containers are in: those that this one is new in. */
+  #enterRare(layout: CgroupLayout, spec: ContainerSpec): readonly string[] {
+    if (layout.version === 2) return [];
+    const path = this.#pathOf(spec);
+    const fresh = rareControllers(spec.resources, 1)
+      .filter((controller) => !controllersWanted.includes(controller))
+      .flatMap((controller) => layout.mounts[controller] ?? [])
+      .map((mount) => join(mount, path))
+      .filter((directory) => !existsSync(directory));
+    for (const directory of fresh) mkdirSync(directory, { recursive: true });
+    prepareCpuset(layout, path);
+    return fresh;
+  }
+
+  /** Its trees; of version 1's more than the usual ones where its limits are of others. */
+  #layoutOf({ resources }: ContainerSpec): CgroupLayout | undefined {
+    const { layout } = this;
+    if (layout?.version !== 1 || resources.rare === undefined) return layout;
+    const rare = rareControllers(resources, 1).filter((controller) => layout.mounts[controller] === undefined);
+    if (rare.length === 0) return layout;
+    const found = detectCgroups(readMountinfo(), [...controllersWanted, ...rare]);
+    return found?.version === 1 ? { version: 1, mounts: { ...layout.mounts, ...found.mounts } } : layout;
   }
 
   /** What all containers of the node may use together, those that run already among them. */
@@ -120,7 +157,7 @@ export class ContainerCgroups {
   }
 
   /** With all that is in it, from all trees of `layout`: other runtimes use more of them. */
-  async remove(spec: ContainerSpec, layout: CgroupLayout | undefined = this.layout): Promise<void> {
+  async remove(spec: ContainerSpec, layout: CgroupLayout | undefined = this.#layoutOf(spec)): Promise<void> {
     if (layout === undefined) return;
     const [first = "", ...rest] = spec.cgroupPath.split("/");
     if (this.#groups.has(first) && rest.length > 0)
@@ -129,8 +166,10 @@ export class ContainerCgroups {
   }
 
   /** The node's own, once its containers are gone. */
-  async removeAll(layout: CgroupLayout | undefined = this.layout): Promise<void> {
-    if (layout !== undefined) await removeTree(layout, this.#parent, this.#clock);
+  async removeAll(): Promise<void> {
+    if (this.layout === undefined) return;
+    const all = this.layout.version === 1 ? detectAllCgroups(readMountinfo()) : undefined;
+    await removeTree(all ?? this.layout, this.#parent, this.#clock);
   }
 
   #pathOf(spec: ContainerSpec): string {

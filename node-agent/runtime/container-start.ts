@@ -13,11 +13,11 @@ import { LauncherError, LauncherGoneError } from "./launcher-client.ts";
 import type { LauncherProcess } from "./launcher-process.ts";
 import type { OciRuntimes } from "./oci-runtimes.ts";
 import { planLaunch } from "./plan.ts";
-import { type ContainerSpec, LaunchError } from "./runtime.ts";
+import { type ContainerSpec, LaunchError, type LogLimits } from "./runtime.ts";
 import type { SeccompFilters } from "./seccomp-filters.ts";
 import type { WaitingSandboxes } from "./waiting-sandboxes.ts";
 
-export const logLimits = { logFileBytesMax: 10 * 1024 * 1024, logFilesMax: 3 } as const;
+export const logLimits: LogLimits = { logFileBytesMax: 10 * 1024 * 1024, logFilesMax: 3 };
 
 const ealready = 114;
 /** Until a launch is given up whose launcher went away. Other runtimes take their time. */
@@ -64,9 +64,11 @@ export function planStart(
   return planLaunch(spec, {
     rootfsPath,
     cgroup,
-    deviceFilter: cgroup?.deviceFilter ? compileDeviceFilter([...allowedDevices, ...(spec.devices ?? [])]) : undefined,
+    deviceFilter: cgroup?.deviceFilter
+      ? compileDeviceFilter([...allowedDevices, ...(spec.devices ?? []), ...(spec.deviceRules ?? [])])
+      : undefined,
     seccompFilter: seccomp.filterOf(spec),
-    ...logLimits,
+    ...(spec.logLimits ?? logLimits),
     hostDevices: spec.privileged ? hostDevices() : [],
     holdOutput,
   });

@@ -1,5 +1,5 @@
 // What a container gets unless it asks for something else: the same as Docker's.
-import type { Mount } from "./runtime.ts";
+import type { DeviceRule, Mount } from "./runtime.ts";
 
 /** By number, as in linux/capability.h. */
 export const capabilityNames: readonly string[] = [
@@ -137,13 +137,6 @@ export const defaultLinks: readonly (readonly [string, string])[] = [
   ["pts/ptmx", "/dev/ptmx"],
   ["/proc/kcore", "/dev/core"],
 ];
-
-export interface DeviceRule {
-  readonly type: "c" | "b";
-  readonly major?: number;
-  readonly minor?: number;
-  readonly access: string;
-}
 
 /** Any node may be made, only these may be opened: what cgroups let through. Undefined numbers are all. */
 export const allowedDevices: readonly DeviceRule[] = [

@@ -1,5 +1,6 @@
 // The cgroup v2 program that lets a container open its devices and no others: eBPF, type BPF_PROG_TYPE_CGROUP_DEVICE. Pure.
 import { allowedDevices } from "./defaults.ts";
+import type { DeviceRule } from "./runtime.ts";
 
 // Offsets in struct bpf_cgroup_dev_ctx; access_type holds the device's type below and what is wanted above 16 bits.
 const accessType = 0;
@@ -8,15 +9,8 @@ const minor = 8;
 const typeNumber = { b: 1, c: 2 };
 const accessBits = { m: 1, r: 2, w: 4 };
 
-interface Rule {
-  readonly type: "c" | "b";
-  readonly major?: number;
-  readonly minor?: number;
-  readonly access: string;
-}
-
 /** An array of struct bpf_insn. Register 2 the type, 3 what is wanted, 4 and 5 the numbers. */
-export function compileDeviceFilter(rules: readonly Rule[] = allowedDevices): Buffer {
+export function compileDeviceFilter(rules: readonly DeviceRule[] = allowedDevices): Buffer {
   const program: Buffer[] = [
     instruction(0x61, 2, 1, accessType, 0),
     instruction(0xbc, 3, 2, 0, 0),
@@ -30,7 +24,7 @@ export function compileDeviceFilter(rules: readonly Rule[] = allowedDevices): Bu
   return Buffer.concat(program);
 }
 
-function compileRule(rule: Rule): readonly Buffer[] {
+function compileRule(rule: DeviceRule): readonly Buffer[] {
   let allowed = 0;
   for (const [letter, bit] of Object.entries(accessBits)) if (rule.access.includes(letter)) allowed |= bit;
   const tests: (readonly [register: number, value: number])[] = [[2, typeNumber[rule.type]]];

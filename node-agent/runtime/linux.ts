@@ -231,7 +231,7 @@ export class LinuxRuntime implements Runtime {
   async tearDown(): Promise<void> {
     for (const { id } of this.#entries.list()) await this.remove(id);
     for (const id of listDirectories(this.#sandboxesDir)) await this.removeSandbox(id);
-    await this.#cgroups.removeAll(this.#oci.allCgroups);
+    await this.#cgroups.removeAll();
     await this.request("stop", []);
     await this.#launcher.close();
   }

@@ -24,6 +24,20 @@ export interface IdMapping {
   readonly size: number;
 }
 
+/** A file of a cgroup; its controller's name comes first, as in "cpuset.cpus". */
+export interface CgroupFile {
+  readonly name: string;
+  readonly value: string;
+  /** Kernels may be built without it. */
+  readonly optional?: boolean;
+}
+
+/** A limit of a kind that few containers have, in the words of each version; without any where the kernel has nothing like it. */
+export interface RareLimit {
+  readonly v1: readonly CgroupFile[];
+  readonly v2: readonly CgroupFile[];
+}
+
 export interface Resources {
   readonly cpuShares?: number;
   /** Microseconds of CPU per `cpuPeriodUs`. */
@@ -38,6 +52,21 @@ export interface Resources {
   /** Bytes of pages of each size, which the kernel writes as "2MB", "1GB". */
   readonly hugepages?: readonly { readonly pageSize: string; readonly bytesMax: number }[];
   readonly oomScoreAdj?: number;
+  readonly rare?: readonly RareLimit[];
+}
+
+/** When a container's log begins a new file, and how many are kept. */
+export interface LogLimits {
+  readonly logFileBytesMax: number;
+  readonly logFilesMax: number;
+}
+
+/** What a cgroup lets through; undefined numbers are all. */
+export interface DeviceRule {
+  readonly type: "c" | "b";
+  readonly major?: number;
+  readonly minor?: number;
+  readonly access: string;
 }
 
 export interface ContainerSpec {
@@ -82,6 +111,10 @@ export interface ContainerSpec {
   readonly devices?: readonly AllowedDevice[];
   /** Absolute path of its log file, in the CRI format (time stream P|F text); absent: output is dropped. */
   readonly logPath?: string;
+  /** Absent: three files of 10 MB. */
+  readonly logLimits?: LogLimits;
+  /** Devices that it may open without finding them in /dev. */
+  readonly deviceRules?: readonly DeviceRule[];
 }
 
 export interface AllowedDevice extends Device {

@@ -1,9 +1,11 @@
 // All containers of the docker door: found, listed, changed, removed.
+import { availableParallelism } from "node:os";
 import type { JsonObject } from "../http/json.ts";
 import { conflict, DockerProblem, messageOf, notFound } from "../http/problem.ts";
 import type { Filters } from "../http/query.ts";
 import { labelsAbsent, labelsFit, parseTime } from "../http/query.ts";
 import { folderBytes } from "../volumes/volumes.ts";
+import { rareLimits } from "./block-devices.ts";
 import { type Created, createContainer, eventAttributes, nameTaken, parseEndpoint } from "./create-container.ts";
 import { Execs } from "./execs.ts";
 import { Life } from "./life.ts";
@@ -11,6 +13,7 @@ import { parseLink } from "./links.ts";
 import { checkName, findByName } from "./names.ts";
 import { parseLimits, parseRestartPolicy } from "./parse-config.ts";
 import type { DockerParts } from "./parts.ts";
+import { checkProcessors } from "./rare-limits.ts";
 import type { ContainerRecord } from "./record.ts";
 import { planResources } from "./security.ts";
 import { logPathOf, sandboxId } from "./start-container.ts";
@@ -121,8 +124,9 @@ export class Containers {
     if (record.hostConfig.AutoRemove && restart.RestartPolicy !== undefined && restart.RestartPolicy.Name !== "no")
       throw conflict("Restart policy cannot be updated because AutoRemove is enabled for the container");
     const hostConfig = { ...record.hostConfig, ...limits, ...restart };
+    checkProcessors(hostConfig, availableParallelism());
     checkUnsupportedUpdate(body);
-    const resources = planResources(hostConfig, hostConfig.OomScoreAdj);
+    const resources = planResources(hostConfig, hostConfig.OomScoreAdj, await rareLimits(hostConfig));
     if (record.phase === "running") await this.parts.runtime.update(id, resources);
     this.life.change(id, { hostConfig });
     this.parts.events.emit("container", "update", id, eventAttributes(record));
@@ -280,15 +284,7 @@ export class Containers {
   }
 }
 
-const updateUnsupported = [
-  "BlkioWeight",
-  "CpusetCpus",
-  "CpusetMems",
-  "KernelMemory",
-  "CpuRealtimePeriod",
-  "CpuRealtimeRuntime",
-  "Devices",
-];
+const updateUnsupported = ["KernelMemory", "CpuRealtimePeriod", "CpuRealtimeRuntime", "Devices"];
 
 function checkUnsupportedUpdate(body: JsonObject): void {
   for (const key of updateUnsupported) {

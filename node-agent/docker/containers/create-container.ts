@@ -1,17 +1,23 @@
 // Makes a container: checks what is asked for, writes it down, prepares its files. Nothing runs yet.
 import { existsSync, mkdirSync, statSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import type { Image, ImageConfig } from "../../images/images.ts";
+import { readMountinfo } from "../../runtime/cgroup-files.ts";
+import { propagationProblem } from "../../volumes/propagation.ts";
 import type { JsonObject } from "../http/json.ts";
 import { badRequest, conflict, type DockerProblem, messageOf, notFound } from "../http/problem.ts";
 import { planPorts } from "../networks/ports.ts";
 import { hasNames } from "../networks/record.ts";
+import { rareLimits } from "./block-devices.ts";
 import { copyUp } from "./copy-up.ts";
 import { parseLink } from "./links.ts";
+import { logLimitsOf } from "./log-options.ts";
 import { checkName, findByName, makeId, makeName } from "./names.ts";
 import { type ImageDefaults, parseCreate } from "./parse-config.ts";
 import type { DockerParts } from "./parts.ts";
 import { planMounts, type WantedMount } from "./plan-mounts.ts";
 import { commandLine } from "./plan-spec.ts";
+import { checkProcessors, rareWarnings } from "./rare-limits.ts";
 import type { ContainerConfig, ContainerRecord, Endpoint, HostConfig, MountPoint } from "./record.ts";
 import { confinement } from "./security.ts";
 
@@ -26,7 +32,8 @@ export async function createContainer(parts: DockerParts, body: JsonObject, want
   if (reference === "") throw badRequest("no image is named: Image is empty");
   const image = await images.find(reference);
   if (image === undefined) throw notFound(`No such image: ${withTag(reference)}`);
-  const { config: parsed, hostConfig, warnings } = parseCreate(body, imageDefaults(image.config));
+  const { config: parsed, hostConfig, ...read } = parseCreate(body, imageDefaults(image.config));
+  const warnings = [...read.warnings, ...rareWarnings(hostConfig, parts.cgroupVersion)];
   const name = wantedName === "" ? makeName(random, (made) => store.isTaken(made)) : checkName(wantedName);
   const id = makeId(random);
   const config: ContainerConfig = {
@@ -36,6 +43,9 @@ export async function createContainer(parts: DockerParts, body: JsonObject, want
   checkModes(parts, hostConfig);
   commandLine({ config });
   confinement(hostConfig);
+  logLimitsOf(hostConfig);
+  checkProcessors(hostConfig, availableParallelism());
+  await rareLimits(hostConfig);
   const endpoints = planEndpoints(parts, body, hostConfig, { id, name, mac: body.text("MacAddress") });
   checkLinks(parts, hostConfig);
   const network = parts.networks.list().find(({ id }) => Object.values(endpoints)[0]?.networkId === id);
@@ -126,8 +136,15 @@ async function prepareMount(parts: DockerParts, record: ContainerRecord, wanted:
   return { ...mount, Name: volume.name, Source, anonymous: mount.anonymous && made };
 }
 
-function checkBind({ Type, Source, makeSource }: WantedMount): void {
-  if (Type !== "bind" || makeSource) return;
+function checkBind({ Type, Source, makeSource, Propagation }: WantedMount): void {
+  if (Type !== "bind") return;
+  const [, shares] = /^r?(shared|slave)$/.exec(Propagation) ?? [];
+  const problem =
+    shares === undefined
+      ? undefined
+      : propagationProblem(readMountinfo(), Source, shares === "shared" ? "rshared" : "rslave");
+  if (problem !== undefined) throw badRequest(problem);
+  if (makeSource) return;
   try {
     statSync(Source);
   } catch {

@@ -94,18 +94,17 @@ test("parseCreate refuses what cannot be, and what Naru does not act on, by name
 
 test("parseCreate warns of what only tunes, and is silent about what means nothing", () => {
   const { warnings } = host({
-    CpusetCpus: "0",
-    BlkioWeight: 500,
+    KernelMemory: 1e8,
     MemorySwappiness: -1,
     OomKillDisable: false,
     Isolation: "",
     Runtime: "runc",
-    LogConfig: { Type: "json-file", Config: { "max-size": "1m" } },
+    LogConfig: { Type: "json-file", Config: { "max-size": "1m", "max-file": "20", labels: "a" } },
   });
   assert.deepEqual(warnings, [
-    "HostConfig.CpusetCpus is not supported: the container is not bound to certain CPUs",
-    "HostConfig.BlkioWeight is not supported: the weight of block input and output is not applied",
-    "HostConfig.LogConfig.max-size is not supported: three files of 10 MB are kept",
+    "HostConfig.KernelMemory is not supported: kernel memory is not limited apart",
+    "HostConfig.LogConfig.labels is not supported: the option is not applied",
+    "HostConfig.LogConfig.max-file=20 is more than Naru keeps: 10 files",
   ]);
 });
 

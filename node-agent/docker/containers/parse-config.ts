@@ -3,6 +3,9 @@
 import type { JsonObject } from "../http/json.ts";
 import { badRequest } from "../http/problem.ts";
 import { parseLink } from "./links.ts";
+import { logWarnings } from "./log-options.ts";
+import { isPropagation } from "./plan-mounts.ts";
+import { parseRareOptions, parseRareUpdate } from "./rare-limits.ts";
 import type {
   ContainerConfig,
   DeviceMapping,
@@ -40,8 +43,9 @@ export const shmBytesDefault = 64 * 1024 * 1024;
 
 export function parseCreate(body: JsonObject, image: ImageDefaults): Parsed {
   const host = body.object("HostConfig");
-  const warnings = unsupportedOptions(body, host);
-  return { config: parseConfig(body, image), hostConfig: parseHostConfig(host), warnings };
+  const unsupported = unsupportedOptions(body, host);
+  const hostConfig = parseHostConfig(host);
+  return { config: parseConfig(body, image), hostConfig, warnings: [...unsupported, ...logWarnings(hostConfig)] };
 }
 
 function parseConfig(body: JsonObject, image: ImageDefaults): ContainerConfig {
@@ -127,6 +131,7 @@ function parseHostConfig(host: JsonObject): HostConfig {
   const mode = host.text("NetworkMode");
   return {
     ...parseLimits(host),
+    ...parseRareOptions(host),
     Binds: host.texts("Binds"),
     Mounts: host.objects("Mounts").map(parseMount),
     VolumesFrom: host.texts("VolumesFrom"),
@@ -183,6 +188,7 @@ export function parseLimits(host: JsonObject): Limits {
     MemorySwap: host.number("MemorySwap"),
     MemoryReservation: host.number("MemoryReservation"),
     PidsLimit: host.number("PidsLimit"),
+    ...parseRareUpdate(host),
   };
   const { Memory, MemorySwap, MemoryReservation, NanoCpus, CpuPeriod, CpuQuota } = limits;
   if (Memory !== 0 && Memory < memoryBytesLeast)
@@ -236,10 +242,8 @@ function parseMount(json: JsonObject): MountRequest {
   if (driver.object("Options").keys().length > 0)
     throw badRequest(`${json.at("VolumeOptions")}: options of the volume driver are not supported`);
   const propagation = json.object("BindOptions").text("Propagation");
-  if (propagation !== "" && propagation !== "rprivate" && propagation !== "private")
-    throw badRequest(
-      `${json.at("BindOptions")}: mount propagation ${propagation} is not supported, only private and rprivate`,
-    );
+  if (propagation !== "" && !isPropagation(propagation))
+    throw badRequest(`invalid mount config for type "bind": invalid propagation mode: ${propagation}`);
   const tmpfs = json.object("TmpfsOptions");
   return {
     Type,
@@ -249,6 +253,7 @@ function parseMount(json: JsonObject): MountRequest {
     BindOptions: {
       NonRecursive: json.object("BindOptions").flag("NonRecursive"),
       CreateMountpoint: json.object("BindOptions").flag("CreateMountpoint"),
+      ...(propagation === "" ? {} : { Propagation: propagation }),
     },
     VolumeOptions: { NoCopy: volume.flag("NoCopy"), Labels: volume.textMap("Labels"), Subpath: volume.text("Subpath") },
     TmpfsOptions: { SizeBytes: tmpfs.number("SizeBytes"), Mode: tmpfs.number("Mode") },

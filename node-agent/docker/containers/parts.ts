@@ -23,4 +23,5 @@ export interface DockerParts {
   readonly initPath: string;
   /** The node's address, for host-gateway where a container has no network. */
   readonly nodeIp: string;
+  readonly cgroupVersion: 1 | 2;
 }

@@ -25,6 +25,12 @@ const plain = {
   subpath: "",
 } as const;
 
+const propagations = ["private", "rprivate", "slave", "rslave", "shared", "rshared"];
+
+export function isPropagation(word: string): boolean {
+  return propagations.includes(word);
+}
+
 /** `inherited` are those of `--volumes-from`. A volume without a name is anonymous. */
 export function planMounts(
   config: ContainerConfig,
@@ -52,6 +58,8 @@ export function planMounts(
   return wanted;
 }
 
+const bindWords = ["ro", "rw", "z", "Z", "nocopy", "cached", "delegated", "consistent"];
+
 /** "/host:/inside:ro", "name:/inside", "/inside". */
 export function parseBind(text: string): WantedMount {
   const parts = text.split(":");
@@ -60,13 +68,13 @@ export function parseBind(text: string): WantedMount {
   if (second === undefined) return anonymousVolume(checkTarget(first));
   const Destination = checkTarget(second);
   const words = mode === "" ? [] : mode.split(",");
-  for (const word of words) {
-    if (!["ro", "rw", "z", "Z", "nocopy", "private", "rprivate", "cached", "delegated", "consistent"].includes(word))
-      throw badRequest(`invalid mode: ${mode} (of volume '${text}')`);
-  }
+  const Propagation = words.find(isPropagation);
+  const known = [...(first.startsWith("/") ? propagations : []), ...bindWords];
+  if (words.some((word) => !known.includes(word)) || words.filter(isPropagation).length > 1)
+    throw badRequest(`invalid mode: ${mode} (of volume '${text}')`);
   const common = { ...plain, Destination, Mode: mode, RW: !words.includes("ro") };
   if (first.startsWith("/"))
-    return { ...common, Type: "bind", Source: normal(first), Propagation: "rprivate", makeSource: true };
+    return { ...common, Type: "bind", Source: normal(first), Propagation: Propagation ?? "rprivate", makeSource: true };
   return {
     ...common,
     Type: "volume",
@@ -89,7 +97,7 @@ function fromRequest(request: MountRequest): WantedMount {
         ...common,
         Type,
         Source: normal(Source),
-        Propagation: "rprivate",
+        Propagation: request.BindOptions?.Propagation ?? "rprivate",
         recursive: request.BindOptions?.NonRecursive !== true,
         makeSource: request.BindOptions?.CreateMountpoint === true,
       };

@@ -1,6 +1,8 @@
 // From a container's record to what the runtime starts. Pure: everything looked up or made on disk comes in.
-import type { AllowedDevice, ContainerSpec, Mount, Namespace } from "../../runtime/runtime.ts";
+import type { AllowedDevice, ContainerSpec, Mount, Namespace, RareLimit } from "../../runtime/runtime.ts";
 import { badRequest } from "../http/problem.ts";
+import { logLimitsOf } from "./log-options.ts";
+import { parseDeviceRule } from "./rare-limits.ts";
 import type { ContainerRecord, MountPoint } from "./record.ts";
 import { confinement, planResources } from "./security.ts";
 
@@ -14,6 +16,8 @@ export interface SpecInput {
   /** The node's folder of hosts, hostname and resolv.conf; undefined leaves the image's. */
   readonly files: Readonly<Record<"hosts" | "hostname" | "resolv.conf", string>>;
   readonly devices: readonly AllowedDevice[];
+  /** Limits of controllers that few containers use. */
+  readonly rare: readonly RareLimit[];
   readonly logPath: string | undefined;
   /** Places of the node's shared memory and message queues, as far as it has them. */
   readonly nodeIpc: readonly string[];
@@ -55,13 +59,14 @@ export function planSpec(input: SpecInput): ContainerSpec {
     ],
     namespaces: input.namespaces,
     cgroupPath: `docker/${record.id}`,
-    resources: { pidsMax: input.pidsDefault, ...planResources(hostConfig, hostConfig.OomScoreAdj) },
+    resources: { pidsMax: input.pidsDefault, ...planResources(hostConfig, hostConfig.OomScoreAdj, input.rare) },
     sysctls: {
       ...hostConfig.Sysctls,
       ...(config.Domainname === "" || sharesNode("uts") ? {} : { "kernel.domainname": config.Domainname }),
     },
     devices: input.devices,
-    ...(input.logPath === undefined ? {} : { logPath: input.logPath }),
+    deviceRules: (hostConfig.DeviceCgroupRules ?? []).flatMap(parseDeviceRule),
+    ...(input.logPath === undefined ? {} : { logPath: input.logPath, logLimits: logLimitsOf(hostConfig) }),
     ...confinement(hostConfig),
   };
 }
@@ -106,7 +111,8 @@ function planMount(mount: MountPoint): Mount {
     return { destination, type: "tmpfs", source: "tmpfs", options: [...mount.options, RW ? "rw" : "ro"] };
   // As Docker since version 25: what is mounted below a read-only source is read-only too.
   const access = RW ? "rw" : mount.recursive ? "rro" : "ro";
-  const options = [mount.recursive ? "rbind" : "bind", access];
+  const propagation = /^r?(?:shared|slave)$/.test(mount.Propagation) ? [mount.Propagation] : [];
+  const options = [mount.recursive ? "rbind" : "bind", access, ...propagation];
   const subPath = mount.subpath === "" ? {} : { subPath: mount.subpath };
   return { destination, type: "bind", source: mount.Source, ...subPath, options };
 }

@@ -53,7 +53,11 @@ export interface MountRequest {
   readonly Source: string;
   readonly Target: string;
   readonly ReadOnly: boolean;
-  readonly BindOptions?: { readonly NonRecursive: boolean; readonly CreateMountpoint: boolean };
+  readonly BindOptions?: {
+    readonly NonRecursive: boolean;
+    readonly CreateMountpoint: boolean;
+    readonly Propagation?: string;
+  };
   readonly VolumeOptions?: {
     readonly NoCopy: boolean;
     readonly Labels: Readonly<Record<string, string>>;
@@ -84,6 +88,22 @@ export interface Limits {
   readonly MemoryReservation: number;
   /** 0: what the node has for those that don't say; below 0: as many as it likes. */
   readonly PidsLimit: number;
+  /** CPUs and memory nodes in the kernel's words, "0-2,4"; "" is all of the node's. */
+  readonly CpusetCpus?: string;
+  readonly CpusetMems?: string;
+  /** 10 to 1000; 0 is the kernel's own. */
+  readonly BlkioWeight?: number;
+}
+
+export interface DeviceWeight {
+  readonly Path: string;
+  readonly Weight: number;
+}
+
+/** Bytes or operations each second. */
+export interface DeviceRate {
+  readonly Path: string;
+  readonly Rate: number;
 }
 
 export interface HostConfig extends Limits {
@@ -118,6 +138,16 @@ export interface HostConfig extends Limits {
   readonly Sysctls: Readonly<Record<string, string>>;
   readonly Ulimits: readonly Ulimit[];
   readonly Devices: readonly DeviceMapping[];
+  /** As the devices' cgroup takes them, "c 10:200 rwm". */
+  readonly DeviceCgroupRules?: readonly string[];
+  readonly BlkioWeightDevice?: readonly DeviceWeight[];
+  readonly BlkioDeviceReadBps?: readonly DeviceRate[];
+  readonly BlkioDeviceWriteBps?: readonly DeviceRate[];
+  readonly BlkioDeviceReadIOps?: readonly DeviceRate[];
+  readonly BlkioDeviceWriteIOps?: readonly DeviceRate[];
+  /** undefined: the node's. */
+  readonly MemorySwappiness?: number;
+  readonly OomKillDisable?: boolean;
   readonly Init: boolean;
   readonly LogConfig: { readonly Type: string; readonly Config: Readonly<Record<string, string>> };
   readonly ConsoleSize: readonly number[];

@@ -5,7 +5,7 @@ import {
   defaultMaskedPaths,
   defaultReadonlyPaths,
 } from "../../runtime/defaults.ts";
-import type { ContainerSpec, Resources } from "../../runtime/runtime.ts";
+import type { ContainerSpec, RareLimit, Resources } from "../../runtime/runtime.ts";
 import { parseJson } from "../http/json.ts";
 import { badRequest } from "../http/problem.ts";
 import type { HostConfig, Limits } from "./record.ts";
@@ -80,7 +80,7 @@ function seccompOf(value: string): Confinement["seccomp"] {
   return { profile: parseJson(value) };
 }
 
-export function planResources(limits: Limits, oomScoreAdj: number): Resources {
+export function planResources(limits: Limits, oomScoreAdj: number, rare: readonly RareLimit[] = []): Resources {
   const period = limits.CpuPeriod > 0 ? limits.CpuPeriod : 100_000;
   const quota = limits.NanoCpus > 0 ? Math.round((limits.NanoCpus / 1e9) * period) : limits.CpuQuota;
   return {
@@ -91,6 +91,7 @@ export function planResources(limits: Limits, oomScoreAdj: number): Resources {
     ...(limits.MemoryReservation > 0 ? { memoryReservationBytes: limits.MemoryReservation } : {}),
     ...(limits.PidsLimit === 0 ? {} : { pidsMax: Math.max(-1, limits.PidsLimit) }),
     oomScoreAdj,
+    ...(rare.length === 0 ? {} : { rare }),
   };
 }
 

@@ -13,6 +13,7 @@ import {
 } from "../../runtime/runtime.ts";
 import { conflict, DockerProblem } from "../http/problem.ts";
 import type { NetworkRecord } from "../networks/record.ts";
+import { deviceNumbers, rareLimits } from "./block-devices.ts";
 import { hostsFile, parseResolv, resolvFile } from "./etc-files.ts";
 import { linkVariables, parseLink } from "./links.ts";
 import { findByName } from "./names.ts";
@@ -80,6 +81,7 @@ async function makeSpec(parts: DockerParts, linked: Linked, layer: WritableLayer
     namespaces: await namespaces(parts, record, sandbox),
     files,
     devices: await devices(record),
+    rare: await rareLimits(hostConfig),
     logPath: hostConfig.LogConfig.Type === "none" ? undefined : logPathOf(parts, record),
     initPath: parts.initPath,
     nodeIpc: ["/dev/shm", "/dev/mqueue"].filter((path) => existsSync(path)),
@@ -284,11 +286,6 @@ async function devicesAt(from: string, to: string, access: string): Promise<read
 function isDevice(path: string): boolean {
   const info = statSync(path, { throwIfNoEntry: false });
   return info?.isCharacterDevice() === true || info?.isBlockDevice() === true || info?.isDirectory() === true;
-}
-
-/** As gnu_dev_major and gnu_dev_minor take the number apart. */
-function deviceNumbers(rdev: number): { readonly major: number; readonly minor: number } {
-  return { major: (rdev >>> 8) & 0xfff, minor: (rdev & 0xff) | ((rdev >>> 12) & 0xfff00) };
 }
 
 export function withoutLive(endpoints: ContainerRecord["endpoints"]): ContainerRecord["endpoints"] {

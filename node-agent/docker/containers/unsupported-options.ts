@@ -29,26 +29,21 @@ const hostKnown = new Set([
   ...["DnsSearch", "ExtraHosts", "GroupAdd", "IpcMode", "PidMode", "UTSMode", "CgroupnsMode", "UsernsMode"],
   ...["OomScoreAdj", "ShmSize", "Sysctls", "Ulimits", "Devices", "Init", "LogConfig", "ConsoleSize", "Annotations"],
   ...["ContainerIDFile", "MaskedPaths", "ReadonlyPaths", "CpuShares", "CpuPeriod", "CpuQuota", "NanoCpus", "Memory"],
-  ...["MemorySwap", "MemoryReservation", "PidsLimit"],
+  ...["MemorySwap", "MemoryReservation", "PidsLimit", "CpusetCpus", "CpusetMems", "BlkioWeight", "BlkioWeightDevice"],
+  ...["BlkioDeviceReadBps", "BlkioDeviceWriteBps", "BlkioDeviceReadIOps", "BlkioDeviceWriteIOps"],
+  ...["DeviceCgroupRules", "MemorySwappiness", "OomKillDisable"],
 ]);
 
 /** Values that mean the same as nothing. */
 const meaningless: Readonly<Record<string, readonly unknown[]>> = {
-  MemorySwappiness: [-1],
   VolumeDriver: ["local"],
   Isolation: ["default"],
   Runtime: ["naru", "runc", "io.containerd.runc.v2"],
 };
 
 const tuning: Readonly<Record<string, string>> = {
-  BlkioWeight: "the weight of block input and output is not applied",
-  BlkioWeightDevice: "weights of block devices are not applied",
-  CpusetCpus: "the container is not bound to certain CPUs",
-  CpusetMems: "the container is not bound to certain memory nodes",
   KernelMemory: "kernel memory is not limited apart",
   KernelMemoryTCP: "memory of TCP buffers is not limited apart",
-  MemorySwappiness: "swappiness is not applied",
-  OomKillDisable: "the container may be killed when it runs out of memory",
   CpuCount: "only on Windows",
   CpuPercent: "only on Windows",
   IOMaximumIOps: "only on Windows",
@@ -56,6 +51,11 @@ const tuning: Readonly<Record<string, string>> = {
 };
 
 const refusals: Readonly<Record<string, string>> = {
+  CgroupParent: "the node places containers' cgroups, so that what they use together stays within its limits",
+  StorageOpt:
+    "containers' layers are folders of the node's file system, which have no size of their own; give data that grows a volume",
+  CpuRealtimePeriod: "kernels do not share out realtime among containers any more",
+  CpuRealtimeRuntime: "kernels do not share out realtime among containers any more",
   DeviceRequests:
     'could not select device driver "" with capabilities: [[gpu]]: Naru gives containers devices by path (--device), and has no drivers for --gpus',
 };
@@ -65,9 +65,6 @@ export function unsupportedOptions(body: JsonObject, host: JsonObject): readonly
   return [
     ...body.keys().flatMap((key) => look(body, key, configKnown)),
     ...host.keys().flatMap((key) => look(host, key, hostKnown)),
-    ...Object.keys(host.object("LogConfig").textMap("Config")).map(
-      (key) => `HostConfig.LogConfig.${key} is not supported: three files of 10 MB are kept`,
-    ),
   ];
 }
 

@@ -1,12 +1,12 @@
 // Version 1's cpusets hold nothing until they are told what, from the top down: a new one gets what the one above has.
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { CgroupLayout } from "../runtime/cgroups.ts";
-import type { ResourceConfig } from "./resource-config.ts";
+import type { CgroupLayout } from "./cgroups.ts";
 
-export function prepareCpuset(layout: CgroupLayout, path: string, { files }: ResourceConfig): void {
+/** That of `path` and those above it, as far as they are not there. */
+export function prepareCpuset(layout: CgroupLayout, path: string): void {
   const mount = layout.version === 1 ? layout.mounts["cpuset"] : undefined;
-  if (mount === undefined || !files.some(({ v1 }) => v1.some(({ name }) => name.startsWith("cpuset.")))) return;
+  if (mount === undefined) return;
   let above = mount;
   for (const name of path.split("/").filter((part) => part !== "")) {
     const own = join(above, name);
