@@ -1,7 +1,6 @@
 // What a CronJob does beyond its schema.
 import { isTimeZone, parseSchedule } from "../../lib/cron.ts";
 import { ageColumn, column, containerColumns, nameColumn, numberColumn, wide } from "./columns.ts";
-import { oneOf } from "./container-validate.ts";
 import { cronjobs } from "./generated/resources.ts";
 import type { CronJob, CronJobSpec } from "./generated/types.ts";
 import { jobSpecDefaults } from "./job.ts";
@@ -10,7 +9,7 @@ import type { FieldError, Kind } from "./kind.ts";
 import { validateLabels, validateMetadata } from "./metadata.ts";
 import { unsupportedPodFields } from "./pod-unsupported.ts";
 import { atLeast } from "./pod-validate.ts";
-import { forbidden, invalid, required } from "./schema/field-error.ts";
+import { forbidden, invalid, oneOf, required } from "./schema/field-error.ts";
 import { fill } from "./schema/fill.ts";
 import { ageOf } from "./schema/human-age.ts";
 import { dns1123Subdomain } from "./schema/names.ts";

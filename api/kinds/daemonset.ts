@@ -1,6 +1,5 @@
 // What a DaemonSet does beyond its schema.
 import { ageColumn, column, containerColumns, labelsText, nameColumn, numberColumn, wide } from "./columns.ts";
-import { oneOf } from "./container-validate.ts";
 import { daemonsets } from "./generated/resources.ts";
 import type { DaemonSet, DaemonSetSpec, DaemonSetUpdateStrategy, RollingUpdateDaemonSet } from "./generated/types.ts";
 import type { FieldError, Kind } from "./kind.ts";
@@ -9,7 +8,7 @@ import { templateDefaults } from "./pod-defaults.ts";
 import { unsupportedPodFields } from "./pod-unsupported.ts";
 import { atLeast, validateTemplate } from "./pod-validate.ts";
 import { isZero, unavailableErrors } from "./portion.ts";
-import { immutable, invalid, required } from "./schema/field-error.ts";
+import { immutable, invalid, oneOf, required } from "./schema/field-error.ts";
 import { fill } from "./schema/fill.ts";
 import { equal } from "./schema/patch-json.ts";
 import { selectorText } from "./selector-text.ts";

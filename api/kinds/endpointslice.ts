@@ -1,11 +1,10 @@
 // What an EndpointSlice does beyond its schema.
 import { ageColumn, column, nameColumn, someOf } from "./columns.ts";
-import { oneOf } from "./container-validate.ts";
 import { endpointslices } from "./generated/resources.ts";
 import type { EndpointSlice } from "./generated/types.ts";
 import type { FieldError, Kind } from "./kind.ts";
 import { validateMetadata } from "./metadata.ts";
-import { immutable, required } from "./schema/field-error.ts";
+import { immutable, oneOf, required } from "./schema/field-error.ts";
 import { fill } from "./schema/fill.ts";
 import { at, child } from "./schema/path.ts";
 

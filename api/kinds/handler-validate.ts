@@ -35,11 +35,25 @@ export function handlerErrors(container: Container, path: string, context: Handl
       const probe = container[name];
       return probe === undefined ? [] : probeErrors(probe, child(path, name), name);
     }),
+    ...(lifecycle?.stopSignal === undefined || isSignal(lifecycle.stopSignal)
+      ? []
+      : [invalid(child(path, "lifecycle.stopSignal"), lifecycle.stopSignal, "must be a signal, such as SIGTERM")]),
     ...(["postStart", "preStop"] as const).flatMap((name) => {
       const hook = lifecycle?.[name];
       return hook === undefined ? [] : hookErrors(hook, child(path, `lifecycle.${name}`), context.graceSeconds);
     }),
   ];
+}
+
+// Source: Linux, signal(7).
+const signals =
+  "ABRT ALRM BUS CHLD CLD CONT FPE HUP ILL INT IO IOT KILL PIPE POLL PROF PWR QUIT SEGV STKFLT STOP SYS TERM TRAP TSTP TTIN TTOU URG USR1 USR2 VTALRM WINCH XCPU XFSZ";
+
+function isSignal(name: string): boolean {
+  const word = /^SIG(\w+)$/.exec(name)?.[1];
+  return word !== undefined && signals.split(" ").includes(word)
+    ? true
+    : /^SIGRTM(?:IN(?:\+(?:1[0-5]|[1-9]))?|AX(?:-(?:1[0-4]|[1-9]))?)$/.test(name);
 }
 
 /** Complains when none or several of the fields are there. */

@@ -1,12 +1,11 @@
 // Rules of a Job's spec, as a Job has it and as a CronJob's template does.
 // Source: Kubernetes documentation, "Jobs", "Pod failure policy", "Success policy", "Backoff limit per index".
-import { oneOf } from "./container-validate.ts";
 import type { Job, JobSpec, PodFailurePolicyRule, SuccessPolicyRule } from "./generated/types.ts";
 import { countIndexes, parseIndexes } from "./job-indexes.ts";
 import type { FieldError } from "./kind.ts";
 import { complaints } from "./metadata.ts";
 import { atLeast, validateAnyTemplate } from "./pod-validate.ts";
-import { duplicate, invalid, required } from "./schema/field-error.ts";
+import { duplicate, invalid, oneOf, required } from "./schema/field-error.ts";
 import { dns1123Label, qualifiedName } from "./schema/names.ts";
 import { at, child } from "./schema/path.ts";
 import { validateSelector } from "./selector-validate.ts";

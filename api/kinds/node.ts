@@ -1,12 +1,11 @@
 // What a Node does beyond its schema.
 import { ageColumn, column, nameColumn, wide } from "./columns.ts";
 import { conditionOf } from "./conditions.ts";
-import { oneOf } from "./container-validate.ts";
 import { nodes } from "./generated/resources.ts";
 import type { Node, Taint } from "./generated/types.ts";
 import type { FieldError, Kind } from "./kind.ts";
 import { complaints, duplicates, validateMetadata } from "./metadata.ts";
-import { immutable, required } from "./schema/field-error.ts";
+import { immutable, oneOf, required } from "./schema/field-error.ts";
 import { labelValue, qualifiedName } from "./schema/names.ts";
 import { at, child } from "./schema/path.ts";
 import { keepStatus } from "./status-field.ts";

@@ -12,6 +12,7 @@ const fields = [
   ...["containers", "initContainers", "ephemeralContainers"].flatMap((list) =>
     [
       "volumeDevices",
+      "resources.claims",
       "env[].valueFrom.fileKeyRef",
       "securityContext.seLinuxOptions",
       "securityContext.windowsOptions",

@@ -1,10 +1,11 @@
 // Rules of a pod's spec, as a pod has it and as a template does.
-import { oneOf, validateContainer } from "./container-validate.ts";
+import { validateContainer } from "./container-validate.ts";
 import type { PodSpec, PodTemplateSpec, Toleration, TopologySpreadConstraint } from "./generated/types.ts";
 import type { FieldError } from "./kind.ts";
 import { complaints, duplicates, validateLabels } from "./metadata.ts";
 import { podHostErrors } from "./pod-host-validate.ts";
-import { forbidden, invalid, required } from "./schema/field-error.ts";
+import { podResource, resourceErrors } from "./resource-validate.ts";
+import { forbidden, invalid, oneOf, required } from "./schema/field-error.ts";
 import { dns1123Label, dns1123Subdomain, qualifiedName } from "./schema/names.ts";
 import { at, child } from "./schema/path.ts";
 import { podSecurityErrors, securityErrors } from "./security-validate.ts";
@@ -48,6 +49,8 @@ export function validatePodSpec(spec: PodSpec, path: string): readonly FieldErro
     ),
     ...oneOf(child(path, "restartPolicy"), spec.restartPolicy, ["Always", "Never", "OnFailure"]),
     ...oneOf(child(path, "dnsPolicy"), spec.dnsPolicy, ["ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"]),
+    ...oneOf(child(path, "preemptionPolicy"), spec.preemptionPolicy, ["Never", "PreemptLowerPriority"]),
+    ...resourceErrors(spec.resources ?? {}, child(path, "resources"), podResource),
     ...atLeast(child(path, "terminationGracePeriodSeconds"), spec.terminationGracePeriodSeconds, 0),
     ...atLeast(child(path, "activeDeadlineSeconds"), spec.activeDeadlineSeconds, 1),
     ...optional(child(path, "hostname"), spec.hostname, dns1123Label),

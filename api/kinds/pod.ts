@@ -39,10 +39,14 @@ export const podKind: Kind<Pod> = {
     ...validateMetadata(pod),
     ...(pod.spec === undefined ? [required("spec")] : validatePodSpec(pod.spec, "spec")),
   ],
-  validateCreate: (pod) =>
-    pod.spec?.ephemeralContainers === undefined
+  validateCreate: ({ spec }) => [
+    ...(spec?.ephemeralContainers === undefined
       ? []
-      : [forbidden("spec.ephemeralContainers", "cannot be set on create")],
+      : [forbidden("spec.ephemeralContainers", "cannot be set on create")]),
+    ...(spec?.nodeName && (spec.schedulingGates ?? []).length > 0
+      ? [forbidden("spec.nodeName", "cannot be set until all schedulingGates have been cleared")]
+      : []),
+  ],
   validateUpdate: (pod, old) => [
     ...(mirrored(pod) === mirrored(old)
       ? []

@@ -1,9 +1,8 @@
 // Rules of securityContext, a pod's and a container's.
-import { oneOf } from "./container-validate.ts";
 import type { AppArmorProfile, PodSpec, SeccompProfile, SecurityContext } from "./generated/types.ts";
 import type { FieldError } from "./kind.ts";
 import { duplicates } from "./metadata.ts";
-import { forbidden, invalid, required, tooLong } from "./schema/field-error.ts";
+import { forbidden, invalid, oneOf, required, tooLong } from "./schema/field-error.ts";
 import { at, child } from "./schema/path.ts";
 
 const idMax = 2 ** 31 - 1;

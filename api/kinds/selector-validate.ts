@@ -1,9 +1,8 @@
 // Rules of a workload's selector: it says something, and its own template's labels fit it.
-import { oneOf } from "./container-validate.ts";
 import type { LabelSelector } from "./generated/types.ts";
 import type { FieldError } from "./kind.ts";
 import { complaints, validateLabels } from "./metadata.ts";
-import { forbidden, invalid, required } from "./schema/field-error.ts";
+import { forbidden, invalid, oneOf, required } from "./schema/field-error.ts";
 import { labelValue, qualifiedName } from "./schema/names.ts";
 import { at, child } from "./schema/path.ts";
 import { type Labels, matches, selectorOf } from "./schema/selector.ts";

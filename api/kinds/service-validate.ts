@@ -1,10 +1,9 @@
 // Rules of a Service.
-import { oneOf } from "./container-validate.ts";
 import type { Service, ServicePort, ServiceSpec } from "./generated/types.ts";
 import { portInRange, portOrName } from "./handler-validate.ts";
 import type { FieldError } from "./kind.ts";
 import { complaints, duplicates, validateLabels, validateMetadata } from "./metadata.ts";
-import { forbidden, immutable, invalid, required } from "./schema/field-error.ts";
+import { forbidden, immutable, invalid, oneOf, required } from "./schema/field-error.ts";
 import { dns1035Label, dns1123Label, dns1123Subdomain } from "./schema/names.ts";
 import { at, child } from "./schema/path.ts";
 

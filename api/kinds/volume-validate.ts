@@ -1,28 +1,20 @@
 // Rules of a pod's volumes, and of how a container mounts them.
-import type {
-  Container,
-  DownwardAPIVolumeFile,
-  KeyToPath,
-  Volume,
-  VolumeMount,
-  VolumeProjection,
-} from "./generated/types.ts";
+import type { Container, Volume, VolumeMount } from "./generated/types.ts";
 import type { FieldError } from "./kind.ts";
 import { complaints, duplicates } from "./metadata.ts";
 import { forbidden, invalid, required, unsupported } from "./schema/field-error.ts";
 import { dns1123Label } from "./schema/names.ts";
 import { at, child } from "./schema/path.ts";
 import { parseQuantity } from "./schema/quantity.ts";
+import { downwardErrors, keyErrors, modeErrors, pathErrors, projectedErrors } from "./volume-files-validate.ts";
 
 const hostPathTypes = [
   ...["", "BlockDevice", "CharDevice", "Directory", "DirectoryOrCreate", "File", "FileOrCreate", "Socket"],
 ];
-const expirationSecondsMin = 600;
-const expirationSecondsMax = 2 ** 32;
 
 export function volumeErrors(volume: Volume, path: string): readonly FieldError[] {
   const sources = Object.keys(volume).filter((name) => name !== "name");
-  const { secret, configMap, downwardAPI, projected } = volume;
+  const { secret, configMap, downwardAPI, projected, persistentVolumeClaim: claim } = volume;
   return [
     ...(volume.name ? complaints(child(path, "name"), volume.name, dns1123Label) : [required(child(path, "name"))]),
     ...(sources.length === 0 ? [required(path, "must specify a volume type")] : []),
@@ -39,9 +31,8 @@ export function volumeErrors(volume: Volume, path: string): readonly FieldError[
     ...keyErrors(secret?.items, child(path, "secret.items")),
     ...keyErrors(configMap?.items, child(path, "configMap.items")),
     ...downwardErrors(downwardAPI?.items, child(path, "downwardAPI.items")),
-    ...(projected?.sources ?? []).flatMap((source, i) =>
-      projectionErrors(source, at(child(path, "projected.sources"), i)),
-    ),
+    ...projectedErrors(projected ?? {}, child(path, "projected")),
+    ...(claim !== undefined && !claim.claimName ? [required(child(path, "persistentVolumeClaim.claimName"))] : []),
   ];
 }
 
@@ -141,74 +132,4 @@ function imageErrors({ image }: Volume, path: string): readonly FieldError[] {
       ? []
       : [unsupported(child(path, "pullPolicy"), image.pullPolicy, policies)]),
   ];
-}
-
-function projectionErrors(source: VolumeProjection, path: string): readonly FieldError[] {
-  const kinds = Object.keys(source);
-  const { serviceAccountToken: token } = source;
-  const seconds = token?.expirationSeconds;
-  return [
-    ...(kinds.length === 0 ? [required(path, "must specify a source")] : []),
-    ...kinds.slice(1).map((kind) => forbidden(child(path, kind), "may not specify more than 1 volume type")),
-    ...keyErrors(source.configMap?.items, child(path, "configMap.items")),
-    ...keyErrors(source.secret?.items, child(path, "secret.items")),
-    ...downwardErrors(source.downwardAPI?.items, child(path, "downwardAPI.items")),
-    ...(token !== undefined && !token.path ? [required(child(path, "serviceAccountToken.path"))] : []),
-    ...pathErrors(token?.path, child(path, "serviceAccountToken.path")),
-    ...(seconds !== undefined && seconds < expirationSecondsMin
-      ? [
-          invalid(
-            child(path, "serviceAccountToken.expirationSeconds"),
-            seconds,
-            "may not specify a duration less than 10 minutes",
-          ),
-        ]
-      : []),
-    ...(seconds !== undefined && seconds > expirationSecondsMax
-      ? [
-          invalid(
-            child(path, "serviceAccountToken.expirationSeconds"),
-            seconds,
-            "may not specify a duration larger than 2^32 seconds",
-          ),
-        ]
-      : []),
-  ];
-}
-
-function downwardErrors(items: readonly DownwardAPIVolumeFile[] | undefined, path: string): readonly FieldError[] {
-  return (items ?? []).flatMap((item, i) => {
-    const here = at(path, i);
-    const both = item.fieldRef !== undefined && item.resourceFieldRef !== undefined;
-    const neither = item.fieldRef === undefined && item.resourceFieldRef === undefined;
-    return [
-      ...(item.path ? [] : [required(child(here, "path"))]),
-      ...pathErrors(item.path, child(here, "path")),
-      ...(both ? [invalid(here, "resource", "fieldRef and resourceFieldRef can not be specified simultaneously")] : []),
-      ...(neither ? [required(here, "one of fieldRef and resourceFieldRef is required")] : []),
-      ...modeErrors(item.mode, child(here, "mode")),
-    ];
-  });
-}
-
-function modeErrors(mode: number | undefined, path: string): readonly FieldError[] {
-  return mode === undefined || (mode >= 0 && mode <= 0o777)
-    ? []
-    : [invalid(path, mode, "must be a number between 0 and 0777 (octal), both inclusive")];
-}
-
-/** Files must stay inside of their volume. */
-function keyErrors(items: readonly KeyToPath[] | undefined, path: string): readonly FieldError[] {
-  return (items ?? []).flatMap((item, i) => [
-    ...(item.key ? [] : [required(child(at(path, i), "key"))]),
-    ...(item.path ? [] : [required(child(at(path, i), "path"))]),
-    ...pathErrors(item.path, child(at(path, i), "path")),
-    ...modeErrors(item.mode, child(at(path, i), "mode")),
-  ]);
-}
-
-function pathErrors(text: string | undefined, path: string): readonly FieldError[] {
-  if (!text) return [];
-  if (text.startsWith("/")) return [invalid(path, text, "must be a relative path")];
-  return text.split("/").includes("..") ? [invalid(path, text, "must not contain '..'")] : [];
 }

@@ -142,7 +142,14 @@ test("qosClass follows requests and limits", () => {
 });
 
 test("signalNumber reads names and numbers", () => {
-  assert.deepEqual(["SIGTERM", "quit", "9", "SIGRTMIN+3", "nonsense"].map(signalNumber), [15, 3, 9, 37, undefined]);
+  assert.deepEqual(["SIGTERM", "quit", "9", "SIGRTMIN+3", "SIGRTMAX-4", "nonsense"].map(signalNumber), [
+    15,
+    3,
+    9,
+    37,
+    60,
+    undefined,
+  ]);
 });
 
 test("parseTaints and parseLabels say what is wrong", () => {

@@ -3,6 +3,7 @@ import type { Clock } from "../../lib/clock.ts";
 import type { Agent } from "../agent.ts";
 import type { Builder } from "../build/build.ts";
 import type { ImageLibrary } from "../images/library.ts";
+import { initialised } from "../pods/next-container-step.ts";
 import { type ContainerRecord, containersOf } from "../pods/pod-state.ts";
 import type { PodWorker } from "../pods/pod-worker.ts";
 import type { PodStorage } from "../pods/storage.ts";
@@ -113,7 +114,12 @@ async function logSource(
   // It has ended without a word.
   if (record.last !== undefined || (!previous && record.now.phase === "Exited")) return sourceOf(newest);
   if (previous) throw new Error(`previous terminated container "${container}" in pod "${podName}" not found`);
-  throw new Error(`container "${container}" in pod "${podName}" is waiting to start: ${describe(record.now)}`);
+  throw new Error(`container "${container}" in pod "${podName}" is waiting to start: ${whyWaiting(worker, record)}`);
+}
+
+/** As its status says. */
+function whyWaiting({ containers }: PodWorker, { role, now }: ContainerRecord): string {
+  return role === "main" && describe(now) === creating && !initialised(containers) ? "PodInitializing" : describe(now);
 }
 
 /** Also when it wrote nothing yet. */
@@ -127,12 +133,14 @@ function mayWrite(worker: PodWorker, name: string, attempt: number): boolean {
   return record.now.phase === "Running" || record.now.phase === "Stopping" || record.now.phase === "Starting";
 }
 
+const creating = "ContainerCreating";
+
 function describe(now: ContainerRecord["now"]): string {
   switch (now.phase) {
     case "Waiting":
-      return now.reason === "" ? "ContainerCreating" : now.reason;
+      return now.reason === "" ? creating : now.reason;
     case "Starting":
-      return "ContainerCreating";
+      return creating;
     case "Exited":
       return `it ended with exit code ${now.exit.exitCode}`;
     default:

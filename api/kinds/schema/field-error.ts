@@ -21,6 +21,11 @@ export function unsupported(field: string, value: unknown, allowed: readonly str
   return { field, type: "unsupported", message: `Unsupported value: ${show(value)}: supported values: ${values}` };
 }
 
+/** Complains of a value that is set and none of those. */
+export function oneOf(field: string, value: string | undefined, allowed: readonly string[]): readonly FieldError[] {
+  return value === undefined || allowed.includes(value) ? [] : [unsupported(field, value, allowed)];
+}
+
 export function duplicate(field: string, value: unknown): FieldError {
   return { field, type: "duplicate", message: `Duplicate value: ${show(value)}` };
 }
