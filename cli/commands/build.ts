@@ -8,13 +8,13 @@ import { realClock } from "../../lib/clock.ts";
 import type { BuildOptions } from "../../node-agent/build/build.ts";
 import { lintDockerfile } from "../../node-agent/build/dockerfile/lint.ts";
 import { parseDockerfile } from "../../node-agent/build/dockerfile/parse.ts";
-import { readPlatform } from "../../node-agent/build/platforms.ts";
 import type { ImageCommand } from "../../node-agent/streams/image-commands.ts";
 import { type Command, connectionOptions, type Invocation, UsageError } from "../command.ts";
 import { connect } from "../connection.ts";
 import { commandLine, nodesFor, openCommand } from "../images/ask-node.ts";
 import { readContext } from "../images/build-context.ts";
 import { buildPrinter } from "../images/build-progress.ts";
+import { readPlatformOption } from "../images/platform-option.ts";
 import { receiveFiles } from "../images/receive-files.ts";
 import { allLogins } from "../images/registry-logins.ts";
 import { runBuild } from "../images/run-build.ts";
@@ -183,14 +183,6 @@ function optionsOf(
     cacheFrom: invocation.texts("cache-from"),
     ...(epoch !== undefined && /^\d+$/.test(epoch) ? { sourceDateEpoch: Number(epoch) } : {}),
   };
-}
-
-function readPlatformOption(invocation: Invocation): Pick<BuildOptions, "platform"> {
-  const text = invocation.text("platform");
-  if (text === undefined) return {};
-  const platform = readPlatform(text);
-  if (platform === undefined) throw new UsageError(`--platform takes such as linux/arm64, got ${JSON.stringify(text)}`);
-  return { platform };
 }
 
 function readArgs(invocation: Invocation): Readonly<Record<string, string>> {

@@ -37,6 +37,11 @@ export const image: Command = {
     all: { type: "boolean", short: "a", help: "prune: also images that have a name" },
     output: { type: "string", short: "o", value: "FILE", help: "save: where to (default: standard output)" },
     oci: { type: "boolean", help: "save: an OCI layout only" },
+    platform: {
+      type: "string",
+      value: "OS/ARCH",
+      help: "pull: which of an image for several, such as linux/arm64; default: the node's own",
+    },
     zstd: { type: "boolean", help: "push: compress layers that were made here with zstd" },
     username: { type: "string", short: "u", value: "NAME", help: "login: who; the password comes on standard input" },
   },

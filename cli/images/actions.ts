@@ -15,6 +15,7 @@ import type { Connection } from "../connection.ts";
 import { startProgress } from "../progress.ts";
 import { printTable } from "../terminal.ts";
 import { commandLine, commandLines, type ImageLine, linesOf, openCommand } from "./ask-node.ts";
+import { readPlatformOption } from "./platform-option.ts";
 import { eraseLogin, loginsFor, storeLogin } from "./registry-logins.ts";
 import { sizeText, transfer } from "./transfer.ts";
 
@@ -65,10 +66,11 @@ async function list({ connection, nodes }: ActionContext): Promise<void> {
   console.log(printTable(["NODE", "IMAGE", "ID", "SIZE"], rows.flat()));
 }
 
-async function pull({ connection, nodes, args: [reference = ""] }: ActionContext): Promise<void> {
+async function pull({ connection, nodes, invocation, args: [reference = ""] }: ActionContext): Promise<void> {
+  const platform = readPlatformOption(invocation);
   const logins = await loginsFor([reference]);
   await onEach(nodes, async (node) => {
-    const lines = commandLines<ImageLine>(connection, node, { command: "pull", reference, logins });
+    const lines = commandLines<ImageLine>(connection, node, { command: "pull", reference, logins, ...platform });
     await transfer(node, lines, { done: () => `pulled ${reference}` });
   });
 }

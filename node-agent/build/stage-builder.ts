@@ -208,7 +208,7 @@ export function globalArgs(dockerfile: Dockerfile, options: BuildOptions) {
   const wanted = options.platform ?? hostPlatform();
   const { variant = "" } = wanted;
   const target = {
-    TARGETPLATFORM: `${platformName(wanted)}${variant === "" ? "" : `/${variant}`}`,
+    TARGETPLATFORM: platformName(wanted),
     TARGETOS: wanted.os,
     TARGETARCH: wanted.architecture,
     TARGETVARIANT: variant,

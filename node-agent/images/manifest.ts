@@ -84,8 +84,12 @@ export function manifestMediaTypeOf(bytes: Uint8Array): string {
 
 /** The entry for a platform; throws PullError("NoMatchingPlatform") that lists what there is. */
 export function choosePlatform(entries: readonly IndexEntry[], wanted: Platform, what: string): IndexEntry {
-  const found = entries.find((entry) => matches(entry.platform, wanted)) ?? onlyUnmarked(entries);
+  const [found] = entries
+    .filter((entry) => matches(entry.platform, wanted))
+    .toSorted((a, b) => strangeness(a.platform, wanted) - strangeness(b.platform, wanted));
   if (found !== undefined) return found;
+  const unmarked = onlyUnmarked(entries);
+  if (unmarked !== undefined) return unmarked;
   const offered = entries.flatMap((entry) =>
     entry.platform === undefined || entry.platform.os === "unknown" ? [] : [platformName(entry.platform)],
   );
@@ -95,8 +99,8 @@ export function choosePlatform(entries: readonly IndexEntry[], wanted: Platform,
   );
 }
 
-export function platformName(platform: Platform): string {
-  return `${platform.os}/${platform.architecture}`;
+export function platformName({ os, architecture, variant = "" }: Platform): string {
+  return `${os}/${architecture}${variant === "" ? "" : `/${variant}`}`;
 }
 
 /** This machine's, in Go's words. */
@@ -160,6 +164,18 @@ export function isObject(value: unknown): value is Json {
 
 function matches(platform: Platform | undefined, wanted: Platform): boolean {
   return platform?.os === wanted.os && platform.architecture === wanted.architecture;
+}
+
+// A processor runs what was made for earlier ones of its kind: best the nearest, and later ones only when there is nothing else.
+function strangeness(platform: Platform | undefined, wanted: Platform): number {
+  const [offered, own] = [platform, wanted].map((each) => levelOf(each));
+  const distance = (own ?? 0) - (offered ?? 0);
+  return distance >= 0 ? distance : 100 - distance;
+}
+
+function levelOf(platform: Platform | undefined): number {
+  const [, level] = /^v(\d{1,2})/.exec(platform?.variant ?? "") ?? [];
+  return level === undefined ? ({ arm: 7, arm64: 8 }[platform?.architecture ?? ""] ?? 1) : Number(level);
 }
 
 // An index of one image that names no platform: what it is made for shows in its config.

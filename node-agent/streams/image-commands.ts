@@ -4,7 +4,7 @@ import { randomUUID } from "node:crypto";
 import { PassThrough } from "node:stream";
 import type { BuildEvent, Builder, BuildOptions } from "../build/build.ts";
 import type { RegistryCredentials } from "../images/images.ts";
-import { type ImageLibrary, NoSuchImageError } from "../images/library.ts";
+import { type ImageLibrary, NoSuchImageError, type Platform } from "../images/library.ts";
 import { registryHost } from "../images/reference.ts";
 import type { NodeStream } from "../session-types.ts";
 
@@ -12,7 +12,12 @@ import type { NodeStream } from "../session-types.ts";
 type Logins = Readonly<Record<string, RegistryCredentials>>;
 
 export type ImageCommand =
-  | { readonly command: "pull"; readonly reference: string; readonly logins?: Logins }
+  | {
+      readonly command: "pull";
+      readonly reference: string;
+      readonly logins?: Logins;
+      readonly platform?: Platform;
+    }
   | {
       readonly command: "push";
       readonly reference: string;
@@ -53,8 +58,9 @@ export async function runImageCommand({ images, builder, stream }: CommandParts)
   const asked = JSON.parse(line) as ImageCommand;
   switch (asked.command) {
     case "pull": {
-      const credentials = loginsFor(asked.logins, asked.reference);
-      const { id, tags, digests } = await images.pull(asked.reference, { credentials, onProgress: tell, signal });
+      const { reference, logins, platform } = asked;
+      const options = { credentials: loginsFor(logins, reference), ...(platform === undefined ? {} : { platform }) };
+      const { id, tags, digests } = await images.pull(reference, { ...options, onProgress: tell, signal });
       return await say({ id, tags, digests });
     }
     case "push": {
