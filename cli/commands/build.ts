@@ -11,10 +11,11 @@ import { parseDockerfile } from "../../node-agent/build/dockerfile/parse.ts";
 import type { ImageCommand } from "../../node-agent/streams/image-commands.ts";
 import { type Command, connectionOptions, type Invocation, UsageError } from "../command.ts";
 import { connect } from "../connection.ts";
-import { commandLine, nodesFor, openCommand } from "../images/ask-node.ts";
+import { nodesFor, openCommand } from "../images/ask-node.ts";
 import { readContext } from "../images/build-context.ts";
 import { buildPrinter } from "../images/build-progress.ts";
 import { readPlatformOption } from "../images/platform-option.ts";
+import { pushImage } from "../images/push-image.ts";
 import { receiveFiles } from "../images/receive-files.ts";
 import { allLogins } from "../images/registry-logins.ts";
 import { runBuild } from "../images/run-build.ts";
@@ -79,6 +80,7 @@ export const build: Command = {
       value: "FOLDER|type=TYPE,dest=FILE",
       help: "also write the files (local, tar) or the image (docker, oci)",
     },
+    quiet: { type: "boolean", short: "q", help: "print the image's id and nothing else" },
     progress: {
       type: "string",
       value: "HOW",
@@ -118,7 +120,7 @@ export const build: Command = {
           ...tags,
           ...(invocation.text("cache-to") === undefined ? [] : [invocation.text("cache-to") ?? ""]),
         ])
-          await commandLine(connection, node, { command: "push", reference, logins: command.logins });
+          await pushImage(connection, node, { reference, logins: command.logins });
       for (const output of outputs)
         await writeOutput(output, (asked) => openCommand(connection, node, asked), tags[0] ?? id);
       console.log(
@@ -142,7 +144,7 @@ async function checkDockerfile(folder: string, file = join(folder, "Dockerfile")
 
 /** "auto" is lines that change in place on a terminal. */
 export function progressMode(invocation: Invocation): "plain" | "tty" | "quiet" {
-  const asked = invocation.text("progress") ?? "auto";
+  const asked = invocation.flag("quiet") ? "quiet" : (invocation.text("progress") ?? "auto");
   if (asked === "auto") return process.stderr.isTTY ? "tty" : "plain";
   if (asked !== "plain" && asked !== "tty" && asked !== "quiet")
     throw new UsageError(`--progress takes auto, plain, tty or quiet, got ${JSON.stringify(asked)}`);

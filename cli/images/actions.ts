@@ -2,20 +2,13 @@
 import { createReadStream, createWriteStream } from "node:fs";
 import { PassThrough } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import type {
-  DiskUsage,
-  FoundImage,
-  HistoryLine,
-  ImageDetails,
-  PushProgress,
-  Removal,
-} from "../../node-agent/images/library.ts";
+import type { DiskUsage, FoundImage, HistoryLine, ImageDetails, Removal } from "../../node-agent/images/library.ts";
 import { type Invocation, UsageError } from "../command.ts";
 import type { Connection } from "../connection.ts";
-import { startProgress } from "../progress.ts";
 import { printTable } from "../terminal.ts";
 import { commandLine, commandLines, type ImageLine, linesOf, openCommand } from "./ask-node.ts";
 import { readPlatformOption } from "./platform-option.ts";
+import { pushImage } from "./push-image.ts";
 import { eraseLogin, loginsFor, storeLogin } from "./registry-logins.ts";
 import { sizeText, transfer } from "./transfer.ts";
 
@@ -77,33 +70,8 @@ async function pull({ connection, nodes, invocation, args: [reference = ""] }: A
 
 async function push({ connection, nodes, invocation, args: [reference = ""] }: ActionContext): Promise<void> {
   const node = await nodeWith(connection, nodes, reference);
-  const logins = await loginsFor([reference]);
   const compression = invocation.flag("zstd") ? ("zstd" as const) : ("gzip" as const);
-  const progress = startProgress();
-  const layers = new Map<string, PushProgress>();
-  let digest = "";
-  try {
-    for await (const line of commandLines<PushProgress & { readonly digest?: string }>(connection, node, {
-      ...{ command: "push", reference, logins, compression },
-    })) {
-      digest = line.digest ?? digest;
-      if (line.diffId === undefined) continue;
-      layers.set(line.diffId, line);
-      const count = (states: readonly string[]) =>
-        [...layers.values()].filter(({ state }) => states.includes(state)).length;
-      const sum = (field: "doneBytes" | "totalBytes") =>
-        [...layers.values()].reduce((bytes, layer) => bytes + layer[field], 0);
-      const known = count(["exists", "mounted"]);
-      progress.update(
-        `${node}: ${known + count(["pushed"])} of ${layers.size} layers${known === 0 ? "" : `, ${known} of them already there`}`,
-        `${sizeText(sum("doneBytes"))} of ${sizeText(sum("totalBytes"))}`,
-      );
-    }
-  } catch (error) {
-    progress.clear();
-    throw error;
-  }
-  progress.done(`${node}: pushed ${reference} ${digest}`);
+  await pushImage(connection, node, { reference, logins: await loginsFor([reference]), compression });
 }
 
 async function tag({ connection, nodes, args: [reference = "", name] }: ActionContext): Promise<void> {

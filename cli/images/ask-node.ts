@@ -50,7 +50,7 @@ export async function* commandLines<Line>(
   yield* readLines<Line>(node, await openCommand(connection, node, command, archive));
 }
 
-/** The answer's only line. */
+/** The answer's only line; what says more, such as how far it is, ends when it was read to the end. */
 export async function commandLine<Line>(connection: Connection, node: string, command: ImageCommand): Promise<Line> {
   for await (const line of commandLines<Line>(connection, node, command)) return line;
   throw new Error(`${node} gave no answer`);

@@ -90,6 +90,16 @@ test("a built image goes to a registry and comes back with its digest", async ()
   );
 });
 
+test("--push brings every name of a new image, and its cache, to the registry", async () => {
+  const host = `${address}:${registry.host.split(":")[1]}`;
+  writeFileSync(join(folder, "Pushed"), "FROM scratch\nCOPY index.html /pushed\n");
+  const words = ["-q", "--push", "-f", join(folder, "Pushed"), "--cache-to", `${host}/team/pushed:cache`];
+  const names = ["1", "2"].flatMap((tag) => ["-t", `${host}/team/pushed:${tag}`]);
+  const id = done(await cluster.naru(["build", ...words, ...names, app])).trim();
+  const tags = (await (await fetch(`http://${registry.host}/v2/team/pushed/tags/list`)).json()) as { tags: string[] };
+  assert.deepEqual([/^sha256:\w{64}$/.test(id), tags.tags.sort()], [true, ["1", "2", "cache"]]);
+});
+
 test("the image is written as files, and as an archive that tar and naru read", async () => {
   const out = join(folder, "out");
   const archive = join(folder, "web.tar");

@@ -2,6 +2,7 @@
 import { readPlatform, samePlatform } from "../../build/platforms.ts";
 import type { ImageLibrary, Platform, PushOptions } from "../../images/library.ts";
 import { hostPlatform } from "../../images/manifest.ts";
+import { parseReference } from "../../images/reference.ts";
 import type { Door } from "../door.ts";
 import { badRequest, messageOf, notFound } from "../http/problem.ts";
 import { type Call, jsonLines, type Reply, type Route } from "../http/reply.ts";
@@ -193,7 +194,7 @@ async function pullOne(
     signal,
     ...(platform === undefined || samePlatform(platform, hostPlatform()) ? {} : { platform }),
     onProgress: (progress) => {
-      if (!isTold) tell({ status: `Pulling from ${familiarName(name)}`, id: tag });
+      if (!isTold) tell({ status: `Pulling from ${parseReference(name).repository}`, id: tag });
       isTold = true;
       if (progress.type === "resolved") digest = progress.digest;
       for (const line of lines(progress)) tell(line);

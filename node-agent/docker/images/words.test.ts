@@ -86,6 +86,9 @@ test("parseChanges reads instructions, with lists and quotes", () => {
     "USER ann",
     "WORKDIR /w",
     'VOLUME ["/v"]',
+    "STOPSIGNAL SIGINT",
+    "HEALTHCHECK --retries=2 CMD true",
+    "ONBUILD COPY . /x",
   ];
   assert.deepEqual(parseChanges(changes), {
     cmd: ["a", "b c"],
@@ -96,9 +99,12 @@ test("parseChanges reads instructions, with lists and quotes", () => {
     user: "ann",
     workingDir: "/w",
     volumes: ["/v"],
+    stopSignal: "SIGINT",
+    healthcheck: { test: ["CMD-SHELL", "true"], retries: 2 },
+    onBuild: ["COPY . /x"],
   });
   assert.throws(() => parseChanges(["RUN x"]), /RUN is not an instruction that changes can have/);
-  assert.throws(() => parseChanges(["CMD [1]"]), /expected a list of strings/);
+  assert.throws(() => parseChanges(["EXPOSE x"]), /"EXPOSE x": EXPOSE: "x" is no port/);
 });
 
 test("parseBuild reads options and refuses what is not acted on", () => {
