@@ -125,7 +125,11 @@ export function startScheduler(options: SchedulerOptions): Scheduler {
       putPod(snapshot, requirementsOf(pod), nodeName);
       return;
     }
-    if (pod.spec?.schedulerName !== options.schedulerName || pod.metadata?.deletionTimestamp !== undefined) return;
+    if (pod.metadata?.deletionTimestamp !== undefined) {
+      forget(key);
+      return;
+    }
+    if (pod.spec?.schedulerName !== options.schedulerName) return;
     if ((pod.spec.schedulingGates ?? []).length > 0 || assumed.get(key) === pod.metadata?.uid) return;
     // Our own note that it does not fit is no reason to try again.
     const known = waiting.get(key);
@@ -210,23 +214,22 @@ export function startScheduler(options: SchedulerOptions): Scheduler {
         );
         return;
       }
-      // Gone or bound meanwhile: the informer tells. Anything else: try again later.
       if (assumed.delete(requirements.key)) {
         removePod(snapshot, requirements.key);
         noteUser(pod, requirements.key, undefined);
       }
-      if (isReason(error, "NotFound", "Conflict")) {
-        waiting.delete(requirements.key);
-        pending.done(requirements.key);
-        const present = podInformer.get(requirements.key);
-        if (present !== undefined && present.metadata?.uid === bind.uid && (present.spec?.nodeName ?? "") === "") {
-          waiting.set(requirements.key, { pod: present, requirements });
-          pending.add({ key: requirements.key, priority: present.spec?.priority ?? 0 });
-        }
+      const { key } = requirements;
+      // Gone, bound or being deleted meanwhile: what the informer has may be older, so that it is not asked again at once.
+      const present = podInformer.get(key);
+      if (present !== undefined && present.metadata?.uid === bind.uid && waitsForNode(present)) {
+        waiting.set(key, { pod: present, requirements });
+        pending.retry(key);
       } else {
-        log.warn({ pod: requirements.key, node: bind.node, error }, "bind failed, will try again");
-        pending.retry(requirements.key);
+        waiting.delete(key);
+        pending.done(key);
       }
+      if (!isReason(error, "NotFound", "Conflict"))
+        log.warn({ pod: key, node: bind.node, error }, "bind failed, will try again");
     });
   };
 
@@ -264,4 +267,8 @@ export function startScheduler(options: SchedulerOptions): Scheduler {
       await Promise.allSettled([...inFlight]);
     },
   };
+}
+
+function waitsForNode({ metadata, spec }: Pod): boolean {
+  return (spec?.nodeName ?? "") === "" && metadata?.deletionTimestamp === undefined;
 }
