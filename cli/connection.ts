@@ -1,9 +1,10 @@
 // The cluster that a command talks to.
+import { createPrivateKey, X509Certificate } from "node:crypto";
 import { existsSync } from "node:fs";
 import type { IncomingMessage } from "node:http";
 import { homedir } from "node:os";
 import { join } from "node:path";
-import { readKubeconfig } from "../client/kubeconfig.ts";
+import { type Connection as KubeconfigConnection, readKubeconfig } from "../client/kubeconfig.ts";
 import { type HttpRequest, httpsTransport, type Transport } from "../client/transport.ts";
 import type { Invocation } from "./command.ts";
 import { yellow } from "./terminal.ts";
@@ -35,7 +36,8 @@ const defaultKubeconfig = "/var/lib/naru/kubeconfig";
 export async function connect(invocation: Invocation): Promise<Connection> {
   const path =
     invocation.text("kubeconfig") ??
-    process.env["KUBECONFIG"] ??
+    // Empty counts as unset, as with kubectl.
+    (process.env["KUBECONFIG"] || undefined) ??
     [defaultKubeconfig, join(homedir(), ".kube/config")].find((file) => existsSync(file));
   if (path === undefined)
     throw new Error("no cluster to talk to: start one with `naru up`, or name one with --kubeconfig FILE");
@@ -43,7 +45,7 @@ export async function connect(invocation: Invocation): Promise<Connection> {
 }
 
 export async function connectWith(kubeconfigPath: string): Promise<Connection> {
-  const transport = httpsTransport(await readKubeconfig(kubeconfigPath));
+  const transport = httpsTransport(usable(await readKubeconfig(kubeconfigPath), kubeconfigPath));
   const warn = (message: string) => console.error(`${yellow("Warning:")} ${message}`);
   return {
     namespace: transport.connection.namespace,
@@ -54,4 +56,22 @@ export async function connectWith(kubeconfigPath: string): Promise<Connection> {
       (await transport.json({ method, path, warn, ...options })) as T,
     close: () => transport[Symbol.dispose](),
   };
+}
+
+/** Refuses certificates and keys that cannot be read before a connection fails with OpenSSL's words. */
+function usable(connection: KubeconfigConnection, path: string): KubeconfigConnection {
+  const { authorityPem, certificatePem, keyPem } = connection;
+  const parts = [
+    ["certificate-authority", () => authorityPem === undefined || new X509Certificate(authorityPem)],
+    ["client-certificate", () => certificatePem === undefined || new X509Certificate(certificatePem)],
+    ["client-key", () => keyPem === undefined || createPrivateKey(keyPem)],
+  ] as const;
+  for (const [name, read] of parts) {
+    try {
+      read();
+    } catch (cause) {
+      throw new Error(`kubeconfig ${path}: its ${name} is not PEM that can be read`, { cause });
+    }
+  }
+  return connection;
 }

@@ -1,10 +1,9 @@
 // The naru command: finds the subcommand, runs it, turns its end into an exit code (0 done, 1 failed, 2 wrong usage).
 import { readFileSync } from "node:fs";
-import { ApiError } from "../api/kinds/status.ts";
 import { nearest } from "../lib/similar.ts";
 import { helpOf, parseInvocation, UsageError } from "./command.ts";
 import { commands } from "./commands.ts";
-import { red } from "./terminal.ts";
+import { complain } from "./explain.ts";
 
 const [name = "help", ...args] = process.argv.slice(2);
 const stop = new AbortController();
@@ -52,24 +51,13 @@ async function main(): Promise<number> {
     }
     // What goes wrong while it ends is to be told.
     if (stop.signal.aborted && (!endures || isInterruption(error))) return 130;
-    console.error(`${red("Error:")} ${explain(error)}`);
+    complain(error);
     return 1;
   }
 }
 
 function isInterruption(error: unknown): boolean {
   return error === stop.signal.reason || (error instanceof Error && error.name === "AbortError");
-}
-
-// The message with what it came from, innermost last; stack traces are for NARU_DEBUG.
-function explain(error: unknown): string {
-  if (process.env["NARU_DEBUG"] !== undefined && error instanceof Error) return `${error.stack}`;
-  if (!(error instanceof Error)) return String(error);
-  const prefix = error instanceof ApiError && error.reason !== "Invalid" ? `from server (${error.reason}): ` : "";
-  // Some libraries put what it came from into the message too.
-  const isNew = error.cause instanceof Error && !error.message.includes(error.cause.message);
-  const cause = isNew ? `: ${explain(error.cause)}` : "";
-  return `${prefix}${error.message}${cause}`;
 }
 
 function overview(): string {

@@ -61,9 +61,18 @@ export interface Target {
 export function targetsOf(words: readonly string[]): readonly Target[] {
   const [first, ...more] = words;
   if (first === undefined) throw new UsageError("name an object, such as deployment/web");
-  if (!first.includes("/")) return more.map((name) => ({ resource: resourceOf(first), name }));
+  if (!first.includes("/")) {
+    const resource = resourceOf(first);
+    if (more.length === 0)
+      throw new UsageError(`name one of the ${resource.resource}, such as ${resource.singular}/NAME`);
+    return more.map((name) => ({ resource, name }));
+  }
   return words.map((word) => {
-    const [kind = "", name = ""] = word.split("/");
+    const [kind = "", name = "", ...rest] = word.split("/");
+    if (name === "" || rest.length > 0)
+      throw new UsageError(
+        `an object is named by its kind and name, such as deployment/web, got ${JSON.stringify(word)}`,
+      );
     return { resource: resourceOf(kind), name };
   });
 }

@@ -27,7 +27,8 @@ type Fields = Readonly<Record<string, unknown>>;
 
 /** The named context, or the current one. Rejects with an Error that says what the file lacks. */
 export async function readKubeconfig(path: string, contextName?: string): Promise<Connection> {
-  const text = await readFile(path, "utf8").catch((cause: unknown) => {
+  const text = await readFile(path, "utf8").catch((cause: NodeJS.ErrnoException) => {
+    if (cause.code === "ENOENT") throw new Error(`kubeconfig ${path}: there is no such file`);
     throw new Error(`read kubeconfig ${path}`, { cause });
   });
   let config: unknown;
@@ -36,7 +37,7 @@ export async function readKubeconfig(path: string, contextName?: string): Promis
   } catch (cause) {
     throw new Error(`kubeconfig ${path} is not YAML`, { cause });
   }
-  if (typeof config !== "object" || config === null) throw new Error(`kubeconfig ${path} is empty`);
+  if (typeof config !== "object" || config === null) throw new Error(`${path} is no kubeconfig`);
   return connectionOf(config as Fields, { path, contextName });
 }
 
@@ -47,6 +48,7 @@ interface Place {
 
 async function connectionOf(config: Fields, { path, contextName }: Place): Promise<Connection> {
   const wanted = contextName ?? text(config["current-context"]);
+  if (wanted === undefined) throw new Error(`kubeconfig ${path} names no current-context`);
   const context = entry(config, "contexts", "context", wanted, path);
   const cluster = entry(config, "clusters", "cluster", text(context["cluster"]), path);
   const user = entry(config, "users", "user", text(context["user"]), path);

@@ -131,6 +131,18 @@ function warningsOf(response: IncomingMessage): readonly string[] {
   );
 }
 
+const wrongAuthority = new Set([
+  "SELF_SIGNED_CERT_IN_CHAIN",
+  "DEPTH_ZERO_SELF_SIGNED_CERT",
+  "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
+  "UNABLE_TO_GET_ISSUER_CERT_LOCALLY",
+  "CERT_SIGNATURE_FAILURE",
+]);
+
 function wordsOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  if (!(error instanceof Error)) return String(error);
+  const { code = "", message } = error as NodeJS.ErrnoException;
+  if (code === "ECONNREFUSED") return `${message}: nothing listens there`;
+  if (wrongAuthority.has(code)) return `its certificate is not of the authority that the kubeconfig names (${message})`;
+  return message;
 }

@@ -3,7 +3,7 @@ import { pods } from "../../api/kinds/generated/resources.ts";
 import type { Container, Pod } from "../../api/kinds/generated/types.ts";
 import { type Command, connectionOptions, namespaceOptions, UsageError } from "../command.ts";
 import { type Connection, connect } from "../connection.ts";
-import { podsOf, podTargets } from "../pods.ts";
+import { containerOf, podsOf, podTargets } from "../pods.ts";
 import { openRemote } from "../remote-streams.ts";
 import { joinTerminal } from "../remote-terminal.ts";
 import { namespaceOf, pathOf } from "../resources.ts";
@@ -28,7 +28,7 @@ export const attach: Command = {
     try {
       const [pod] = await podsOf(connection, namespaceOf(invocation, connection), word);
       if (pod === undefined) throw new Error(`there is no pod for ${word}`);
-      const container = invocation.text("container");
+      const container = containerOf(pod, invocation.text("container"));
       const streams = { stdin: invocation.flag("stdin"), tty: invocation.flag("tty") };
       return await attachTo(connection, { pod, container, ...streams }, invocation.signal);
     } finally {

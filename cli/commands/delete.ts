@@ -1,6 +1,6 @@
 // naru delete: by name, by label or by file; waits until the objects are gone.
 import type { KubeObject } from "../../api/kinds/resource.ts";
-import { ApiError } from "../../api/kinds/status.ts";
+import { isReason } from "../../api/kinds/status.ts";
 import {
   type Command,
   connectionOptions,
@@ -10,6 +10,7 @@ import {
   UsageError,
 } from "../command.ts";
 import { type Connection, connect } from "../connection.ts";
+import { complain } from "../explain.ts";
 import { readManifests } from "../manifests.ts";
 import { silentProgress, startProgress } from "../progress.ts";
 import { namespaceOf, pathOf, resourceOfKind, resourcesOf, targetsOf, titleOf } from "../resources.ts";
@@ -66,25 +67,23 @@ export const deleteCommand: Command = {
       ...(grace === undefined ? {} : { gracePeriodSeconds: grace }),
     };
     const going: Going[] = [];
+    let refused = 0;
     for (const one of doomed) {
       try {
         const answer = await connection.send<Deleted>("DELETE", one.path, { body, signal: invocation.signal });
         going.push({ ...one, uid: answer.details?.uid ?? answer.metadata?.uid });
         console.log(`${one.title} deleted`);
       } catch (error) {
-        if (
-          !(
-            error instanceof ApiError &&
-            error.reason === "NotFound" &&
-            (invocation.flag("ignore-not-found") || invocation.texts("filename").length > 0)
-          )
-        )
-          throw error;
+        // The others are still to go, whatever becomes of this one.
+        if (invocation.signal.aborted) throw error;
+        if (isReason(error, "NotFound") && invocation.flag("ignore-not-found")) continue;
+        complain(error);
+        refused++;
       }
     }
     if (!invocation.flag("no-wait")) await untilAllGone(connection, going, invocation.signal);
     connection.close();
-    return 0;
+    return refused === 0 ? 0 : 1;
   },
 };
 
@@ -158,7 +157,7 @@ async function uidOf(connection: Connection, path: string, signal: AbortSignal):
   try {
     return (await connection.send<KubeObject>("GET", path, { signal })).metadata?.uid;
   } catch (error) {
-    if (error instanceof ApiError && error.reason === "NotFound") return undefined;
+    if (isReason(error, "NotFound")) return undefined;
     throw error;
   }
 }

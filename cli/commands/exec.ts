@@ -2,7 +2,7 @@
 import { pods } from "../../api/kinds/generated/resources.ts";
 import { type Command, connectionOptions, namespaceOptions, UsageError } from "../command.ts";
 import { type Connection, connect } from "../connection.ts";
-import { podsOf, podTargets } from "../pods.ts";
+import { containerOf, podsOf, podTargets } from "../pods.ts";
 import { openRemote } from "../remote-streams.ts";
 import { joinTerminal } from "../remote-terminal.ts";
 import { namespaceOf, pathOf } from "../resources.ts";
@@ -27,9 +27,10 @@ export const exec: Command = {
     const connection = await connect(invocation);
     const namespace = namespaceOf(invocation, connection);
     const [pod] = await podsOf(connection, namespace, word);
+    const container = pod === undefined ? undefined : containerOf(pod, invocation.text("container"));
     try {
       return await runInPod(connection, {
-        ...{ namespace, pod: pod?.metadata?.name ?? "", command, container: invocation.text("container") },
+        ...{ namespace, pod: pod?.metadata?.name ?? "", command, container },
         ...{ stdin: invocation.flag("stdin"), tty: invocation.flag("tty"), signal: invocation.signal },
       });
     } finally {

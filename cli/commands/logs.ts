@@ -11,7 +11,7 @@ import {
   UsageError,
 } from "../command.ts";
 import { type Connection, connect } from "../connection.ts";
-import { podsOf, podTargets } from "../pods.ts";
+import { containerOf, podsOf, podTargets } from "../pods.ts";
 import { namespaceOf, pathOf } from "../resources.ts";
 import { cyan } from "../terminal.ts";
 
@@ -82,9 +82,9 @@ export async function printLogs(
   );
 }
 
-function containersOf({ spec }: Pod, invocation: Invocation): readonly (string | undefined)[] {
-  if (!invocation.flag("all-containers")) return [invocation.text("container")];
-  const { initContainers = [], containers = [], ephemeralContainers = [] } = spec ?? {};
+function containersOf(pod: Pod, invocation: Invocation): readonly (string | undefined)[] {
+  if (!invocation.flag("all-containers")) return [containerOf(pod, invocation.text("container"))];
+  const { initContainers = [], containers = [], ephemeralContainers = [] } = pod.spec ?? {};
   return [...initContainers, ...containers, ...ephemeralContainers].map(({ name }) => name);
 }
 

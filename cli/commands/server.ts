@@ -1,5 +1,6 @@
 // naru server: a control plane of its own.
 import { type Command, logLevels, numberOption } from "../command.ts";
+import { checkPorts } from "../up/ports.ts";
 
 export const server: Command = {
   name: "server",
@@ -65,6 +66,7 @@ export const server: Command = {
     const { runServer } = await import("../../server/main.ts");
     const text = (name: string) => invocation.text(name) ?? "";
     const number = (name: string) => numberOption(invocation, name) ?? 0;
+    await checkPorts(text("address"), [number("port"), number("node-port")]);
     await runServer(
       {
         dataDir: text("data"),

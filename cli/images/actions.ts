@@ -1,5 +1,5 @@
 // What `naru image` can do: an entry an action.
-import { createReadStream, createWriteStream } from "node:fs";
+import { createReadStream, createWriteStream, statSync } from "node:fs";
 import { PassThrough } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import type { DiskUsage, FoundImage, HistoryLine, ImageDetails, Removal } from "../../node-agent/images/library.ts";
@@ -84,6 +84,8 @@ async function tag({ connection, nodes, args: [reference = "", name] }: ActionCo
 }
 
 async function importFile({ connection, nodes, args: [file = ""] }: ActionContext): Promise<void> {
+  if (file !== "-" && statSync(file, { throwIfNoEntry: false })?.isFile() !== true)
+    throw new Error(`${file}: there is no such file`);
   // One reading of standard input serves every node.
   const streamFor = () => (file === "-" ? process.stdin.pipe(new PassThrough()) : createReadStream(file));
   const streams = nodes.map((node) => ({ node, stream: streamFor() }));

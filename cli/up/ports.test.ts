@@ -9,8 +9,12 @@ test("only sockets that listen on the port count, listenersOf", () => {
    0: 00000000:192B 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 111 1 x 100 0 0 10 0
    1: 0100007F:192C 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 222 1 x 100 0 0 10 0
    2: 0100007F:192B 0100007F:D431 01 00000000:00000000 00:00000000 00000000     0        0 333 1 x 100 0 0 10 0
+   3: 01E2A8C0:192B 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 444 1 x 100 0 0 10 0
 `;
-  assert.deepEqual(listenersOf(table, 6443), ["111"]);
+  assert.deepEqual(
+    [listenersOf(table, 6443), listenersOf(table, 6443, "192.168.226.1"), listenersOf(table, 6443, "10.0.0.1")],
+    [["111", "444"], ["111", "444"], ["111"]],
+  );
 });
 
 test("a port that is held is refused with its holder, checkPorts", async () => {

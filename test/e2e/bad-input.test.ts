@@ -49,6 +49,24 @@ test("naru apply names a file that is not there", async () => {
   assert.deepEqual([code, stderr], [1, "Error: /nowhere/a.yaml: there is no such file or folder\n"]);
 });
 
+test("naru get prints what there is and says what is not; naru delete deletes what there is, and guesses nothing", async () => {
+  const answers = [
+    await cluster.naru(["get", "nodes", "node-1", "absent", "-o", "name"]),
+    await cluster.naru(["delete", "cm/absent", "cm/kube-root-ca.crt", "--no-wait"]),
+    await cluster.naru(["delete", "nodes"]),
+    await cluster.naru(["get", "pods,services", "-w"]),
+  ];
+  assert.deepEqual(
+    answers.map(({ code, stdout, stderr }) => [code, stdout, stderr.split("\n")[0]]),
+    [
+      [1, "node/node-1\n", 'Error: from server (NotFound): nodes "absent" not found'],
+      [1, "configmap/kube-root-ca.crt deleted\n", 'Error: from server (NotFound): configmaps "absent" not found'],
+      [2, "", "naru delete: name one of the nodes, such as node/NAME"],
+      [2, "", "naru get: -w follows one kind, or one object"],
+    ],
+  );
+});
+
 // Path, what came, what is allowed: the same words from naru and from kubectl.
 const wrong = [
   ["replicas: 1", "replicas: many", 'spec.replicas: Invalid value: "many": must be an integer, got a string'],
