@@ -108,7 +108,17 @@ test("save and load, commit, diff, export and import keep what they should", asy
     "echo new > /new; rm /file; echo more >> /greeting",
   ]);
   const diff = await engine.ok(["diff", "changed"]);
-  await engine.ok(["commit", "-m", "by hand", "-c", "CMD cat /new", "changed", "committed"]);
+  await engine.ok([
+    "commit",
+    "-m",
+    "by hand",
+    "-c",
+    "CMD cat /new",
+    "-c",
+    "ENV MORE=$GREETING",
+    "changed",
+    "committed",
+  ]);
   const layers = Number(await engine.ok(["inspect", "-f", "{{len .RootFS.Layers}}", "committed"]));
   await engine.ok(["export", "-o", join(folder, "root.tar"), "changed"]);
   await engine.ok(["import", "-c", "CMD cat /greeting", join(folder, "root.tar"), "imported"]);
@@ -116,6 +126,7 @@ test("save and load, commit, diff, export and import keep what they should", asy
     {
       diff: diff.split("\n").toSorted(),
       committed: await engine.ok(["run", "--rm", "committed"]),
+      env: await engine.ok(["inspect", "-f", "{{.Config.Env}}", "committed"]),
       gone: (await engine.docker(["run", "--rm", "committed", "cat", "/file"])).code,
       layers,
       comment: (await engine.ok(["history", "--format", "{{.Comment}}", "committed"])).split("\n")[0],
@@ -125,6 +136,7 @@ test("save and load, commit, diff, export and import keep what they should", asy
     {
       diff: ["A /new", "C /greeting", "D /file"],
       committed: "new",
+      env: "[PATH=/bin GREETING=hello MORE=hello]",
       gone: 1,
       layers: 4,
       comment: "by hand",

@@ -1,5 +1,7 @@
 // A container's files: copied in and out, compared with its image, taken out as a whole, kept as an image.
+
 import { statSync } from "node:fs";
+import { mergeEnv } from "../../build/stage-state.ts";
 import type { ImageConfig } from "../../images/images.ts";
 import { type Change, type ContainerRoot, NoSuchPathError, type PathStat } from "../../images/library.ts";
 import { mountAt } from "../containers/mount-at.ts";
@@ -124,14 +126,15 @@ export function fileRoutes(door: Door): readonly Route[] {
         const record = containers.find(query.text("container"));
         const body = await readJson(call);
         const pauses = query.flag("pause", true) && record.phase === "running" && !record.paused;
-        const changes = parseChanges(query.texts("changes").flatMap((text) => text.split("\n")));
+        const changes = query.texts("changes").flatMap((text) => text.split("\n"));
+        const config = parseChanges(changes, withBody(ownConfig(record), bodyConfig(body)));
         if (pauses) await containers.pause(record.id);
         try {
           const repo = query.text("repo");
           const image = await asking(
             images.commit(record.id, {
               ...(repo === "" ? {} : { tag: joinReference(repo, query.text("tag")) }),
-              config: { ...ownConfig(record), ...bodyConfig(body), ...changes },
+              config,
               author: query.text("author"),
               comment: query.text("comment"),
               createdBy: [...record.config.Entrypoint, ...record.config.Cmd].join(" "),
@@ -186,6 +189,21 @@ function ownConfig({ config }: ContainerRecord): Partial<ImageConfig> {
     exposedPorts: config.ExposedPorts,
     volumes: config.Volumes,
     labels: config.Labels,
+    ...(config.StopSignal === undefined ? {} : { stopSignal: config.StopSignal }),
+  };
+}
+
+/** Lists and maps of the client's add to the container's. */
+function withBody(own: Partial<ImageConfig>, body: Partial<ImageConfig>): Partial<ImageConfig> {
+  const { env = [], labels = {}, exposedPorts = [], volumes = [] } = body;
+  const pairs = env.map((entry) => [entry.split("=", 1)[0] ?? "", entry.replace(/^[^=]*=?/, "")] as const);
+  return {
+    ...own,
+    ...body,
+    env: mergeEnv(own.env ?? [], pairs),
+    labels: { ...own.labels, ...labels },
+    exposedPorts: [...new Set([...(own.exposedPorts ?? []), ...exposedPorts])],
+    volumes: [...new Set([...(own.volumes ?? []), ...volumes])],
   };
 }
 

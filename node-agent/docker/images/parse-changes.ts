@@ -12,13 +12,16 @@ const kinds: readonly Instruction["kind"][] = [
 ];
 const file = "change";
 
-/** Those of a list add up; ENV and LABEL replace what was there under their names only when the caller merges. */
-export function parseChanges(lines: readonly string[]): Partial<ImageConfig> {
-  let state: StageState = { config: emptyConfig, args: new Map(), hasCmd: true, author: undefined };
+/** What `base` becomes: as in a Dockerfile, ENV, LABEL, EXPOSE and VOLUME add to what is there. */
+export function parseChanges(lines: readonly string[], base: Partial<ImageConfig> = {}): Partial<ImageConfig> {
+  let state: StageState = {
+    ...{ config: { ...emptyConfig, ...base }, args: new Map(), hasCmd: true },
+    author: undefined,
+  };
   for (const line of lines.map((text) => text.trim()).filter((text) => text !== "")) state = apply(state, line);
   const before = new Map<string, unknown>(Object.entries(emptyConfig));
   const changed = Object.entries(state.config).filter(([key, value]) => value !== before.get(key));
-  return Object.fromEntries(changed) as Partial<ImageConfig>;
+  return { ...base, ...Object.fromEntries(changed) };
 }
 
 function apply(state: StageState, line: string): StageState {

@@ -103,6 +103,14 @@ test("parseChanges reads instructions, with lists and quotes", () => {
     healthcheck: { test: ["CMD-SHELL", "true"], retries: 2 },
     onBuild: ["COPY . /x"],
   });
+  const base = { env: ["PATH=/bin", "A=0"], labels: { l: "m" }, exposedPorts: ["80/tcp"], cmd: ["sh"] };
+  assert.deepEqual(parseChanges(["ENV A=1 B=$PATH", "LABEL x=y", "EXPOSE 81", "ENTRYPOINT []"], base), {
+    env: ["PATH=/bin", "A=1", "B=/bin"],
+    labels: { l: "m", x: "y" },
+    exposedPorts: ["80/tcp", "81/tcp"],
+    cmd: ["sh"],
+    entrypoint: [],
+  });
   assert.throws(() => parseChanges(["RUN x"]), /RUN is not an instruction that changes can have/);
   assert.throws(() => parseChanges(["EXPOSE x"]), /"EXPOSE x": EXPOSE: "x" is no port/);
 });
