@@ -7,6 +7,8 @@ import { forbidden, immutable, invalid, oneOf, required } from "./schema/field-e
 import { dns1035Label, dns1123Label, dns1123Subdomain } from "./schema/names.ts";
 import { at, child } from "./schema/path.ts";
 
+const affinitySecondsMax = 86_400;
+
 export function validateService(service: Service): readonly FieldError[] {
   return [
     ...validateMetadata(service, dns1035Label),
@@ -27,6 +29,24 @@ export function validateServiceUpdate({ spec }: Service, { spec: old }: Service)
       ];
 }
 
+function affinityErrors({ sessionAffinity, sessionAffinityConfig }: ServiceSpec): readonly FieldError[] {
+  const seconds = sessionAffinityConfig?.clientIP?.timeoutSeconds;
+  const field = "spec.sessionAffinityConfig";
+  if (sessionAffinity !== "ClientIP")
+    return sessionAffinityConfig === undefined
+      ? []
+      : [forbidden(field, "must not be set when session affinity is None")];
+  return seconds === undefined || (seconds > 0 && seconds <= affinitySecondsMax)
+    ? []
+    : [
+        invalid(
+          `${field}.clientIP.timeoutSeconds`,
+          seconds,
+          `must be greater than 0 and no more than ${affinitySecondsMax}`,
+        ),
+      ];
+}
+
 function specErrors(spec: ServiceSpec): readonly FieldError[] {
   const ports = spec.ports ?? [];
   const external = spec.type === "ExternalName";
@@ -34,6 +54,7 @@ function specErrors(spec: ServiceSpec): readonly FieldError[] {
   return [
     ...oneOf("spec.type", spec.type, ["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"]),
     ...oneOf("spec.sessionAffinity", spec.sessionAffinity, ["ClientIP", "None"]),
+    ...affinityErrors(spec),
     ...oneOf("spec.internalTrafficPolicy", spec.internalTrafficPolicy, ["Cluster", "Local"]),
     ...oneOf("spec.externalTrafficPolicy", spec.externalTrafficPolicy, ["Cluster", "Local"]),
     ...(external ? externalErrors(spec) : []),

@@ -128,6 +128,35 @@ for (const backend of ["vxlan", "host-gw", "auto"] as const) {
       assert.equal((await answerers(pod(1).probe, "10.96.0.24", 80)).length, 1);
     });
 
+    it("keeps a client's endpoint while others come and go, until its time is over: applyCluster", async () => {
+      const ask = async () => String(await pod(1).probe.call("ask", "10.96.0.24", 80)).split(" ")[0];
+      const remembered = () => affinityOf(node(0)).filter((line) => line.includes("10.96.0.25"));
+      const before = await ask();
+      const without = (gone: string | undefined) => {
+        const state = cluster1(nodes, pods);
+        const keep = pods.filter(({ uid }) => ["pod-0", "pod-2", "pod-3"].includes(uid) && uid !== gone);
+        const slices = state.endpointSlices.map((slice) =>
+          slice.metadata?.name === "sticky" ? sliceOf("sticky", keep, { http: 8080 }) : slice,
+        );
+        return { ...state, endpointSlices: slices };
+      };
+      const answers: (string | undefined)[] = [];
+      for (const other of ["pod-0", "pod-2", "pod-3"].filter((uid) => uid !== before)) {
+        await applyEverywhere(nodes, without(other));
+        answers.push(await ask());
+      }
+      assert.deepEqual(answers, [before, before]);
+      // One that is gone is forgotten, and its successor kept when it is back.
+      await applyEverywhere(nodes, without(before));
+      const after = await ask();
+      await applyEverywhere(nodes, without(undefined));
+      assert.deepEqual([after === before, await ask()], [false, after]);
+
+      await pod(1).probe.call("ask", "10.96.0.25", 80);
+      assert.match(remembered().join(), /timeout 1s/);
+      while (remembered().length > 0) await delay(100);
+    });
+
     it("refuses a service without endpoints at once: applyCluster", async () => {
       assert.equal(await pod(0).probe.call("ask", "10.96.0.22", 80), "error ECONNREFUSED");
       assert.equal(await node(0).probe.call("ask", "10.96.0.22", 80), "error ECONNREFUSED");
@@ -268,6 +297,9 @@ for (const backend of ["vxlan", "host-gw", "auto"] as const) {
 
     it("adopts pods and rules after kill -9, frees what was deleted meanwhile: setUp, attachedPods", async () => {
       const spare = await startPod(nodes, { uid: "spare", node: "node-1" });
+      const kept = () => affinityOf(node(0)).map((line) => line.replace(/ timeout.*:/, ""));
+      const clients = kept();
+      assert.equal(clients.length > 0, true);
       await node(0).probe.kill();
       // Connections and services go on without the agent; a namespace that vanishes takes its address with it.
       assert.deepEqual(await answerers(pod(0).probe, "10.96.0.20", 80), ["pod-0", "pod-2", "pod-3"]);
@@ -284,6 +316,7 @@ for (const backend of ["vxlan", "host-gw", "auto"] as const) {
         inside(node(0).networkPath, ["nft", "list", "chain", "inet", "naru", "services"]).includes("counter"),
         false,
       );
+      assert.deepEqual(kept(), clients);
       assert.deepEqual(await answerers(pod(0).probe, "10.96.0.20", 80), ["pod-0", "pod-2", "pod-3"]);
       assert.equal(await node(2).probe.call("ask", node(0).address, 8081), `pod-0 ${node(2).address}`);
       assert.equal(await pod(2).probe.call("ask", pod(0).ips[0], 8080), `pod-0 ${pod(2).ips[0]}`);
@@ -450,6 +483,11 @@ function cluster1(nodes: readonly RunningNode[], pods: readonly RunningPod[]) {
       serviceOf("nobody", "10.96.0.22", { ports: [tcp("http", 80), { name: "u", port: 80, protocol: "UDP" }] }),
       serviceOf("self", "10.96.0.23", { ports: [tcp("http", 80)] }),
       serviceOf("sticky", "10.96.0.24", { sessionAffinity: "ClientIP", ports: [tcp("http", 80)] }),
+      serviceOf("brief", "10.96.0.25", {
+        sessionAffinity: "ClientIP",
+        sessionAffinityConfig: { clientIP: { timeoutSeconds: 1 } },
+        ports: [tcp("http", 80)],
+      }),
       serviceOf("headless", "None", { ports: [tcp("http", 8080)] }),
     ],
     endpointSlices: [
@@ -458,6 +496,7 @@ function cluster1(nodes: readonly RunningNode[], pods: readonly RunningPod[]) {
       sliceOf("nobody", [some(one)], { http: 8080, u: 8080 }, { ready: false }),
       sliceOf("self", [some(one)], { http: 8080 }),
       sliceOf("sticky", web, { http: 8080 }),
+      sliceOf("brief", web, { http: 8080 }),
       sliceOf("headless", [some(zero), some(two)], { http: 8080 }, { ready: true, firstHostname: "zero" }),
     ],
     // Every node is told all: none but the first has these pods.
@@ -469,6 +508,13 @@ function cluster1(nodes: readonly RunningNode[], pods: readonly RunningPod[]) {
       hostPort("spare-ports", 8084),
     ],
   };
+}
+
+/** Which client has which endpoint of what, as the kernel knows it. */
+function affinityOf({ networkPath }: RunningNode): readonly string[] {
+  const text = inside(networkPath, ["nft", "list", "ruleset"]);
+  const maps = text.matchAll(/map affinity[46] \{[^{}]*?elements = \{([^}]*)\}/g);
+  return [...maps].flatMap(([, elements = ""]) => elements.split(",").map((line) => line.trim()));
 }
 
 function hostPort(podUid: string, port: number, more: Partial<HostPort> = {}): HostPort {

@@ -22,6 +22,19 @@ export interface TableOptions {
   readonly dnsAddress: Address;
 }
 
+/** Clients that are remembered at a time; more choose anew with every connection. */
+const affinityEntriesMax = 65_536;
+
+export function affinityMap(family: 4 | 6): string {
+  return `affinity${family}`;
+}
+
+/** The statement that brings back which client had which endpoint, from nft's listing of the map; "" for none. */
+export function affinityText(table: string, family: 4 | 6, listing: string): string {
+  const elements = /elements = \{([^}]*)\}/.exec(listing)?.[1]?.trim() ?? "";
+  return elements === "" ? "" : `add element inet ${table} ${affinityMap(family)} { ${elements} }\n`;
+}
+
 /** Elements per statement: nft reads a statement as a whole, and messages to the kernel have a bounded size. */
 const elementsPerStatementMax = 4096;
 
@@ -54,7 +67,8 @@ export function changeText(table: string, change: RuleChange, chains: Set<string
     chains.add(chainName(chain));
     // Two statements, as nft 1.0 does not look for the map that a rule inside `add chain` names.
     lines.push(`add chain inet ${table} ${chainName(chain)}`);
-    lines.push(`add rule inet ${table} ${chainName(chain)} ${"ranges" in chain ? guardRule(chain) : pickRule(chain)}`);
+    for (const rule of "ranges" in chain ? [guardRule(chain)] : pickRules(chain))
+      lines.push(`add rule inet ${table} ${chainName(chain)} ${rule}`);
   }
   lines.push(...elementLines("delete", table, change.remove, ({ key }) => key));
   lines.push(...elementLines("add", table, change.add, ({ key, value }) => (value === "" ? key : `${key} : ${value}`)));
@@ -67,8 +81,11 @@ function mapLines(family: 4 | 6): readonly string[] {
     `map guards${family} { type ${type} . inet_proto . inet_service : verdict; }`,
     `map services${family} { type ${type} . inet_proto . inet_service : verdict; }`,
     `map endpoints${family} { type ${type} . inet_proto . inet_service . mark : ${type} . inet_service; }`,
+    `map slots${family} { type ${type} . inet_proto . inet_service . mark : mark; }`,
     `map nodeports${family} { type inet_proto . inet_service : verdict; }`,
     `map nodeport-endpoints${family} { type inet_proto . inet_service . mark : ${type} . inet_service; }`,
+    `map nodeport-slots${family} { type inet_proto . inet_service . mark : mark; }`,
+    `map ${affinityMap(family)} { type ${type} . ${type} . inet_proto . inet_service : mark; flags dynamic,timeout; size ${affinityEntriesMax}; }`,
     `map host-ports${family} { type inet_proto . inet_service : ${type} . inet_service; }`,
     `map bound-ports${family} { type ${type} . inet_proto . inet_service : ${type} . inet_service; }`,
     `set hairpins${family} { type ${type} . ${type}; }`,
@@ -157,15 +174,32 @@ function filterLines({ serviceRange, dnsAddress, bridgeName }: TableOptions): re
 }
 
 // The slot goes through the packet's mark: nft 1.0 cannot name a random number's type in a map.
-function pickRule(chain: PickChain): string {
+function pickRules(chain: PickChain): readonly string[] {
   const ip = chain.family === 4 ? "ip" : "ip6";
   const isByAddress = chain.entry === "cluster" || chain.entry === "external";
-  const source = chain.pick === "any" ? "numgen random" : `jhash ${ip} saddr`;
-  const slot = `${source} mod ${chain.count} offset ${firstSlot(chain.entry)}`;
-  const key = `${isByAddress ? `${ip} daddr . ` : ""}meta l4proto . th dport . meta mark`;
-  const map = `${isByAddress ? "endpoints" : "nodeport-endpoints"}${chain.family}`;
-  return `meta l4proto { tcp, udp, sctp } meta mark set ${slot} dnat ${ip} to ${key} map @${map}`;
+  const port = "meta l4proto . th dport";
+  const service = isByAddress ? `${ip} daddr . ${port}` : port;
+  const maps = isByAddress ? "" : "nodeport-";
+  const slot = `meta mark set numgen random mod ${chain.count} offset ${firstSlot(chain.entry)}`;
+  const toEndpoint = `dnat ${ip} to ${service} . meta mark map @${maps}endpoints${chain.family}`;
+  if (chain.stickySeconds === undefined) return [`${protocols} ${slot} ${toEndpoint}`];
+  const client = `${ip} saddr . ${ip} daddr . ${port}`;
+  const affinity = `@${affinityMap(chain.family)}`;
+  const recall = `meta mark set ${client} map ${affinity}`;
+  const remember = `{ ${client} timeout ${chain.stickySeconds}s : meta mark }`;
+  // A rule ends where a map has no such key.
+  return [
+    `${recall} update ${affinity} ${remember} ${toEndpoint}`,
+    `${recall} delete ${affinity} { ${client} : meta mark }`,
+    `${slot} meta mark set ${service} . meta mark map @${maps}slots${chain.family}`,
+    `add ${affinity} ${remember}`,
+    // Of two first connections at a time, one was remembered.
+    recall,
+    toEndpoint,
+  ].map((rule) => `${protocols} ${rule}`);
 }
+
+const protocols = "meta l4proto { tcp, udp, sctp }";
 
 // Who is let on goes back to the chain that jumped here.
 function guardRule({ family, ranges }: GuardChain): string {

@@ -3,6 +3,7 @@ import { it } from "node:test";
 import fc from "fast-check";
 import type { EndpointSlice, Service } from "../../api/kinds/generated/types.ts";
 import { indexCluster } from "./cluster-index.ts";
+import { affinityText } from "./nft-text.ts";
 import { RuleBook } from "./rule-book.ts";
 import { planService, type RuleElement } from "./service-rules.ts";
 
@@ -43,12 +44,46 @@ it("keeps the source for local traffic policies, rewrites it for others: planSer
         "nodeports4 tcp . 30080 goto node-any-2-ip4",
       ],
       [
-        "services4 10.96.0.9 . tcp . 80 goto cluster-sticky-2-ip4",
-        "services4 192.0.2.1 . tcp . 80 goto cluster-sticky-1-ip4",
-        "nodeports4 tcp . 30080 goto node-local-sticky-1-ip4",
+        "services4 10.96.0.9 . tcp . 80 goto cluster-sticky10800-2-ip4",
+        "services4 192.0.2.1 . tcp . 80 goto cluster-sticky10800-1-ip4",
+        "nodeports4 tcp . 30080 goto node-local-sticky10800-1-ip4",
       ],
-      ["services4 10.96.0.9 . tcp . 80 goto cluster-sticky-2-ip4"],
+      ["services4 10.96.0.9 . tcp . 80 goto cluster-sticky10800-2-ip4"],
     ],
+  );
+});
+
+it("gives an endpoint that clients keep an id of its own, whoever else is there: planService", () => {
+  const service = serviceOf("web", {
+    clusterIP: "10.96.0.9",
+    sessionAffinity: "ClientIP",
+    sessionAffinityConfig: { clientIP: { timeoutSeconds: 5 } },
+    ports: [{ name: "http", port: 80 }],
+  });
+  const idsWith = (addresses: readonly string[]) => {
+    const slices = [sliceOf("web", { addresses, nodes: addresses.map(() => "n2"), port: 8080 })];
+    const plan = planService(service, slices, here("n1"));
+    const endpoints = plan.filter(({ map }) => map === "endpoints");
+    return {
+      chain: plan.map(({ chain }) => chain).find((chain) => chain !== undefined),
+      ids: new Map(endpoints.map(({ key, value }) => [value, key.split(" . ").at(-1)])),
+      slots: plan.filter(({ map }) => map === "slots").map(({ value }) => value),
+    };
+  };
+  const both = idsWith(["10.244.1.5", "10.244.2.5"]);
+  const one = idsWith(["10.244.2.5"]);
+  assert.deepEqual(both.slots, [...both.ids.values()]);
+  assert.deepEqual([...one.ids], [["10.244.2.5 . 8080", both.ids.get("10.244.2.5 . 8080")]]);
+  assert.deepEqual(both.chain, { family: 4, entry: "cluster", stickySeconds: 5, count: 2 });
+});
+
+it("brings back who had which endpoint from what nft lists: affinityText", () => {
+  const listing = (elements: string) =>
+    `table inet t {\n\tmap affinity4 {\n\t\tflags dynamic,timeout${elements}\n\t}\n}`;
+  const line = "10.0.0.1 . 10.96.0.1 . tcp . 80 timeout 3h expires 1h59m59s996ms : 0x00000005";
+  assert.deepEqual(
+    [affinityText("t", 4, listing(`\n\t\telements = { ${line} }`)), affinityText("t", 4, listing(""))],
+    [`add element inet t affinity4 { ${line} }\n`, ""],
   );
 });
 

@@ -8,7 +8,8 @@ import { canonicalAddress, outerRanges, parseRange } from "./addresses.ts";
  * guards: address, protocol and port lead to the chain that lets only some clients on.
  * services: address, protocol and port lead to the chain that picks among so many endpoints.
  * endpoints: the same and a slot number lead to an endpoint's address and port.
- * nodeports, nodeport-endpoints: likewise without the address, for the node's own addresses.
+ * slots: where clients keep their endpoint, slots lead to endpoints' ids first, which stay theirs while others come and go.
+ * nodeports, nodeport-endpoints, nodeport-slots: likewise without the address, for the node's own addresses.
  * host-ports, bound-ports: port of the node, the latter with one of its addresses, to a pod's address and port.
  * hairpins: pairs of the same local address; such a connection's source must be rewritten, or the pod would answer itself.
  */
@@ -16,8 +17,10 @@ export type MapName =
   | "guards"
   | "services"
   | "endpoints"
+  | "slots"
   | "nodeports"
   | "nodeport-endpoints"
+  | "nodeport-slots"
   | "host-ports"
   | "bound-ports"
   | "hairpins";
@@ -45,10 +48,12 @@ export interface PickChain {
   readonly family: 4 | 6;
   /** cluster: by service address; external: likewise, from outside; node: by node port; node-local: without rewriting the source. */
   readonly entry: "cluster" | "external" | "node" | "node-local";
-  /** sticky: the same client gets the same endpoint as long as the endpoints stay. */
-  readonly pick: "any" | "sticky";
+  /** How long after its last connection a client keeps its endpoint; undefined: each connection chooses anew. */
+  readonly stickySeconds: number | undefined;
   readonly count: number;
 }
+
+const stickySecondsDefault = 10_800;
 
 /** Endpoints of one service port beyond this many get no traffic. */
 const endpointsPerPortMax = 1000;
@@ -68,7 +73,8 @@ export function chainName(chain: PickChain | GuardChain): string {
     const name = createHash("sha256").update(chain.ranges.join()).digest("hex").slice(0, 32);
     return `guard-${name}-ip${chain.family}`;
   }
-  return `${chain.entry}-${chain.pick}-${chain.count}-ip${chain.family}`;
+  const pick = chain.stickySeconds === undefined ? "any" : `sticky${chain.stickySeconds}`;
+  return `${chain.entry}-${pick}-${chain.count}-ip${chain.family}`;
 }
 
 /** Where clients are. */
@@ -143,12 +149,15 @@ function planPort(context: PortContext): readonly RuleElement[] {
   const all = targetsOf(context);
   if (all.length === 0) return [];
   const local = all.filter(({ isLocal }) => isLocal);
-  const pick = spec.sessionAffinity === "ClientIP" ? "sticky" : "any";
+  const stickySeconds =
+    spec.sessionAffinity === "ClientIP"
+      ? (spec.sessionAffinityConfig?.clientIP?.timeoutSeconds ?? stickySecondsDefault)
+      : undefined;
   const isLocalOutside = spec.externalTrafficPolicy === "Local";
   const outside = isLocalOutside ? local : all;
   const elements: RuleElement[] = [];
   const inside = insideTargets(spec, { all, local, zone: here.zone });
-  const entry = { family, pick } as const;
+  const entry = { family, stickySeconds } as const;
   for (const ip of clusterIps) {
     elements.push(...entries("services", `${ip} . ${protocol} . ${port.port}`, inside, { ...entry, entry: "cluster" }));
   }
@@ -207,13 +216,35 @@ function entries(
   if (targets.length === 0) return [];
   const whole = { ...chain, count: targets.length };
   const { family } = chain;
-  const slots = map === "services" ? "endpoints" : "nodeport-endpoints";
+  const isService = map === "services";
+  const first = firstSlot(chain.entry);
+  const ids = chain.stickySeconds === undefined ? targets.map((_, slot) => slot) : stickyIds(targets);
+  const element = (name: MapName, mark: number, value: string): RuleElement => {
+    return { map: name, family, key: `${key} . ${first + mark}`, value };
+  };
   return [
     { map, family, key, value: `goto ${chainName(whole)}`, chain: whole },
-    ...targets.map(({ address, port }, slot): RuleElement => {
-      return { map: slots, family, key: `${key} . ${firstSlot(chain.entry) + slot}`, value: `${address} . ${port}` };
-    }),
+    ...(chain.stickySeconds === undefined
+      ? []
+      : ids.map((id, slot) => element(isService ? "slots" : "nodeport-slots", slot, `${first + id}`))),
+    ...targets.map(({ address, port }, i) =>
+      element(isService ? "endpoints" : "nodeport-endpoints", ids[i] ?? i, `${address} . ${port}`),
+    ),
   ];
+}
+
+/** Below the mark's other bit, and far more than endpoints. */
+const stickyIdsMax = masqueradeMark;
+
+/** An endpoint's own number, by what it is and not by who else is there; of two with the same, the second has the next free one. */
+function stickyIds(targets: readonly Target[]): readonly number[] {
+  const taken = new Set<number>();
+  for (const { address, port } of targets) {
+    let id = createHash("sha256").update(`${address} ${port}`).digest().readUInt32BE() % stickyIdsMax;
+    while (taken.has(id)) id = (id + 1) % stickyIdsMax;
+    taken.add(id);
+  }
+  return [...taken];
 }
 
 // Ready endpoints; when there are none, those that still serve while they end.

@@ -4,7 +4,7 @@ import type { Logger } from "../../lib/log.ts";
 import type { ClusterIndex } from "./cluster-index.ts";
 import type { PodPortsIndex } from "./host-ports.ts";
 import { runNft } from "./nft.ts";
-import { changeText, type TableOptions, tableText } from "./nft-text.ts";
+import { affinityMap, affinityText, changeText, type TableOptions, tableText } from "./nft-text.ts";
 import { RuleBook } from "./rule-book.ts";
 import { lostUdpEndpoints, type UdpEndpoint } from "./service-rules.ts";
 
@@ -82,8 +82,27 @@ export class ServiceTable {
   async #load(): Promise<void> {
     const elements = this.#book.elements();
     const { text, chains } = tableText(this.#table, elements);
-    await this.#run("whole", text, elements.length);
+    const affinity = await this.#affinity();
+    try {
+      await this.#run("whole", text + affinity, elements.length);
+    } catch (error) {
+      if (affinity === "") throw error;
+      this.#options.log.warn({ error }, "clients cannot keep their endpoints");
+      await this.#run("whole", text, elements.length);
+    }
     this.#chains = chains;
+  }
+
+  // Who had which endpoint is known to the kernel alone, and goes with the table.
+  async #affinity(): Promise<string> {
+    const { table } = this.#table;
+    const texts = ([4, 6] as const).map(async (family) => {
+      const listing = await runNft(this.#options.nft, `list map inet ${table} ${affinityMap(family)}\n`).catch(
+        () => "",
+      );
+      return affinityText(table, family, listing);
+    });
+    return (await Promise.all(texts)).join("");
   }
 
   async #run(kind: AppliedRules["kind"], text: string, elements: number): Promise<void> {
