@@ -6,6 +6,7 @@ import type { Command } from "./command.ts";
 import { commands } from "./commands.ts";
 import { ociVersion } from "./state.ts";
 
+const helpOption: OptionSpec = { name: "help", short: "h", help: "print this" };
 const globalOptions: readonly OptionSpec[] = [
   { name: "root", value: "directory", help: "where containers are known (/run/naru-oci)" },
   { name: "log", value: "file", help: "where errors go besides standard error" },
@@ -14,7 +15,7 @@ const globalOptions: readonly OptionSpec[] = [
   { name: "systemd-cgroup", help: "refused: cgroups are made in cgroupfs" },
   { name: "rootless", value: "auto|false", help: "refused unless false or auto: it runs as root" },
   { name: "version", short: "v", help: "print the version" },
-  { name: "help", short: "h", help: "print this" },
+  helpOption,
 ];
 
 process.exitCode = await main(process.argv.slice(2));
@@ -33,8 +34,9 @@ async function main(words: readonly string[]): Promise<number> {
     if (line === undefined)
       throw new Error(`unknown command ${name}; there are ${commands.map((one) => one.name).join(", ")}`);
     const command = await line.load();
-    if (rest.includes("--help") && command.takesProgram !== true) return print(commandHelp(command));
-    const args = parseArguments(rest, command.options, { interleaved: command.takesProgram !== true });
+    const options = [...command.options, helpOption];
+    const args = parseArguments(rest, options, { interleaved: command.takesProgram !== true });
+    if (args.flags.has("help")) return print(commandHelp(command));
     const warn = (message: string) => log("warning", message);
     return await command.run(args, { root: optionValue(globals, "root") ?? "/run/naru-oci", warn });
   } catch (error) {

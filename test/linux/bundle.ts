@@ -71,6 +71,7 @@ export interface Bundles extends Disposable {
   readonly cgroup: string;
   /** A bundle whose program is the shell with this script. */
   bundle(name: string, script: string, change?: (config: Config) => void): string;
+  readonly env: NodeJS.ProcessEnv;
   /** What Node gets to run naru-oci. */
   command(args: readonly string[]): readonly string[];
   /** Runs to the end, output and all. */
@@ -111,6 +112,7 @@ export async function openBundles(): Promise<Bundles> {
     out,
     root,
     cgroup,
+    env,
     command,
     oci,
     bundle: (name, script, change = () => {}) => {

@@ -14,6 +14,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
+import { commands } from "../../node-agent/oci/commands.ts";
 import { type Bundles, type Config, openBundles } from "./bundle.ts";
 
 type Change = (config: Config) => void;
@@ -622,4 +623,13 @@ test("what it can do is said in the specification's form features", async () => 
     ],
     ["1.0.0", "1.3.0", 6, true],
   );
+});
+
+test("every command says what it takes --help", async () => {
+  using bundles = await openBundles();
+  const wrong = commands.flatMap(({ name }) => {
+    const { exitCode, stdout } = bundles.oci([name, "--help"]);
+    return exitCode === 0 && stdout.startsWith(`naru-oci ${name}`) && stdout.includes("--help") ? [] : [name];
+  });
+  assert.deepEqual(wrong, []);
 });
