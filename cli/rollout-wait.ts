@@ -2,12 +2,13 @@
 
 import { conditionOf } from "../api/kinds/conditions.ts";
 import { daemonsets, deployments } from "../api/kinds/generated/resources.ts";
-import type { DaemonSet, Deployment } from "../api/kinds/generated/types.ts";
+import type { DaemonSet, Deployment, LabelSelector } from "../api/kinds/generated/types.ts";
 import type { KubeObject, Resource } from "../api/kinds/resource.ts";
 import { UsageError } from "./command.ts";
 import type { Connection } from "./connection.ts";
 import { silentProgress, startProgress } from "./progress.ts";
 import { pathOf } from "./resources.ts";
+import { tellWhy } from "./rollout-why.ts";
 import { watchObjects } from "./watch.ts";
 
 interface Rollout<T extends KubeObject> {
@@ -80,8 +81,16 @@ export async function waitForRollout(
   const rollout = rollouts.find((one) => one.resource.kind === resource.kind);
   if (rollout === undefined) throw new UsageError(`${resource.kind} ${name} has no rollout to follow`);
   const title = `${rollout.words} "${name}"`;
-  const progress = quiet ? silentProgress : startProgress();
-  const limit = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]);
+  const [progress, because] = quiet ? [silentProgress, silentProgress] : [startProgress(), startProgress()];
+  const end = new AbortController();
+  const limit = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs), end.signal]);
+  let reason = "";
+  const tell = (now: string) => {
+    reason = now;
+    if (now === "") because.clear();
+    else because.update(now);
+  };
+  let looking: Promise<void> | undefined;
   const selection = { fieldSelector: `metadata.name=${name}` };
   try {
     for await (const { type, object } of watchObjects<KubeObject>(
@@ -93,19 +102,29 @@ export async function waitForRollout(
       if (type === "DELETED") throw new Error(`${title} was deleted`);
       const waiting = rollout.stateOf(object);
       if (waiting === undefined) {
+        because.clear();
         progress.done(`${title} successfully rolled out`);
         return;
       }
       progress.update(waiting);
+      looking ??= tellWhy(connection, { namespace, selector: selectorOf(object), tell }, limit);
     }
   } catch (error) {
     if (limit.aborted && !signal.aborted)
       throw new Error(
-        `${title} was not rolled out within ${timeoutMs / 1000} s: \`naru get pods\` and \`naru describe ${resource.singular} ${name}\` tell why`,
+        `${title} was not rolled out within ${timeoutMs / 1000} s: ${reason === "" ? "" : `${reason}; `}\`naru describe ${resource.singular} ${name}\` tells more`,
       );
     throw error;
+  } finally {
+    end.abort();
+    await looking;
+    because.clear();
   }
   throw new Error(`${title} does not exist in namespace ${namespace}`);
+}
+
+function selectorOf(object: KubeObject): LabelSelector | undefined {
+  return (object as Deployment | DaemonSet).spec?.selector;
 }
 
 /** It is only handed objects of its own resource. */

@@ -154,7 +154,7 @@ ReplicaSets
 
 Pods
   NAME     READY  STATUS            NODE    AGE  WHY
-  web-1-a  0/1    CrashLoopBackOff  node-1  5m   web: back-off 20s; it ended with Error 3`,
+  web-1-a  0/1    CrashLoopBackOff  node-1  5m   container web: back-off 20s; it ended before: Error, exit code 3`,
   );
 });
 

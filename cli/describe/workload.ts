@@ -16,6 +16,7 @@ import type { KubeObject } from "../../api/kinds/resource.ts";
 import { ageOf } from "../../api/kinds/schema/human-age.ts";
 import { selectorText } from "../../api/kinds/selector-text.ts";
 import { pathOf } from "../resources.ts";
+import { whyNotReady } from "../why-not-ready.ts";
 import { conditionsPart, metadataRows } from "./common.ts";
 import { containerPart } from "./container.ts";
 import type { Ask, Describer } from "./describers.ts";
@@ -166,21 +167,4 @@ async function podsPart(
       ];
     }),
   };
-}
-
-/** What holds a pod up: why it has no node, or what its first container that does not run says; "" when nothing does. */
-export function whyNotReady({ status = {} }: Pod): string {
-  const scheduled = status.conditions?.find(({ type }) => type === "PodScheduled");
-  if (scheduled?.status === "False") return scheduled.message ?? "";
-  const held = [...(status.initContainerStatuses ?? []), ...(status.containerStatuses ?? [])].find(
-    ({ state }) => state?.waiting !== undefined,
-  );
-  const ended = held?.lastState?.terminated;
-  const before =
-    ended === undefined
-      ? ""
-      : `; it ended with ${ended.reason ?? ""} ${ended.exitCode}${ended.message ? `: ${ended.message.trim()}` : ""}`;
-  return held === undefined
-    ? (status.message ?? "")
-    : `${held.name}: ${held.state?.waiting?.message ?? held.state?.waiting?.reason ?? ""}${before}`;
 }
