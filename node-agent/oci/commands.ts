@@ -19,6 +19,7 @@ export const commands: readonly CommandLine[] = [
   { name: "ps", load: async () => (await import("./commands/ps.ts")).psCommand },
   { name: "pause", load: async () => (await import("./commands/pause.ts")).pauseCommand },
   { name: "resume", load: async () => (await import("./commands/pause.ts")).resumeCommand },
+  { name: "events", load: async () => (await import("./commands/events.ts")).eventsCommand },
   { name: "update", load: async () => (await import("./commands/update.ts")).updateCommand },
   { name: "features", load: async () => (await import("./commands/features.ts")).featuresCommand },
   { name: "spec", load: async () => (await import("./commands/spec.ts")).specCommand },

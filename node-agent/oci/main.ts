@@ -98,7 +98,7 @@ async function help(): Promise<string> {
 }
 
 function commandHelp({ usage, help: words, options }: Command): string {
-  return [`naru-oci ${usage}: ${words}`, "", ...options.map(describe), ""].join("\n");
+  return [`naru-oci ${usage}: ${words}`, "", ...[...options, helpOption].map(describe), ""].join("\n");
 }
 
 function describe({ name, short, value, help: words }: OptionSpec): string {

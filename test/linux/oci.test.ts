@@ -625,6 +625,30 @@ test("what it can do is said in the specification's form features", async () => 
   );
 });
 
+test("what a container uses is told once, or until it ends events", async () => {
+  using bundles = await openBundles();
+  await bundles.leave(["run", "--detach", "--bundle", bundles.bundle("a", "sleep 1000"), "a"]);
+  const [once = ""] = bundles.oci(["events", "--stats", "a"]).stdout.trim().split("\n");
+  const { type, id, data } = JSON.parse(once) as {
+    readonly type: string;
+    readonly id: string;
+    readonly data: { readonly memory: { readonly usage: { readonly usage: number } }; readonly pids: unknown };
+  };
+  const following = bundles.leave(["events", "--interval", "10ms", "a"]);
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  bundles.oci(["kill", "a", "KILL"]);
+  const { exitCode, stdout } = await following;
+  const lines = stdout.trim().split("\n");
+  assert.deepEqual(
+    [type, id, data.pids, data.memory.usage.usage > 0, exitCode, lines.every((line) => line.includes('"stats"'))],
+    ["stats", "a", { current: 1 }, true, 0, true],
+  );
+  assert.equal(
+    bundles.oci(["events", "--interval", "soon", "a"]).stderr,
+    "naru-oci: --interval soon: a duration such as 500ms or 5s is expected\n",
+  );
+});
+
 test("every command says what it takes --help", async () => {
   using bundles = await openBundles();
   const wrong = commands.flatMap(({ name }) => {
