@@ -20,7 +20,7 @@ export async function readHugePages(from = folder): Promise<readonly HugePages[]
       return kilobytes > 0 ? [{ resource: `hugepages-${sizeText(kilobytes)}`, bytes: count * kilobytes * 1024 }] : [];
     }),
   );
-  return all.flat().toSorted((a, b) => a.resource.localeCompare(b.resource));
+  return all.flat().toSorted((a, b) => (a.resource < b.resource ? -1 : 1));
 }
 
 function sizeText(kilobytes: number): string {

@@ -83,7 +83,7 @@ export function rankForEviction(resource: ScarceResource, candidates: readonly C
         (resource === "pids" ? 0 : exceeds(a) - exceeds(b)) ||
         a.priority - b.priority ||
         over(b) - over(a) ||
-        a.uid.localeCompare(b.uid),
+        (a.uid < b.uid ? -1 : 1),
     );
 }
 

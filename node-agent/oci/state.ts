@@ -76,7 +76,7 @@ export function listRecords(root: string): readonly ContainerRecord[] {
   return readdirSync(root)
     .filter((id) => existsSync(join(root, id, "record.json")))
     .map((id) => readRecord(root, id))
-    .toSorted((a, b) => a.createdAt.localeCompare(b.createdAt));
+    .toSorted((a, b) => (a.createdAt < b.createdAt ? -1 : 1));
 }
 
 /** "paused" is the caller's to find out. */

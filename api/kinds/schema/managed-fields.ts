@@ -31,7 +31,7 @@ export function managersOf(object: JsonObject): readonly Manager[] {
 export function withManagers(object: JsonObject, managers: readonly Manager[]): JsonObject {
   const metadata = isObject(object["metadata"]) ? object["metadata"] : {};
   const { managedFields: _, ...rest } = metadata;
-  const sorted = [...managers].sort((a, b) => order(a).localeCompare(order(b), "en"));
+  const sorted = [...managers].sort((a, b) => (order(a) < order(b) ? -1 : 1));
   return {
     ...object,
     metadata: managers.length === 0 ? rest : { ...rest, managedFields: sorted.map(entryOf) },
