@@ -1,7 +1,6 @@
 // The agent's composition: makes the real runtime, images, network, storage and session, and lets the agent work over them.
 import { existsSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
-import { flushCompileCache } from "node:module";
 import { join, resolve } from "node:path";
 import { shuttingDownMessage } from "../api/kinds/conditions.ts";
 import type { Node } from "../api/kinds/generated/types.ts";
@@ -344,8 +343,6 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
     stack.use(docker);
   }
 
-  // What was compiled is kept for the next start, which needs a third less memory for it; a kill must not lose it.
-  flushCompileCache();
   stack.use(collectWhenQuiet({ clock, cpuMs: cpuMsOfProcess, heapBytes: heapBytesOfProcess, collect: collectAll }));
   await runUntilEnd({ options, log, session, agent, docker, network, runtime, storage }, signal);
 }

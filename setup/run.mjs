@@ -6,8 +6,8 @@ import { arch, platform } from "node:process";
 
 const root = new URL("..", import.meta.url).pathname;
 const commands = {
-  start: ["cli/main.ts", "up", "--nodes", "3", "--demo"],
-  naru: ["cli/main.ts"],
+  start: ["bin/naru", "up", "--nodes", "3", "--demo"],
+  naru: ["bin/naru"],
   test: ["test/run.ts"],
   check: ["test/run.ts", "--check"],
   bench: ["bench/run.ts"],
@@ -35,6 +35,7 @@ const builds = [
   "node-agent/images/build.sh",
   "node-agent/docker/init/build.sh",
   "charts/hello/image/build.sh",
+  "setup/strip.sh",
 ];
 
 const compileCache = process.env.NODE_COMPILE_CACHE ?? `${root}.cache/compiled`;
@@ -49,7 +50,6 @@ const node = `${root}node_modules/node-linux-${arch}/bin/node`;
 if (!existsSync(node)) fail(`npm brought no Node 24 for linux-${arch}: see optionalDependencies in package.json`, 1);
 installSystemPackages();
 for (const build of builds) if (existsSync(root + build)) run("building", "sh", [build]);
-warmCompileCache();
 launch();
 
 function installNpmPackages() {
@@ -76,22 +76,6 @@ function installSystemPackages() {
   run("installing packages", "apt-get", [...apt, "install", "--no-install-recommends", ...names, "libc6-dev"], env);
 }
 
-// The first start is then as light as later ones. What flags they run with: cli/up/commands.ts and bin/naru.
-function warmCompileCache() {
-  if (name !== "start" || existsSync(compileCache)) return;
-  const env = { ...process.env, NODE_COMPILE_CACHE: compileCache };
-  const flags = {
-    server: ["--max-semi-space-size=2", "--no-memory-reducer", "--expose-gc"],
-    agent: ["--max-semi-space-size=1", "--no-opt", "--no-memory-reducer", "--expose-gc"],
-  };
-  for (const [what, ofNode] of Object.entries(flags))
-    for (const script of [
-      ["cli/main.ts", "help"],
-      ["setup/warm.ts", what],
-    ])
-      run("compiling", node, [...ofNode, "--disable-warning=ExperimentalWarning", ...script], env);
-}
-
 function isThere(program) {
   if (program.startsWith("/")) return existsSync(program);
   const folders = `${process.env.PATH ?? ""}:/usr/sbin:/sbin`.split(":");
@@ -111,7 +95,9 @@ function launch() {
     ...process.env,
     NODE_COMPILE_CACHE: compileCache,
   };
-  const child = spawn(node, ["--disable-warning=ExperimentalWarning", ...command, ...rest], {
+  const [program, ...args] = command;
+  const start = program.endsWith(".ts") ? [node, "--disable-warning=ExperimentalWarning", program] : [root + program];
+  const child = spawn(start[0], [...start.slice(1), ...args, ...rest], {
     cwd: name === "naru" ? process.cwd() : root,
     stdio: "inherit",
     env: environment,

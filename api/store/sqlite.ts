@@ -51,7 +51,11 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Stor
   const extension = import.meta.url.endsWith(".ts") ? "ts" : "js";
   const worker = new Worker(new URL(`./sqlite-worker.${extension}`, import.meta.url), {
     workerData: data,
-    execArgv: ["--disable-warning=ExperimentalWarning"],
+    // With what brings its sources, but not V8's flags, which are the process's.
+    execArgv: [
+      "--disable-warning=ExperimentalWarning",
+      ...process.execArgv.filter((flag) => flag.startsWith("--import=")),
+    ],
     resourceLimits: { maxYoungGenerationSizeMb: 8 },
   });
   const opened = await new Promise<Opened>((resolve, reject) => {

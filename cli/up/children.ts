@@ -27,13 +27,6 @@ export interface Child {
   stop(withinMs: number): Promise<void>;
 }
 
-// The C library's heap: one arena instead of several per core, and buffers outside of it, so that they leave no holes when they go.
-const env = {
-  ...process.env,
-  MALLOC_ARENA_MAX: "1",
-  MALLOC_TRIM_THRESHOLD_: "131072",
-  MALLOC_MMAP_THRESHOLD_: "16384",
-};
 const pidSuffix = ".child";
 const restartMsMin = 100;
 const restartMsMax = 5000;
@@ -57,7 +50,7 @@ export function startChild(options: ChildOptions): Child {
     const child = spawn(program, args, {
       stdio: ["ignore", log, log],
       detached: true,
-      env: { ...env, ...options.env },
+      env: { ...process.env, ...options.env },
     });
     closeSync(log);
     process_ = child;

@@ -24,14 +24,13 @@ export const launcherPath = new URL("../../node-agent/launcher/build/naru-launch
 export const apiPort = 6443;
 export const sessionPort = 6444;
 
-const main = new URL("../main.ts", import.meta.url).pathname;
-const node = [process.execPath, "--disable-warning=ExperimentalWarning"];
+/** Knows what a server and an agent want of Node and the C library. */
+const naru = new URL("../../bin/naru", import.meta.url).pathname;
 
 export function serverCommand(context: CommandContext, storeUrl: string | undefined): readonly string[] {
   const { dataDir, gateway, logLevel } = context;
   return [
-    // A small young generation: less memory, for a little more collecting.
-    ...[...node, "--max-semi-space-size=2", "--no-memory-reducer", "--expose-gc", main, "server"],
+    ...[naru, "server"],
     ...["--data", dataDir],
     ...["--address", gateway, "--advertise", gateway],
     ...["--port", String(apiPort), "--node-port", String(sessionPort)],
@@ -49,8 +48,7 @@ export function agentCommand(context: CommandContext, host: Host, resources: Nod
   const { dataDir, runDir, cgroup, gateway, logLevel } = context;
   return [
     ...[launcherPath, "netns-run", host.networkPath, "--"],
-    // As bin/naru does: an agent's code is seldom hot enough for V8's last optimizer, whose own code takes 5 MB.
-    ...[...node, "--max-semi-space-size=1", "--no-opt", "--no-memory-reducer", "--expose-gc", main, "agent"],
+    ...[naru, "agent"],
     ...["--server", `https://${gateway}:${apiPort}`, "--node-port", String(sessionPort)],
     ...["--name", host.name, "--address", host.address],
     ...["--data", join(dataDir, host.name), "--run", join(runDir, host.name)],
