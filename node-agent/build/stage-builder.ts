@@ -15,6 +15,7 @@ import { runInstruction } from "./run-instruction.ts";
 import { type ArgSources, applyToConfig, declare, Expander, emptyConfig, type StageState } from "./stage-state.ts";
 import {
   absolutePath,
+  dateOf,
   digest,
   epochOf,
   layerStep,
@@ -22,7 +23,6 @@ import {
   type StageResult,
   type StagesInWork,
   type StepWork,
-  startMs,
 } from "./step-work.ts";
 import { type Step, stepName } from "./steps.ts";
 
@@ -96,7 +96,7 @@ export class StageBuilder implements Disposable, StagesInWork {
         stage.from,
       );
     const state: StageState = { config: emptyConfig, args: new Map(), hasCmd: false, author: undefined };
-    const start = { history: [], createdMs: startMs(options, workshop), diffIds: [], base: undefined, platform };
+    const start = { history: [], createdMs: dateOf(options), diffIds: [], base: undefined, platform };
     if (name === "scratch") return { ...start, state, key: digest(["scratch"]) };
     if (name === "") throw global.refuse(`the image's name is empty: ${stage.from.image} has no value`, stage.from);
     const other = findStageByName(dockerfile.stages.slice(0, stage.index), name);
@@ -157,8 +157,8 @@ export class StageBuilder implements Disposable, StagesInWork {
     const state = applyToConfig(before.state, instruction, { expander, sources });
     if (state !== undefined) {
       if (instruction.kind === "ARG") return { ...before, state };
-      const created = new Date(before.createdMs).toISOString();
-      return { ...before, state, history: [...before.history, { created, createdBy: instruction.text }] };
+      const line = { createdMs: before.createdMs, createdBy: instruction.text };
+      return { ...before, state, history: [...before.history, line] };
     }
     return await this.#parts.steps.run(stepName(stage, instruction, instruction.text), instruction, (step) =>
       this.#work(instruction, { parts: this.#parts, builder: this, stage, before, expander, step }),

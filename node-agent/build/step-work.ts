@@ -3,7 +3,6 @@
 import { createHash } from "node:crypto";
 import type { ImageConfig } from "../images/images.ts";
 import type { ImageLibrary, Platform } from "../images/library.ts";
-import type { ConfigHistory } from "../images/new-config.ts";
 import type { Draft, Workshop } from "../images/workshop.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import { type BuildOptions, StepError } from "./build.ts";
@@ -27,6 +26,12 @@ export interface StageParts {
   readonly signal: AbortSignal;
 }
 
+export interface StageHistory {
+  readonly createdMs: number | undefined;
+  readonly createdBy: string;
+  readonly diffId?: string;
+}
+
 /** A stage at some point; at its end it is what others take from. */
 export interface StageResult {
   readonly state: StageState;
@@ -35,8 +40,9 @@ export interface StageResult {
   readonly key: string;
   /** The raw config of the image below. */
   readonly base: Readonly<Record<string, unknown>> | undefined;
-  readonly history: readonly ConfigHistory[];
-  readonly createdMs: number;
+  readonly history: readonly StageHistory[];
+  /** When its last step that works on files was done; absent: it has none, and no date is given. */
+  readonly createdMs: number | undefined;
   /** Whose programs its files are. */
   readonly platform: Platform;
 }
@@ -76,7 +82,7 @@ export async function layerStep(
   const { key, createdBy, state = before.state } = details;
   const finished = (diffId: string | undefined, createdMs: number): StageResult => {
     builder.cacheKeys.add(key);
-    const line = { created: new Date(createdMs).toISOString(), createdBy, ...(diffId === undefined ? {} : { diffId }) };
+    const line = { createdMs, createdBy, ...(diffId === undefined ? {} : { diffId }) };
     const diffIds = diffId === undefined ? before.diffIds : [...before.diffIds, diffId];
     return { ...before, state, key, diffIds, history: [...before.history, line], createdMs };
   };
@@ -85,7 +91,7 @@ export async function layerStep(
     if (known.diffId !== undefined) builder.hold(workshop.hold([known.diffId]));
     workshop.remember({ [key]: known });
     step.cached();
-    return finished(known.diffId, options.sourceDateEpoch === undefined ? known.createdMs : startMs(options, workshop));
+    return finished(known.diffId, dateOf(options) ?? known.createdMs);
   }
   const draft = await workshop.begin();
   let stubs: readonly string[] = [];
@@ -98,7 +104,7 @@ export async function layerStep(
   const layer = await workshop.finish(draft, { timeMaxSeconds: epochOf(options), stubs });
   builder.hold(layer);
   const diffId = layer.diffId === emptyTar ? undefined : layer.diffId;
-  const createdMs = startMs(options, workshop);
+  const createdMs = dateOf(options) ?? workshop.nowMs();
   workshop.remember({ [key]: { createdMs, ...(diffId === undefined ? {} : { diffId }) } });
   return finished(diffId, createdMs);
 }
@@ -121,9 +127,10 @@ export function epochOf(options: BuildOptions): number | undefined {
   return text !== undefined && /^\d{1,12}$/.test(text) ? Number(text) : undefined;
 }
 
-export function startMs(options: BuildOptions, workshop: Workshop): number {
+/** In milliseconds, what everything is dated with; undefined: with the time that it was made. */
+export function dateOf(options: BuildOptions): number | undefined {
   const epoch = epochOf(options);
-  return epoch === undefined ? workshop.nowMs() : epoch * 1000;
+  return epoch === undefined ? undefined : epoch * 1000;
 }
 
 /** A failed step in words, without its place yet. */

@@ -266,6 +266,20 @@ test("steps are known again by content, not by time, and only what follows a cha
   );
 });
 
+test("a build of which all is known makes the image that is there, whatever its instructions do build", async () => {
+  const texts = ["ENV A=1\nRUN echo x > /x\nLABEL a=b", "ENV A=1\nCMD a b", "USER 5"].map(
+    (text) => `FROM BASE\n${text}`,
+  );
+  const ids = async (options: BuildOptions = {}) => {
+    const made: string[] = [];
+    for (const text of texts) made.push((await build({ Dockerfile: text }, options)).result.image.id);
+    return made;
+  };
+  const first = await ids();
+  assert.deepEqual(await ids(), first);
+  assert.notDeepEqual(await ids({ noCache: true }), first);
+});
+
 test("stages run as far as the target needs them, take from each other and from images build", async () => {
   const files = {
     Dockerfile: `ARG base=BASE
