@@ -1,7 +1,7 @@
 // The cgroups of a node's containers, all below the node's own: planned, limited, read, ended. On a machine without cgroups nothing is
 // limited or left to end, and what would measure or pause says so.
 import { existsSync, mkdirSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import type { Clock } from "../../lib/clock.ts";
 import {
   applyWrites,
@@ -17,7 +17,7 @@ import {
   removeCgroup,
   removeTree,
 } from "./cgroup-files.ts";
-import { rareControllers } from "./cgroup-limits.ts";
+import { limitsV1, rareControllers } from "./cgroup-limits.ts";
 import {
   type CgroupLayout,
   type CgroupPlan,
@@ -30,6 +30,7 @@ import {
   planSharedDevices,
   planUpdate,
 } from "./cgroups.ts";
+import { readOptional } from "./container-directory.ts";
 import { checkCgroupPath } from "./container-names.ts";
 import { prepareCpuset } from "./cpuset.ts";
 import type { ContainerSpec, ContainerStats, Resources } from "./runtime.ts";
@@ -67,6 +68,7 @@ export class ContainerCgroups {
     if (layout === undefined) return undefined;
     const { cgroupPath, resources, resourcesAbove: above, privileged, devices = [], deviceRules = [] } = spec;
     if (layout !== this.layout) prepareCpuset(layout, this.#pathOf(spec));
+    this.#settleAbove(layout, spec);
     return planCgroup(layout, {
       parent: this.#parent,
       path: cgroupPath,
@@ -75,6 +77,17 @@ export class ContainerCgroups {
       allDevices: privileged,
       devices: [...devices, ...deviceRules],
     });
+  }
+
+  // Version 1 takes no memory limit beyond that of memory with swap: where one of before is there, the order depends on it.
+  #settleAbove(layout: CgroupLayout, spec: ContainerSpec): void {
+    const { memoryBytesMax } = spec.resourcesAbove ?? {};
+    const memory = layout.version === 1 ? layout.mounts["memory"] : undefined;
+    if (memory === undefined || memoryBytesMax === undefined) return;
+    const path = dirname(this.#pathOf(spec));
+    const present = readOptional(join(memory, path, "memory.limit_in_bytes"))?.trim();
+    if (present !== undefined && present !== String(memoryBytesMax))
+      applyWrites(limitsV1({ memory }, path, { memoryBytesMax }));
   }
 
   /** To the limits of `spec`, where the container has a cgroup already. */

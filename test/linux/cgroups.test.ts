@@ -64,6 +64,20 @@ test("the cgroup above holds what containers share, before and after a change cr
   ]);
 });
 
+test("a container that comes later brings new limits of the cgroup above, larger or smaller create, start", async () => {
+  await using rig = await openRig();
+  const above = () => Number(readCgroup(rig, "pod-a", ["memory", "memory.limit_in_bytes", "memory.max"])) >> 20;
+  const seen: number[] = [];
+  for (const [id, mebibytes] of [["a", 32] as const, ["b", 64] as const, ["c", 48] as const]) {
+    const memoryBytesMax = mebibytes << 20;
+    const cgroupPath = `pod-a/${id}`;
+    await rig.runtime.create(rig.spec(id, ["sleep"], { cgroupPath, resourcesAbove: { memoryBytesMax } }));
+    await rig.runtime.start(id);
+    seen.push(above());
+  }
+  assert.deepEqual(seen, [32, 64, 48]);
+});
+
 test("a group weighs what it was given, and stays when the last container in it goes limitGroup, remove", async () => {
   await using rig = await openRig();
   const weight = (path: string) => readCgroup(rig, path, ["cpu", "cpu.shares", "cpu.weight"]);
