@@ -19,6 +19,8 @@ mkdirSync(join(outside, "deep"), { recursive: true });
 writeFileSync(join(outside, "secret"), "secret");
 writeFileSync(join(outside, "deep", "secret"), "secret");
 const up = `${"../".repeat(30)}${outside.slice(1)}`;
+/** Of a name that nothing on the machine has. */
+const planted = `naru-planted-${process.pid}`;
 let next = 0;
 
 /** Where it was unpacked, or why not. */
@@ -60,9 +62,9 @@ test("links and whiteouts reach nothing outside unpackLayer", async () => {
     "links in a circle": [link("a", "b"), link("b", "a"), file("a/new")],
     "a link to the kernel's links": [
       link("l", "/proc/self/root"),
-      file("l/new"),
+      file(`l/${planted}`),
       link("m", "/proc/1/cwd"),
-      file("m/new"),
+      file(`m/${planted}`),
     ],
     "the root as a link": [{ name: "./", type: "symlink", linkname: up }, file("new")],
     "a device with a file below": [{ name: "d", type: "block-device", devmajor: 8, devminor: 0 }, file("d/new")],
@@ -75,7 +77,7 @@ test("links and whiteouts reach nothing outside unpackLayer", async () => {
   const seen = readdirSync(outside, { recursive: true, encoding: "utf8" }).toSorted();
   const contents = ["secret", "deep/secret"].map((name) => readFileSync(join(outside, name), "utf8"));
   assert.deepEqual(
-    [seen, contents, existsSync("/new")],
+    [seen, contents, existsSync(`/${planted}`)],
     [["deep", "deep/secret", "secret"], ["secret", "secret"], false],
   );
   const below = (name: string) => `has files below ${name}, which is not a directory`;
