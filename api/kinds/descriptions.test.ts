@@ -21,6 +21,14 @@ test("descriptions.json describes only types and fields that there are, each in 
   assert.deepEqual(wrong, []);
 });
 
+test("descriptions.json does not say of a type what it says of a field: kubectl explain prints both, one below the other", () => {
+  const ofTypes = new Set(Object.values(descriptions).flatMap(({ "": own }) => own ?? []));
+  const twice = Object.entries(descriptions).flatMap(([type, { "": _, ...fields }]) =>
+    Object.entries(fields).flatMap(([field, text]) => (ofTypes.has(text) ? [`${type}.${field}`] : [])),
+  );
+  assert.deepEqual(twice, []);
+});
+
 test("descriptions.json describes every stored kind with its spec and status, and all of what people look up", () => {
   const stored = (resources as readonly Resource[]).filter(({ verbs }) => verbs.includes("list"));
   const kinds = stored.flatMap(({ kind }) =>

@@ -67,7 +67,7 @@ function perform(document: unknown, operation: Operation): unknown {
     case "replace":
       return changed(document, path, operation, (parent, name) => replace(parent, name, value, operation));
     case "test":
-      if (!equal(read(document, path, operation), value)) throw misfit(operation, path, "the value there is another");
+      if (!equal(read(document, path, operation), value)) throw misfit(operation, "the value there is another");
       return document;
     case "copy": {
       const copy = read(document, from, operation);
@@ -75,7 +75,7 @@ function perform(document: unknown, operation: Operation): unknown {
     }
     default: {
       if (path.length > from.length && from.every((part, i) => part === path[i])) {
-        throw misfit(operation, path, "cannot move a value into itself");
+        throw misfit(operation, "cannot move a value into itself");
       }
       const moved = read(document, from, operation);
       const without = changed(document, from, operation, (parent, name) => remove(parent, name, operation));
@@ -102,7 +102,7 @@ function read(document: unknown, path: readonly string[], operation: Operation):
   for (const name of path) {
     if (Array.isArray(value)) value = value[indexIn(value, name, operation)];
     else if (isObject(value) && Object.hasOwn(value, name)) value = value[name];
-    else throw misfit(operation, path, "nothing is there");
+    else throw misfit(operation, "nothing is there");
   }
   return value;
 }
@@ -112,7 +112,7 @@ function insert(parent: unknown, name: string, value: unknown, operation: Operat
     const index = name === "-" ? parent.length : indexIn([...parent, null], name, operation);
     return parent.toSpliced(index, 0, value);
   }
-  if (!isObject(parent)) throw misfit(operation, operation.path, "its parent is neither an object nor an array");
+  if (!isObject(parent)) throw misfit(operation, "its parent is neither an object nor an array");
   const result = { ...parent };
   setKey(result, name, value);
   return result;
@@ -134,8 +134,7 @@ function replace(parent: unknown, name: string, value: unknown, operation: Opera
 
 function indexIn(list: readonly unknown[], name: string, operation: Operation): number {
   const index = /^(?:0|[1-9]\d{0,8})$/.test(name) ? Number(name) : -1;
-  if (index < 0 || index >= list.length)
-    throw misfit(operation, operation.path, `${JSON.stringify(name)} is no index of it`);
+  if (index < 0 || index >= list.length) throw misfit(operation, `${JSON.stringify(name)} is no index of it`);
   return index;
 }
 
@@ -150,7 +149,11 @@ export function equal(a: unknown, b: unknown): boolean {
   );
 }
 
-function misfit({ index, op }: Operation, path: readonly string[], detail: string): ApiError {
-  const pointer = path.map((part) => `/${part.replaceAll("~", "~0").replaceAll("/", "~1")}`).join("");
-  return new ApiError("Invalid", `JSON patch operation ${index} (${op} ${JSON.stringify(pointer)}): ${detail}`);
+function misfit({ index, op, path, from }: Operation, detail: string): ApiError {
+  const target = op === "move" || op === "copy" ? `${pointerText(from)} to ${pointerText(path)}` : pointerText(path);
+  return new ApiError("Invalid", `JSON patch operation ${index} (${op} ${target}): ${detail}`);
+}
+
+function pointerText(path: readonly string[]): string {
+  return JSON.stringify(path.map((part) => `/${part.replaceAll("~", "~0").replaceAll("/", "~1")}`).join(""));
 }

@@ -66,7 +66,7 @@ run("json", [
     name: "misses a path",
     object: {},
     patch: [{ op: "remove", path: "/a/b" }],
-    result: 'JSON patch operation 0 (remove "/a"): nothing is there',
+    result: 'JSON patch operation 0 (remove "/a/b"): nothing is there',
   },
   {
     name: "misses an index",
@@ -102,7 +102,7 @@ run("json", [
     name: "cannot move into itself",
     object: { a: {} },
     patch: [{ op: "move", from: "/a", path: "/a/b" }],
-    result: 'JSON patch operation 0 (move "/a/b"): cannot move a value into itself',
+    result: 'JSON patch operation 0 (move "/a" to "/a/b"): cannot move a value into itself',
   },
 ]);
 
