@@ -1,6 +1,9 @@
 import { deepEqual, throws } from "node:assert/strict";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { test } from "node:test";
-import { parseManifests } from "./manifests.ts";
+import { parseManifests, readManifests } from "./manifests.ts";
 
 test("parseManifests reads several documents and takes lists apart", () => {
   const text =
@@ -32,4 +35,29 @@ test("parseManifests gives the same for JSON", () => {
     kind: "Pod",
     metadata: { name: "a" },
   });
+});
+
+test("readManifests reads a folder's files by name, and those of its folders when told to", () => {
+  const folder = mkdtempSync(join(tmpdir(), "naru-manifests-"));
+  const write = (path: string) =>
+    writeFileSync(
+      join(folder, path),
+      `apiVersion: v1\nkind: ConfigMap\nmetadata: { name: ${path.replace(/\W/g, "-")} }\n`,
+    );
+  try {
+    mkdirSync(join(folder, "deep/empty.yaml"), { recursive: true });
+    throws(() => readManifests([folder]), /holds no \.yaml, \.yml or \.json file; -R looks into its folders, too$/);
+    for (const path of ["b.yaml", "a.yml", "notes.txt", "deep/c.yaml"]) write(path);
+    const names = (recursive: boolean) =>
+      readManifests([folder], { recursive }).map(({ object }) => object.metadata?.name);
+    deepEqual(
+      [names(false), names(true)],
+      [
+        ["a-yml", "b-yaml"],
+        ["a-yml", "b-yaml", "deep-c-yaml"],
+      ],
+    );
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });

@@ -3,6 +3,7 @@ import { readdirSync, readFileSync, statSync } from "node:fs";
 import { extname, join } from "node:path";
 import { LineCounter, parseAllDocuments } from "yaml";
 import type { KubeObject } from "../api/kinds/resource.ts";
+import type { Options } from "./command.ts";
 import { isComposeText, readProject } from "./compose/project.ts";
 
 export interface Manifest {
@@ -11,14 +12,26 @@ export interface Manifest {
   readonly object: KubeObject;
 }
 
+/** Of commands that read folders. */
+export const recursiveOption: Options = {
+  recursive: { type: "boolean", short: "R", help: "also the folders in a folder that -f names" },
+};
+
 const manifestBytesMax = 16 * 1024 * 1024;
 const endings = new Set([".yaml", ".yml", ".json"]);
 
-/** `paths`: files, folders (every .yaml, .yml and .json in them, by name), or "-" for standard input. */
-export function readManifests(paths: readonly string[]): readonly Manifest[] {
+/**
+ * `paths`: files, folders (every .yaml, .yml and .json in them, by name; of the folders in them too with `recursive`), or "-" for
+ * standard input.
+ */
+export function readManifests(
+  paths: readonly string[],
+  { recursive = false }: { readonly recursive?: boolean } = {},
+): readonly Manifest[] {
   return paths.flatMap((path) => {
     const source = path === "-" ? "stdin" : path;
-    const found = path === "-" ? parseManifests(readFileSync(0, "utf8"), source) : filesOf(path).flatMap(readFile);
+    const found =
+      path === "-" ? parseManifests(readFileSync(0, "utf8"), source) : filesOf(path, recursive).flatMap(readFile);
     if (found.length === 0) throw new Error(`${source}: there is no object in it`);
     return found;
   });
@@ -66,14 +79,16 @@ function objectsOf(value: unknown, place: string): readonly Manifest[] {
   return [{ place, object }];
 }
 
-function filesOf(path: string): readonly string[] {
+function filesOf(path: string, recursive: boolean): readonly string[] {
   const found = statSync(path, { throwIfNoEntry: false });
   if (found === undefined) throw new Error(`${path}: there is no such file or folder`);
   if (!found.isDirectory()) return [path];
-  const files = readdirSync(path)
+  const files = readdirSync(path, { recursive, encoding: "utf8" })
     .filter((name) => endings.has(extname(name)))
     .sort()
-    .map((name) => join(path, name));
-  if (files.length === 0) throw new Error(`${path} holds no .yaml, .yml or .json file`);
+    .map((name) => join(path, name))
+    .filter((file) => statSync(file).isFile());
+  if (files.length === 0)
+    throw new Error(`${path} holds no .yaml, .yml or .json file${recursive ? "" : "; -R looks into its folders, too"}`);
   return files;
 }

@@ -2,7 +2,7 @@
 import { type Applied, applyManifest } from "../apply.ts";
 import { type Command, connectionOptions, namespaceOptions, UsageError } from "../command.ts";
 import { connect } from "../connection.ts";
-import { readManifests } from "../manifests.ts";
+import { readManifests, recursiveOption } from "../manifests.ts";
 import { namespaceOf } from "../resources.ts";
 import { hasRollout, waitForRollout } from "../rollout-wait.ts";
 import { green, red } from "../terminal.ts";
@@ -22,6 +22,7 @@ export const apply: Command = {
       value: "PATH",
       help: "file, folder, or - for standard input",
     },
+    ...recursiveOption,
     wait: { type: "boolean", help: "wait until Deployments are rolled out" },
     "dry-run": { type: "boolean", help: "let the server check and answer, change nothing" },
     strict: { type: "boolean", help: "refuse unknown fields instead of warning of them" },
@@ -30,7 +31,7 @@ export const apply: Command = {
   run: async (invocation) => {
     const paths = [...invocation.texts("filename"), ...invocation.positionals];
     if (paths.length === 0) throw new UsageError("name what to apply: -f FILE");
-    const manifests = readManifests(paths);
+    const manifests = readManifests(paths, { recursive: invocation.flag("recursive") });
     const connection = await connect(invocation);
     const dryRun = invocation.flag("dry-run");
     const query = {

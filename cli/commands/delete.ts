@@ -11,7 +11,7 @@ import {
 } from "../command.ts";
 import { type Connection, connect } from "../connection.ts";
 import { complain } from "../explain.ts";
-import { readManifests } from "../manifests.ts";
+import { readManifests, recursiveOption } from "../manifests.ts";
 import { silentProgress, startProgress } from "../progress.ts";
 import { namespaceOf, pathOf, resourceOfKind, resourcesOf, targetsOf, titleOf } from "../resources.ts";
 
@@ -48,6 +48,7 @@ export const deleteCommand: Command = {
       value: "PATH",
       help: "objects that a file or folder names",
     },
+    ...recursiveOption,
     selector: { type: "string", short: "l", value: "LABELS", help: "all objects with these labels" },
     all: { type: "boolean", help: "all objects of the kind in the namespace" },
     "grace-period": { type: "string", value: "SECONDS", help: "time for containers to end by themselves" },
@@ -91,7 +92,7 @@ async function find(invocation: Invocation, connection: Connection): Promise<rea
   const namespace = namespaceOf(invocation, connection);
   const files = invocation.texts("filename");
   if (files.length > 0) {
-    return readManifests(files).map(({ object, place }) => {
+    return readManifests(files, { recursive: invocation.flag("recursive") }).map(({ object, place }) => {
       const resource = resourceOfKind(object.apiVersion ?? "", object.kind ?? "");
       if (resource === undefined)
         throw new Error(`${place}: this cluster has no kind ${object.kind} in ${object.apiVersion}`);
