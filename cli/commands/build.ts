@@ -8,6 +8,7 @@ import { realClock } from "../../lib/clock.ts";
 import type { BuildOptions } from "../../node-agent/build/build.ts";
 import { lintDockerfile } from "../../node-agent/build/dockerfile/lint.ts";
 import { parseDockerfile } from "../../node-agent/build/dockerfile/parse.ts";
+import { formatReference, parseReference } from "../../node-agent/images/reference.ts";
 import type { ImageCommand } from "../../node-agent/streams/image-commands.ts";
 import { type Command, connectionOptions, type Invocation, UsageError } from "../command.ts";
 import { connect } from "../connection.ts";
@@ -114,12 +115,12 @@ export const build: Command = {
         logins: await allLogins(),
       };
       const built = await runBuild({ connection, node, command, context: context.tar, printer });
-      const { id, tags } = built.image;
+      const { id } = built.image;
+      // The image may have more names, if it was there before: those are nobody's business here.
+      const tags = invocation.texts("tag").map((tag) => formatReference(parseReference(tag)));
+      const cacheTo = invocation.text("cache-to");
       if (invocation.flag("push"))
-        for (const reference of [
-          ...tags,
-          ...(invocation.text("cache-to") === undefined ? [] : [invocation.text("cache-to") ?? ""]),
-        ])
+        for (const reference of [...tags, ...(cacheTo === undefined ? [] : [cacheTo])])
           await pushImage(connection, node, { reference, logins: command.logins });
       for (const output of outputs)
         await writeOutput(output, (asked) => openCommand(connection, node, asked), tags[0] ?? id);

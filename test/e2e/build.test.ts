@@ -95,6 +95,8 @@ test("--push brings every name of a new image, and its cache, to the registry", 
   writeFileSync(join(folder, "Pushed"), "FROM scratch\nCOPY index.html /pushed\n");
   const words = ["-q", "--push", "-f", join(folder, "Pushed"), "--cache-to", `${host}/team/pushed:cache`];
   const names = ["1", "2"].flatMap((tag) => ["-t", `${host}/team/pushed:${tag}`]);
+  // A name that the image has already is pushed by nobody.
+  done(await cluster.naru(["build", "-q", "-f", join(folder, "Pushed"), "-t", "nowhere.invalid/pushed", app]));
   const id = done(await cluster.naru(["build", ...words, ...names, app])).trim();
   const tags = (await (await fetch(`http://${registry.host}/v2/team/pushed/tags/list`)).json()) as { tags: string[] };
   assert.deepEqual([/^sha256:\w{64}$/.test(id), tags.tags.sort()], [true, ["1", "2", "cache"]]);
