@@ -219,10 +219,13 @@ struct launch_op {
   int (*run)(struct launch *launch, struct op_call *call);
 };
 
-extern const struct launch_op mount_launch_ops[], bind_launch_ops[], user_launch_ops[], process_launch_ops[], monitor_launch_ops[],
-    once_launch_ops[], copy_launch_ops[], delegate_launch_ops[], scheduling_launch_ops[], apart_launch_ops[], label_launch_ops[];
-extern const int mount_launch_op_count, bind_launch_op_count, user_launch_op_count, process_launch_op_count, monitor_launch_op_count,
-    once_launch_op_count, copy_launch_op_count, delegate_launch_op_count, scheduling_launch_op_count, apart_launch_op_count, label_launch_op_count;
+extern const struct launch_op clone_launch_ops[], monitor_launch_ops[], apart_launch_ops[], root_launch_ops[],
+    mount_launch_ops[], bind_launch_ops[], device_launch_ops[], mask_launch_ops[], user_launch_ops[], process_launch_ops[],
+    once_launch_ops[], copy_launch_ops[], delegate_launch_ops[], label_launch_ops[], scheduling_launch_ops[];
+extern const int clone_launch_op_count, monitor_launch_op_count, apart_launch_op_count, root_launch_op_count,
+    mount_launch_op_count, bind_launch_op_count, device_launch_op_count, mask_launch_op_count, user_launch_op_count,
+    process_launch_op_count, once_launch_op_count, copy_launch_op_count, delegate_launch_op_count, label_launch_op_count,
+    scheduling_launch_op_count;
 
 /* Performs ops in the monitor up to and with clone, and the monitor's own behind it. 0 once the child exists and has what it needs;
    the child never returns. On failure -errno, *index says which op, and call what. */
@@ -291,8 +294,18 @@ void make_in_root_for(uid_t owner, gid_t group);
 /* make_in_root, but nothing of the kernel's /proc by another name; with `plain` through no link at all. */
 int open_mount_point(int root, const char *path, bool directory, bool plain);
 
+/* --- plan-mounts.c ---------------------------------------------------------------------------------------------------------- */
+
 /* The op `mount`. */
 int mount_file_system(struct launch *launch, struct op_call *call);
+/* Mounts on a path, or on a directory that is open. 0 or a negative errno. */
+int mount_on(struct op_call *call, const char *path, const char *type, const char *source, const struct mount_words *words,
+             const char *data);
+int mount_on_directory(struct op_call *call, int to, const char *type, const char *source, const struct mount_words *words,
+                       const char *data);
+
+/* --- plan-root.c and plan-devices.c ----------------------------------------------------------------------------------------- */
+
 /* A container's root as a tree that is attached nowhere yet; arguments as `rootfs` has them. A negative errno through op_fail. */
 int root_tree(struct launch *launch, struct op_call *call);
 /* The directory of a path that devices or links are made in stays open until something is mounted. */
@@ -333,13 +346,20 @@ static inline void crash_prepare(int containers) { (void)containers; }
 static inline void crash_point(const struct launch *launch, int now) { (void)launch, (void)now; }
 #endif
 
-/* --- small things --------------------------------------------------------------------------------------------------------- */
+/* --- records.c ------------------------------------------------------------------------------------------------------------ */
 
+/* A small file of a container's directory. Its last byte, a newline, says that it is whole. 0 or -1. */
+int write_record(int directory, const char *name, const char *text);
+/* The number behind a key in a file of lines such as "oom_kill 0"; 0 when there is none. */
+uint64_t read_counter(struct field path, struct field key);
 /* Clock ticks after boot when the process began, from /proc/<pid>/stat; 0 when it does not exist. */
 uint64_t process_start(pid_t pid);
 int64_t now_ms(void);
 /* Writes a whole small file; 0 or -1 with errno. */
 int write_file(const char *path, const void *data, size_t size);
+
+/* --- small things --------------------------------------------------------------------------------------------------------- */
+
 /* 0 or -1 with errno. */
 int bring_loopback_up(void);
 /* What ps shows. */
