@@ -1,10 +1,11 @@
 // Known ways out of a container through volumes and mounts, tried by hostile containers, volumes and images. Needs root.
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { LaunchError, type Mount } from "../../node-agent/runtime/runtime.ts";
+import { giveToGroup } from "../../node-agent/volumes/ownership.ts";
 import { bytesBelow } from "../../node-agent/volumes/usage.ts";
 import { bind, linesOf, look, refusal } from "./look.ts";
 import { openRig, type Rig } from "./rig.ts";
@@ -191,4 +192,23 @@ test("measuring a volume follows no link out of it, whatever is swapped meanwhil
   let most = 0;
   for (let i = 0; i < triesMax * 5; i++) most = Math.max(most, await bytesBelow(volume, 2 ** 40));
   assert.ok(most < 1 << 20, `${most} bytes`);
+});
+
+test("giving a volume to a group changes nothing outside of it, whatever is swapped meanwhile giveToGroup", async () => {
+  await using rig = await openRig();
+  const { volume, outside } = openField(rig);
+  mkdirSync(join(volume, "sub/deep"), { recursive: true });
+  writeFileSync(join(volume, "sub/deep/secret"), "");
+  symlinkSync(outside, join(volume, "link"));
+  symlinkSync(join(outside, "secret"), join(volume, "still"));
+  const places = ["", "secret", "deep", "deep/secret"].map((name) => join(outside, name));
+  const look = () => places.map((path) => [statSync(path).gid, statSync(path).mode]);
+  const before = look();
+  await startSwapping(rig, volume, "sub", "link");
+  let given = 0;
+  for (let gid = 5000; gid < 5000 + triesMax * 2; gid++) {
+    await giveToGroup(volume, gid, "Always");
+    if (statSync(volume).gid === gid) given++;
+  }
+  assert.deepEqual([look(), given], [before, triesMax * 2]);
 });
