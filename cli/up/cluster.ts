@@ -125,6 +125,7 @@ async function begin(options: ClusterOptions, ground: Ground, signal: AbortSigna
   const doors = hosts.list.map(({ name, address }) => ({
     ...{ name, address },
     socketPath: join(runDir, name, "docker.sock"),
+    dockerDir: join(dataDir, name, "docker"),
   }));
   stack.use(relayLocalPorts({ doors, clock: realClock, say }));
   const demo = options.demo ? await startDemo(connection, say, signal) : undefined;

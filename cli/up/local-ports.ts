@@ -7,6 +7,8 @@ export interface NodeDoor {
   readonly name: string;
   readonly address: string;
   readonly socketPath: string;
+  /** There once somebody has come to the node's Docker API. */
+  readonly dockerDir: string;
 }
 
 export interface LocalPort {

@@ -1,4 +1,5 @@
 // Keeps this machine's localhost in step with what the nodes' containers publish: hears of their starts and ends, listens, passes on.
+import { existsSync } from "node:fs";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Clock } from "../../lib/clock.ts";
@@ -8,6 +9,7 @@ import { holderOf } from "./ports.ts";
 import { openUdpRelay } from "./udp-relay.ts";
 
 const againMs = 500;
+const lookMs = 100;
 const listBytesMax = 16 * 1024 * 1024;
 const filters = encodeURIComponent(JSON.stringify({ type: ["container"], event: ["start", "die", "destroy"] }));
 
@@ -78,12 +80,14 @@ export function relayLocalPorts({ doors, clock, say }: LocalRelayOptions): Async
   };
 }
 
-/** Gives the list at once, after every change, and after each break of the connection. */
+/** Gives the list once there can be any, after every change, and after each break of the connection. */
 async function watchContainers(
   door: NodeDoor,
   onList: (containers: unknown) => Promise<void>,
   signal: AbortSignal,
 ): Promise<void> {
+  // To ask a node would bring it the code behind Docker's API: 4 MB of memory that nobody may need.
+  while (!signal.aborted && !existsSync(door.dockerDir)) await delay(lookMs, undefined, { signal }).catch(() => {});
   while (!signal.aborted) {
     try {
       const events = await ask(door, `/events?filters=${filters}`, signal);
