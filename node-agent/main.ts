@@ -230,14 +230,20 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
     }),
   );
   const imageServer = openImageServer(images.door);
+  const measured = { agent: () => agent, runtime, machine, now: () => clock.now() };
   door = await openTlsDoor({
     ...{ host: nodeIp, port: options.metricsPort ?? 10250, identity, strangers: "refused" },
     handle: nodeDoor({
       images: (request, response) => imageServer(request, response) || registry.handle(request, response),
+      pages: {
+        "/metrics/cadvisor": async () => (await import("./kubelet-pages.ts")).cadvisorPage(measured),
+        "/metrics/resource": async () => (await import("./kubelet-pages.ts")).resourcePage(measured),
+      },
       metrics: async () => {
         const { openMetrics } = await import("./metrics.ts");
         return openMetrics({
-          ...{ agent: () => agent, runtime, machine, version },
+          ...measured,
+          version,
           readLoad: () => readLoad(dataDir),
           pressure: () => pressure.counts,
         });

@@ -3,9 +3,10 @@
 import { readdirSync } from "node:fs";
 import { Counter, Gauge, Registry } from "prom-client";
 import type { Agent } from "./agent.ts";
+import { sampleContainers } from "./container-samples.ts";
 import type { PressureCounts } from "./eviction/pressure.ts";
 import type { NodeLoad, NodeMachine } from "./node-status.ts";
-import type { ContainerStats, Runtime } from "./runtime/runtime.ts";
+import type { Runtime } from "./runtime/runtime.ts";
 
 export interface MetricsParts {
   readonly agent: () => Agent | undefined;
@@ -16,15 +17,13 @@ export interface MetricsParts {
   readonly pressure: () => PressureCounts;
 }
 
-export interface AgentMetrics {
-  /** The exposition text and its content type. */
-  scrape(): Promise<{ readonly text: string; readonly contentType: string }>;
+export interface AgentPage {
+  readonly text: string;
+  readonly contentType: string;
 }
 
-interface Sample {
-  readonly labels: { readonly namespace: string; readonly pod: string; readonly container: string };
-  readonly stats: ContainerStats;
-  readonly startedAtMs: number;
+export interface AgentMetrics {
+  scrape(): Promise<AgentPage>;
 }
 
 const perContainer = ["namespace", "pod", "container"] as const;
@@ -122,7 +121,7 @@ export function openMetrics(parts: MetricsParts): AgentMetrics {
     for (const [state, count] of Object.entries(states)) containers.set({ container_state: state }, count);
   };
   const measureContainers = async () => {
-    const samples = await sample(parts);
+    const samples = await sampleContainers(parts);
     for (const metric of [cpu, ooms, workingSet, usage, processes, started]) metric.reset();
     for (const { labels, stats, startedAtMs } of samples) {
       cpu.inc(labels, stats.cpuUsageNs / 1e9);
@@ -142,22 +141,4 @@ export function openMetrics(parts: MetricsParts): AgentMetrics {
       return { text: (await registry?.metrics()) ?? "", contentType: Registry.PROMETHEUS_CONTENT_TYPE };
     },
   };
-}
-
-async function sample({ agent, runtime }: MetricsParts): Promise<readonly Sample[]> {
-  const running = (agent()?.workers ?? []).flatMap((worker) =>
-    worker.containers.flatMap(({ name, now }) =>
-      now.phase === "Running" || now.phase === "Stopping" ? [{ pod: worker.pod, name, now }] : [],
-    ),
-  );
-  const samples = await Promise.all(
-    running.map(async ({ pod, name, now }): Promise<Sample | undefined> => {
-      // It may end while it is measured.
-      const stats = await runtime.stats(now.id).catch(() => undefined);
-      const { namespace = "default", name: podName = "" } = pod.metadata ?? {};
-      if (stats === undefined) return undefined;
-      return { labels: { namespace, pod: podName, container: name }, stats, startedAtMs: now.startedAtMs };
-    }),
-  );
-  return samples.filter((each) => each !== undefined);
 }

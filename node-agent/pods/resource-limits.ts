@@ -5,7 +5,7 @@ import { type QosClass, qosClassOf } from "../../api/kinds/qos.ts";
 import { bytes, cpuMilli } from "../../api/kinds/schema/quantity.ts";
 import type { Resources } from "../runtime/runtime.ts";
 
-const cpuPeriodUs = 100_000;
+export const cpuPeriodUs = 100_000;
 const cpuSharesMin = 2;
 const cpuSharesMax = 262_144;
 const cpuQuotaUsMin = 1000;

@@ -25,13 +25,23 @@ export function readStats(layout: CgroupLayout, path: string): ContainerStats {
   };
   const v1 = layout.version === 1;
   const memoryUsageBytes = Number(file("memory", v1 ? "memory.usage_in_bytes" : "memory.current"));
-  const inactive = counter(file("memory", "memory.stat"), v1 ? "total_inactive_file" : "inactive_file");
+  const memory = file("memory", "memory.stat");
+  const cpu = file("cpu", "cpu.stat");
+  const inactive = counter(memory, v1 ? "total_inactive_file" : "inactive_file");
   return {
-    cpuUsageNs: v1 ? Number(file("cpuacct", "cpuacct.usage")) : counter(file("cpu", "cpu.stat"), "usage_usec") * 1000,
+    cpuUsageNs: v1 ? Number(file("cpuacct", "cpuacct.usage")) : counter(cpu, "usage_usec") * 1000,
     memoryUsageBytes,
     memoryWorkingSetBytes: Math.max(0, memoryUsageBytes - inactive),
     pids: Number(file("pids", "pids.current")),
     oomKills: counter(file("memory", v1 ? "memory.oom_control" : "memory.events"), "oom_kill"),
+    detail: {
+      memoryAnonymousBytes: counter(memory, v1 ? "total_rss" : "anon"),
+      memoryCacheBytes: counter(memory, v1 ? "total_cache" : "file"),
+      memorySwapBytes: v1 ? counter(memory, "total_swap") : Number(file("memory", "memory.swap.current")),
+      cpuPeriods: counter(cpu, "nr_periods"),
+      cpuThrottledPeriods: counter(cpu, "nr_throttled"),
+      cpuThrottledNs: v1 ? counter(cpu, "throttled_time") : counter(cpu, "throttled_usec") * 1000,
+    },
   };
 }
 

@@ -189,6 +189,18 @@ export interface ContainerStats {
   readonly memoryWorkingSetBytes: number;
   readonly pids: number;
   readonly oomKills: number;
+  /** Absent where nobody counts so much. */
+  readonly detail?: UsageDetail;
+}
+
+export interface UsageDetail {
+  readonly memoryAnonymousBytes: number;
+  readonly memoryCacheBytes: number;
+  readonly memorySwapBytes: number;
+  /** Of its CPU limit: how many began, and in how many it had to wait, for how long. */
+  readonly cpuPeriods: number;
+  readonly cpuThrottledPeriods: number;
+  readonly cpuThrottledNs: number;
 }
 
 /** What makes containers here, and what it can. */

@@ -59,8 +59,8 @@ export interface MetricsDoor {
   readonly serverName: string;
 }
 
-/** What /metrics of a server or an agent says to Prometheus' certificate, its own certificate verified. */
-export function scrape(folder: string, { host, port, serverName }: MetricsDoor): Promise<string> {
+/** What a page of metrics of a server or an agent says to Prometheus' certificate, its own certificate verified. */
+export function scrape(folder: string, { host, port, serverName }: MetricsDoor, path = "/metrics"): Promise<string> {
   const pem = (name: string) => readFileSync(join(folder, name));
   const tls = {
     ca: pem("ca.pem"),
@@ -69,7 +69,7 @@ export function scrape(folder: string, { host, port, serverName }: MetricsDoor):
     servername: serverName,
   };
   return new Promise((resolve, reject) => {
-    const request = get({ host, port, path: "/metrics", agent: false, ...tls }, async (answer) => {
+    const request = get({ host, port, path, agent: false, ...tls }, async (answer) => {
       const text = Buffer.concat(await answer.toArray()).toString();
       if (answer.statusCode === 200) resolve(text);
       else reject(new Error(`${host}:${port} answers ${answer.statusCode}: ${text}`));

@@ -105,6 +105,8 @@ test("Prometheus finds machines joined by hand, a later one too, and what runs t
   const exposed = await Promise.all([
     scrape(folder, { host: one.address, port: 6443, serverName: "kubernetes" }),
     scrape(folder, { host: two.address, port: 10250, serverName: "naru-agent" }),
+    scrape(folder, { host: two.address, port: 10250, serverName: "naru-agent" }, "/metrics/cadvisor"),
+    scrape(folder, { host: two.address, port: 10250, serverName: "naru-agent" }, "/metrics/resource"),
   ]);
   for (const text of exposed) {
     assert.deepEqual(await runProgram(promtool, ["check", "metrics"], { input: text }), {

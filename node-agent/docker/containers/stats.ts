@@ -1,6 +1,7 @@
 // What a container uses, in the shape that `docker stats` computes its percentages from.
 import { readFileSync } from "node:fs";
 import { cpus, totalmem } from "node:os";
+import type { LinkCounters } from "../../runtime/link-counters.ts";
 import type { ContainerStats } from "../../runtime/runtime.ts";
 import type { ContainerRecord } from "./record.ts";
 
@@ -11,7 +12,7 @@ export interface StatsSample {
   readonly cgroup: ContainerStats | undefined;
   /** All CPUs of the node together, in ns. */
   readonly systemNs: number;
-  readonly networks: Readonly<Record<string, Readonly<Record<string, number>>>>;
+  readonly networks: Readonly<Record<string, LinkCounters>>;
 }
 
 /** Zeros for one that does not run. */
@@ -68,24 +69,4 @@ export function systemNs(): number {
     .slice(1, 9)
     .reduce((sum, value) => sum + Number(value), 0);
   return ticks * (1e9 / ticksPerSecond);
-}
-
-/** Of the links that a process sees, but the loopback. */
-export function readNetworks(pid: number): StatsSample["networks"] {
-  let text: string;
-  try {
-    text = readFileSync(`/proc/${pid}/net/dev`, "utf8");
-  } catch {
-    return {};
-  }
-  const found = text.split("\n").flatMap((line) => {
-    const [, name, values = ""] = /^\s*(\S+):\s*(.*)$/.exec(line) ?? [];
-    if (name === undefined || name === "lo") return [];
-    const numbers = values.trim().split(/\s+/).map(Number);
-    const at = (i: number) => numbers[i] ?? 0;
-    const received = { rx_bytes: at(0), rx_packets: at(1), rx_errors: at(2), rx_dropped: at(3) };
-    const sent = { tx_bytes: at(8), tx_packets: at(9), tx_errors: at(10), tx_dropped: at(11) };
-    return [[name, { ...received, ...sent }] as const];
-  });
-  return Object.fromEntries(found);
 }

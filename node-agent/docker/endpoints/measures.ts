@@ -1,9 +1,10 @@
 // What runs in a container and what it uses: top, stats; and what all of it takes on the disk.
 import { totalmem } from "node:os";
 import { sleep } from "../../../lib/clock.ts";
+import { readNetworks } from "../../runtime/link-counters.ts";
 import { summarizeContainer } from "../containers/inspect.ts";
 import type { ContainerRecord } from "../containers/record.ts";
-import { readNetworks, type StatsSample, showStats, systemNs } from "../containers/stats.ts";
+import { type StatsSample, showStats, systemNs } from "../containers/stats.ts";
 import { bootedAtMs, planTop, readProcess } from "../containers/top.ts";
 import type { Door } from "../door.ts";
 import { conflict } from "../http/problem.ts";
