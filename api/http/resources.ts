@@ -114,7 +114,7 @@ async function deleteOptions(exchange: Exchange): Promise<DeleteOptions> {
 
 export function viewingOf(door: Door, exchange: Exchange, kind: Kind): Viewing {
   const view = viewOf(header(exchange, "accept"));
-  return { view, kind, nowMs: door.context.clock.now(), includeObject: includeObjectOf(exchange.query) };
+  return { view, kind, now: () => door.context.clock.now(), includeObject: includeObjectOf(exchange.query) };
 }
 
 function partOf({ subresource, kind }: ResourceRequest): UpdateRequest["part"] {

@@ -12,7 +12,8 @@ import type { View } from "./accept.ts";
 export interface Viewing {
   readonly view: View;
   readonly kind: Kind;
-  readonly nowMs: number;
+  /** For ages: a watch's events come long after it began. */
+  readonly now: () => number;
   readonly includeObject: IncludeObject;
 }
 
@@ -100,8 +101,8 @@ function line(type: string, object: unknown): Buffer {
   return Buffer.from(`${JSON.stringify({ type, object })}\n`);
 }
 
-function tableOptions({ nowMs, includeObject, view }: Viewing) {
-  return { nowMs, includeObject, version: view.version };
+function tableOptions({ now, includeObject, view }: Viewing) {
+  return { nowMs: now(), includeObject, version: view.version };
 }
 
 function partial({ view }: Viewing, object: KubeObject | JsonObject): JsonObject {
