@@ -24,3 +24,9 @@ export const commands: readonly CommandLine[] = [
   { name: "features", load: async () => (await import("./commands/features.ts")).featuresCommand },
   { name: "spec", load: async () => (await import("./commands/spec.ts")).specCommand },
 ];
+
+/** Commands of other runtimes that naru-oci does not have, and why. */
+export const absentCommands: ReadonlyMap<string, string> = new Map([
+  ["checkpoint", "processes cannot be saved: nothing of CRIU's is here"],
+  ["restore", "processes cannot be brought back: nothing of CRIU's is here"],
+]);

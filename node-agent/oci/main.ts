@@ -3,7 +3,7 @@ import { appendFileSync, writeSync } from "node:fs";
 import packageJson from "../../package.json" with { type: "json" };
 import { type Arguments, type OptionSpec, optionValue, parseArguments } from "./arguments.ts";
 import type { Command } from "./command.ts";
-import { commands } from "./commands.ts";
+import { absentCommands, commands } from "./commands.ts";
 import { ociVersion } from "./state.ts";
 
 const helpOption: OptionSpec = { name: "help", short: "h", help: "print this" };
@@ -31,8 +31,10 @@ async function main(words: readonly string[]): Promise<number> {
     if (name === "--version") return print(`naru-oci ${packageJson.version}\n`);
     check(globals);
     const line = commands.find((one) => one.name === name);
-    if (line === undefined)
-      throw new Error(`unknown command ${name}; there are ${commands.map((one) => one.name).join(", ")}`);
+    if (line === undefined) {
+      const there = commands.map((one) => one.name).join(", ");
+      throw new Error(`${name}: ${absentCommands.get(name) ?? "unknown command"}; there are ${there}`);
+    }
     const command = await line.load();
     const options = [...command.options, helpOption];
     const args = parseArguments(rest, options, { interleaved: command.takesProgram !== true });

@@ -655,5 +655,9 @@ test("every command says what it takes --help", async () => {
     const { exitCode, stdout } = bundles.oci([name, "--help"]);
     return exitCode === 0 && stdout.startsWith(`naru-oci ${name}`) && stdout.includes("--help") ? [] : [name];
   });
-  assert.deepEqual(wrong, []);
+  const [words] = bundles.oci(["restore", "a"]).stderr.split(";");
+  assert.deepEqual(
+    [wrong, words],
+    [[], "naru-oci: restore: processes cannot be brought back: nothing of CRIU's is here"],
+  );
 });

@@ -13,6 +13,7 @@ export const runCommand: Command = {
     ...createOptions,
     { name: "detach", short: "d", help: "do not wait for its end" },
     { name: "keep", help: "do not delete it after its end" },
+    { name: "no-subreaper", help: "accepted: naru-oci is none" },
   ],
   async run(args, globals) {
     const detach = args.flags.has("detach");
