@@ -25,6 +25,7 @@ const mayImport: readonly (readonly [room: string, rooms: readonly string[]])[] 
     [
       ...["lib", "node-agent/runtime", "node-agent/images", "node-agent/network", "node-agent/build"],
       ...["node-agent/streams/read-log.ts", "node-agent/streams/log-records.ts", "node-agent/volumes/propagation.ts"],
+      "node-agent/volumes/mounts.ts",
     ],
   ],
   ["node-agent", ["package.json", "lib", "api/kinds", "proto", "client/join.ts", "client/token-review.ts"]],

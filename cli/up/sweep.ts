@@ -41,7 +41,8 @@ export async function sweepCluster(place: ClusterPlace, children: readonly Proce
     await delay(pauseMs);
   }
   await unmountBelow(place.runDir);
-  for (const node of nodeFolders(place)) await unmountBelow(join(place.dataDir, node, "pods"));
+  for (const node of nodeFolders(place))
+    await unmountBelow(join(place.dataDir, node, "pods"), join(place.dataDir, node, "docker", "volumes"));
   const layout = detectAllCgroups(readMountinfo());
   if (layout !== undefined) await removeTree(layout, place.cgroup, realClock);
 }

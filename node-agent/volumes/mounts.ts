@@ -23,6 +23,20 @@ export async function mountFileSystem(
   await mountUnlessThere(path, ["-t", type, "-o", ["nosuid", "nodev", ...words].join(","), "naru", path]);
 }
 
+/** What mount(8) makes of these words; rejects with its own. */
+export async function mountDevice(
+  path: string,
+  { type, options, device }: { readonly type: string; readonly options: string; readonly device: string },
+): Promise<void> {
+  const words = ["-t", type, ...(options === "" ? [] : ["-o", options]), "--", device, path];
+  try {
+    await mountUnlessThere(path, words);
+  } catch (error) {
+    const { stderr, message } = error as { readonly stderr?: string; readonly message: string };
+    throw new Error(stderr?.trim() || message, { cause: error });
+  }
+}
+
 /** An image's files at `path`, which nobody can change. */
 export async function mountImage(image: Mount, path: string): Promise<void> {
   const options = [...image.options, "ro", "nosuid", "nodev", "noexec"].join(",");

@@ -272,7 +272,7 @@ export class Containers {
       for (const { Name, anonymous } of record.mounts.filter(({ Type }) => Type === "volume")) {
         if (!anonymous || this.parts.volumes.usersOf(Name).length > 0) continue;
         try {
-          this.parts.volumes.remove(Name);
+          await this.parts.volumes.remove(Name);
           events.emit("volume", "destroy", Name, { driver: "local" });
         } catch (error) {
           log.warn({ volume: Name, error: messageOf(error) }, "a container's volume is not removed");

@@ -126,13 +126,20 @@ async function prepare(
 }
 
 async function prepareMount(parts: DockerParts, record: ContainerRecord, wanted: WantedMount): Promise<MountPoint> {
-  const { makeSource, labels, ...mount } = wanted;
+  const { makeSource, labels, volumeOptions, ...mount } = wanted;
   if (mount.Type === "bind" && makeSource && !existsSync(mount.Source)) mkdirSync(mount.Source, { recursive: true });
   if (mount.Type !== "volume") return mount;
-  const { volume, made } = parts.volumes.ensure(mount.Name, labels);
+  const { volume, made } = parts.volumes.ensure(mount.Name, { labels, options: volumeOptions });
   if (made) parts.events.emit("volume", "create", volume.name, { driver: "local" });
   const Source = parts.volumes.pathOf(volume.name);
-  if (mount.copyUp) await copyUp(parts, record.id, { from: mount.Destination, to: Source });
+  if (mount.copyUp) {
+    try {
+      await parts.volumes.mount(volume.name, record.id);
+      await copyUp(parts, record.id, { from: mount.Destination, to: Source });
+    } finally {
+      await parts.volumes.release([volume.name], record.id);
+    }
+  }
   return { ...mount, Name: volume.name, Source, anonymous: mount.anonymous && made };
 }
 

@@ -2,6 +2,7 @@
 // container would be another one without them, else a warning. Pure.
 import type { JsonObject } from "../http/json.ts";
 import { badRequest } from "../http/problem.ts";
+import { parseDriverOptions } from "../volumes/driver-options.ts";
 import { parseLink } from "./links.ts";
 import { logWarnings } from "./log-options.ts";
 import { isPropagation } from "./plan-mounts.ts";
@@ -239,8 +240,6 @@ function parseMount(json: JsonObject): MountRequest {
   const driver = volume.object("DriverConfig");
   if (driver.text("Name") !== "" && driver.text("Name") !== "local")
     throw badRequest(`${json.at("VolumeOptions")}: volume driver ${driver.text("Name")} is not there; there is local`);
-  if (driver.object("Options").keys().length > 0)
-    throw badRequest(`${json.at("VolumeOptions")}: options of the volume driver are not supported`);
   const propagation = json.object("BindOptions").text("Propagation");
   if (propagation !== "" && !isPropagation(propagation))
     throw badRequest(`invalid mount config for type "bind": invalid propagation mode: ${propagation}`);
@@ -255,7 +254,12 @@ function parseMount(json: JsonObject): MountRequest {
       CreateMountpoint: json.object("BindOptions").flag("CreateMountpoint"),
       ...(propagation === "" ? {} : { Propagation: propagation }),
     },
-    VolumeOptions: { NoCopy: volume.flag("NoCopy"), Labels: volume.textMap("Labels"), Subpath: volume.text("Subpath") },
+    VolumeOptions: {
+      NoCopy: volume.flag("NoCopy"),
+      Labels: volume.textMap("Labels"),
+      Subpath: volume.text("Subpath"),
+      Options: parseDriverOptions(driver.object("Options")),
+    },
     TmpfsOptions: { SizeBytes: tmpfs.number("SizeBytes"), Mode: tmpfs.number("Mode") },
   };
 }

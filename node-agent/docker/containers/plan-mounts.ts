@@ -1,5 +1,6 @@
 // Which volumes, folders and tmpfs a container gets, from the five ways to ask for them. Pure.
 import { badRequest } from "../http/problem.ts";
+import type { DriverOptions } from "../volumes/driver-options.ts";
 import type { ContainerConfig, HostConfig, MountPoint, MountRequest } from "./record.ts";
 
 export interface WantedMount extends Omit<MountPoint, "Source"> {
@@ -8,6 +9,8 @@ export interface WantedMount extends Omit<MountPoint, "Source"> {
   /** Of a bind: made when absent, as `-v` promises and `--mount` does not. */
   readonly makeSource: boolean;
   readonly labels: Readonly<Record<string, string>>;
+  /** Of the local driver, for a volume that has to be made. */
+  readonly volumeOptions: DriverOptions;
 }
 
 const plain = {
@@ -22,6 +25,7 @@ const plain = {
   options: [],
   makeSource: false,
   labels: {},
+  volumeOptions: {},
   subpath: "",
 } as const;
 
@@ -102,7 +106,7 @@ function fromRequest(request: MountRequest): WantedMount {
         makeSource: request.BindOptions?.CreateMountpoint === true,
       };
     case "volume": {
-      const { NoCopy = false, Labels = {}, Subpath = "" } = request.VolumeOptions ?? {};
+      const { NoCopy = false, Labels = {}, Subpath = "", Options = {} } = request.VolumeOptions ?? {};
       return {
         ...common,
         Type,
@@ -111,6 +115,7 @@ function fromRequest(request: MountRequest): WantedMount {
         copyUp: !NoCopy,
         Mode: "z",
         labels: Labels,
+        volumeOptions: Options,
         subpath: checkSubpath(Subpath),
       };
     }

@@ -1,4 +1,5 @@
 // What Naru keeps of a container that Docker's API made: what was asked for in the API's own words, and what became of it.
+import type { DriverOptions } from "../volumes/driver-options.ts";
 
 export interface HealthConfig {
   readonly Test: readonly string[];
@@ -62,6 +63,7 @@ export interface MountRequest {
     readonly NoCopy: boolean;
     readonly Labels: Readonly<Record<string, string>>;
     readonly Subpath: string;
+    readonly Options?: DriverOptions;
   };
   readonly TmpfsOptions?: { readonly SizeBytes: number; readonly Mode: number };
 }

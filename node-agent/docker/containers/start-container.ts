@@ -31,9 +31,10 @@ export function logPathOf({ store }: Pick<DockerParts, "store">, record: Contain
 
 /** Takes back what a start made; again does no harm. */
 export async function releaseStart(
-  { runtime, networks }: DockerParts,
+  { runtime, networks, volumes }: DockerParts,
   record: ContainerRecord,
 ): Promise<ContainerRecord> {
+  await volumes.release(volumeNames(record), record.id);
   await runtime.removeSandbox(sandboxId(record.id));
   networks.unpublish(record.id);
   for (const { networkId, live } of Object.values(record.endpoints))
@@ -53,6 +54,7 @@ export async function prepareStart(parts: DockerParts, record: ContainerRecord):
   if (linking.status === "rejected") throw linking.reason;
   const linked = linking.value;
   try {
+    for (const name of volumeNames(record)) await parts.volumes.mount(name, record.id);
     if (layering.status === "rejected") throw layering.reason;
     const spec = await makeSpec(parts, linked, layering.value);
     await runtime.remove(record.id);
@@ -62,6 +64,10 @@ export async function prepareStart(parts: DockerParts, record: ContainerRecord):
     await releaseStart(parts, linked.live);
     throw error;
   }
+}
+
+function volumeNames({ mounts }: ContainerRecord): readonly string[] {
+  return mounts.flatMap(({ Type, Name }) => (Type === "volume" ? [Name] : []));
 }
 
 async function makeSpec(parts: DockerParts, linked: Linked, layer: WritableLayer): Promise<ContainerSpec> {

@@ -8,8 +8,8 @@ const listFilters = ["dangling", "driver", "label", "name"];
 
 export function volumeRoutes({ parts }: Door): readonly Route[] {
   const { volumes, events } = parts;
-  const destroy = (name: string) => {
-    volumes.remove(name);
+  const destroy = async (name: string) => {
+    await volumes.remove(name);
     events.emit("volume", "destroy", name, { driver: "local" });
   };
   return [
@@ -55,7 +55,7 @@ export function volumeRoutes({ parts }: Door): readonly Route[] {
         const isThere = volumes.list().some((volume) => volume.name === name);
         if (!isThere && query.flag("force")) return empty();
         if (!isThere) throw notFound(`get ${name}: no such volume`);
-        destroy(name);
+        await destroy(name);
         return empty();
       },
     ],
@@ -72,7 +72,7 @@ export function volumeRoutes({ parts }: Door): readonly Route[] {
           const bytes = await volumes.sizeOf(name);
           // Somebody may have taken it meanwhile.
           if (volumes.usersOf(name).length > 0) continue;
-          destroy(name);
+          await destroy(name);
           SpaceReclaimed += bytes;
           deleted.push(name);
         }
