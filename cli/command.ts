@@ -48,6 +48,8 @@ export interface Command {
   readonly runsUntilSignalled?: true;
   /** What the shell offers for each argument; the last one goes on for those that follow. */
   readonly arguments?: readonly Completion[];
+  /** Behind how many of these words another program's command begins, without "--" before it; undefined: nowhere. */
+  readonly commandBehind?: (words: readonly string[]) => number | undefined;
   /** Resolves with the exit code; undefined is 0. */
   readonly run: (invocation: Invocation) => Promise<number | undefined>;
 }
@@ -77,14 +79,15 @@ export const logLevels: Completion = { type: "words", words: ["debug", "info", "
 
 /** Splits arguments by the command's options. */
 export function parseInvocation(command: Command, args: readonly string[], signal: AbortSignal): Invocation {
-  const end = args.indexOf("--");
-  const own = end < 0 ? args : args.slice(0, end);
   const options = Object.fromEntries(
     Object.entries(command.options).map(([name, { type, short, multiple }]) => [
       name,
       { type, ...(short === undefined ? {} : { short }), ...(multiple === undefined ? {} : { multiple }) },
     ]),
   );
+  const end = commandAt(command, args, options);
+  const own = end < 0 ? args : args.slice(0, end);
+  const rest = end < 0 ? [] : args.slice(end);
   let parsed: { values: Record<string, unknown>; positionals: string[] };
   try {
     parsed = parseArgs({ args: [...own], options, allowPositionals: true, strict: true }) as typeof parsed;
@@ -94,7 +97,7 @@ export function parseInvocation(command: Command, args: readonly string[], signa
   const value = (name: string) => parsed.values[name] ?? command.options[name]?.default;
   return {
     positionals: parsed.positionals,
-    rest: end < 0 ? [] : args.slice(end + 1),
+    rest: rest[0] === "--" ? rest.slice(1) : rest,
     text: (name) => (value(name) === undefined ? undefined : String(value(name))),
     texts: (name) => {
       const given = value(name);
@@ -104,6 +107,20 @@ export function parseInvocation(command: Command, args: readonly string[], signa
     signal,
   };
 }
+
+/** Where another program's words begin: at "--", or behind as many positionals as the command says. */
+function commandAt(command: Command, args: readonly string[], options: ParsedOptions): number {
+  const end = args.indexOf("--");
+  const own = end < 0 ? args : args.slice(0, end);
+  if (command.commandBehind === undefined) return end;
+  const { tokens } = parseArgs({ args: [...own], options, allowPositionals: true, strict: false, tokens: true });
+  const words = tokens.filter((token) => token.kind === "positional");
+  const count = command.commandBehind(words.map(({ value }) => value));
+  const last = count === undefined ? undefined : words[count - 1];
+  return last === undefined || last.index + 1 >= own.length ? end : last.index + 1;
+}
+
+type ParsedOptions = NonNullable<Parameters<typeof parseArgs>[0]>["options"];
 
 // Node's words, or a better one for what was probably meant.
 function explainParse(command: Command, error: unknown): string {

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
 import { stringify } from "yaml";
+import type { Deployment, Service } from "../api/kinds/generated/types.ts";
 import { type Conversion, convertCompose } from "./convert.ts";
 import { type LoadOptions, loadCompose } from "./load.ts";
 
@@ -46,6 +47,57 @@ test("convertCompose names what it does not know, with its place and what was me
       "notice 6:14 ulimits is left out: limits of processes are the node's",
     ],
   );
+});
+
+test("convertCompose gives aliases, links and container names as further names, each of one service", () => {
+  const { objects, findings } = convert({
+    "/p/compose.yaml": `services:
+  web:
+    image: nginx
+    container_name: shop-web
+    networks: { front: { aliases: [www, db, Bad_Name] } }
+    links: ["db:database", "db"]
+  db:
+    image: nginx
+    networks: { front: { aliases: [www] } }
+`,
+  });
+  const headless = objects.filter(({ kind }) => kind === "Service") as readonly Service[];
+  assert.deepEqual(
+    headless.map(({ metadata, spec }) => [metadata?.name, spec?.clusterIP, spec?.selector?.["app.kubernetes.io/name"]]),
+    [
+      ["web", "None", "web"],
+      ["db", "None", "db"],
+      ["shop-web", "None", "web"],
+      ["www", "None", "web"],
+      ["database", "None", "db"],
+    ],
+  );
+  assert.deepEqual(
+    findings.map(({ place, message }) => `${place.line}:${place.column} ${message}`),
+    [
+      "4:21 container_name: pods are named after the service, web; shop-web is its further name",
+      "5:41 the name db is left out: it stands for the service db already",
+      '5:45 the name Bad_Name is left out: names have small letters, digits and "-"',
+      "9:36 the name www is left out: it stands for the service web already",
+    ],
+  );
+});
+
+test("convertCompose places services on managers and workers", () => {
+  const constraint = (text: string) =>
+    (
+      convert({
+        "/p/compose.yaml": `services: { web: { image: nginx, deploy: { placement: { constraints: ["${text}"] } } } }`,
+      }).objects.find(({ kind }) => kind === "Deployment") as Deployment
+    ).spec?.template.spec?.affinity?.nodeAffinity?.requiredDuringSchedulingIgnoredDuringExecution?.nodeSelectorTerms[0]
+      ?.matchExpressions;
+  const key = "node-role.kubernetes.io/control-plane";
+  assert.deepEqual(["node.role == manager", "node.role==worker", "node.role != manager"].map(constraint), [
+    [{ key, operator: "Exists" }],
+    [{ key, operator: "DoesNotExist" }],
+    [{ key, operator: "DoesNotExist" }],
+  ]);
 });
 
 test("convertCompose names wrong values, all of them at once", () => {

@@ -1,13 +1,14 @@
 // A Compose project as the cluster's objects. Pure but for the reading of files that it is handed.
 import type { KubeObject } from "../api/kinds/resource.ts";
+import { readAliases } from "./aliases.ts";
 import { type BuildPlan, newDraft, objectName, type ProjectParts, type ServiceDraft } from "./draft.ts";
 import { serviceFields } from "./fields/all.ts";
-import { projectLabels, serviceLabel } from "./labels.ts";
+import { projectLabels, serviceLabel, serviceLabels } from "./labels.ts";
 import type { Loaded } from "./load.ts";
 import { type Node, textOf } from "./nodes.ts";
 import { fileObjects, readFiles, volumeNames, volumeObjects } from "./project-parts.ts";
 import { type Field, type Fields, type Finding, Reader, without } from "./read.ts";
-import { serviceObjects } from "./service-objects.ts";
+import { namedService, serviceObjects } from "./service-objects.ts";
 import { workloadKindOf } from "./workload.ts";
 
 export interface Conversion {
@@ -60,12 +61,14 @@ export function convertCompose(loaded: Loaded, options: ConvertOptions): Convers
   const drafts = services === undefined ? [] : draftServices(services, project, reader);
   if (drafts.length === 0 && !reader.findings.some(({ severity }) => severity === "error"))
     reader.fail(root.place, "there is no service in it, or none whose profile is on");
+  const aliases = readAliases(drafts, reader);
   const namespace = options.namespace ?? name;
   const objects = [
     ...(options.namespace === undefined ? [{ apiVersion: "v1", kind: "Namespace", metadata: { name } }] : []),
     ...volumeObjects(root.entries.get("volumes"), project, reader),
     ...fileObjects(project),
     ...drafts.flatMap((draft) => serviceObjects(draft, project)),
+    ...[...aliases].map(([alias, service]) => namedService(alias, serviceLabels(name, service))),
   ].map((object) => placed(object, namespace, project.name));
   const builds = drafts.flatMap(({ name: service, build: { plan, always = false }, container }) => {
     const repository = builtName(name, service);

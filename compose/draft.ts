@@ -35,6 +35,8 @@ export interface ServiceDraft {
   readonly volumes: Writable<Volume>[];
   readonly mounts: VolumeMount[];
   readonly ports: Port[];
+  /** Further names, of this service or, with links, of others. */
+  readonly aliases: { readonly name: string; readonly service: string; readonly place: Place }[];
   readonly dependsOn: Dependency[];
   readonly limits: Record<string, string>;
   readonly requests: Record<string, string>;
@@ -102,6 +104,7 @@ export function newDraft(name: string, place: Place, project: ProjectParts): Ser
     volumes: [],
     mounts: [],
     ports: [],
+    aliases: [],
     dependsOn: [],
     limits: {},
     requests: {},

@@ -13,13 +13,11 @@ export function serviceObjects(draft: ServiceDraft, project: ProjectParts): read
   const matchLabels = serviceLabels(project.name, draft.name);
   const workload = workloadOf(draft, podTemplate(draft, project), matchLabels);
   // By its name a service is reached at every port, as containers of one network are: so the name stands for the pods themselves.
-  const named = {
-    apiVersion: "v1",
-    kind: "Service",
-    metadata: { name },
-    spec: { clusterIP: "None", selector: matchLabels },
-  };
-  return [named, ...publishedServices(draft, name, matchLabels), workload];
+  return [namedService(name, matchLabels), ...publishedServices(draft, name, matchLabels), workload];
+}
+
+export function namedService(name: string, selector: Readonly<Record<string, string>>): KubeObject {
+  return { apiVersion: "v1", kind: "Service", metadata: { name }, spec: { clusterIP: "None", selector } } as KubeObject;
 }
 
 // Ports with a number on the nodes' own addresses, and those for which the cluster chooses one.

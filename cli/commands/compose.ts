@@ -13,8 +13,8 @@ export const compose: Command = {
     "naru compose up --build --scale web=3",
     "naru compose -f compose.yaml -f compose.prod.yaml up --profile metrics",
     "naru compose logs -F --since 5m web",
-    "naru compose exec web -- sh",
-    "naru compose run --no-deps web -- npm test",
+    "naru compose exec web sh",
+    "naru compose run --no-deps web npm test",
     "naru compose cp web:/var/log/app.log .",
     "naru compose convert > objects.yaml",
     "naru compose down --volumes",
@@ -69,6 +69,8 @@ export const compose: Command = {
     detach: { type: "boolean", short: "d", help: "up: as --no-wait; run: come back at once, and leave the pod" },
     rm: { type: "boolean", help: "run: remove the pod when it has ended, as always" },
   },
+  // "compose exec SERVICE COMMAND…", as with docker compose.
+  commandBehind: ([action]) => (action === "exec" || action === "run" ? 2 : undefined),
   arguments: [{ type: "words", words: actions.map(({ name }) => name) }],
   run: async (invocation) => {
     const [word] = invocation.positionals;

@@ -11,17 +11,18 @@ import { copyFiles, parseSide, type Side } from "../commands/cp.ts";
 import { runInPod } from "../commands/exec.ts";
 import { printLogs, secondsOf } from "../commands/logs.ts";
 import { connect } from "../connection.ts";
+import { pushImage } from "../images/actions.ts";
 import { commandLines, type ImageLine, nodesFor } from "../images/ask-node.ts";
 import { loginsFor } from "../images/registry-logins.ts";
 import { transfer } from "../images/transfer.ts";
 import { buildServices, withBuilt } from "./build.ts";
-import { killPod, restart, scaled, start, stop } from "./lifecycle.ts";
-import { printConfig, printImages, printPort, printUsage } from "./look.ts";
-import { imagesOf, objectsOf, type ProjectPlace, servicesNamed, workloadsOf } from "./objects.ts";
+import { killPod, removeEnded, restart, scaled, scaledOnes, start, stop } from "./lifecycle.ts";
+import { printConfig, printEvents, printImages, printPort, printUsage } from "./look.ts";
+import { imagesOf, objectsOf, type ProjectPlace, servicesNamed, servicesToStart, workloadsOf } from "./objects.ts";
 import type { Project } from "./project.ts";
 import { printProject } from "./ps.ts";
 import { runOnce } from "./run.ts";
-import { applyProject, removeProject, waitForEnds, waitForProject } from "./up.ts";
+import { applyProject, removeProject, startedBy, waitForEnds, waitForProject } from "./up.ts";
 
 export interface ComposeContext {
   readonly invocation: Invocation;
@@ -56,6 +57,13 @@ export const actions: readonly ComposeAction[] = [
   { name: "run", run: inCluster(run) },
   { name: "cp", run: inCluster(copy) },
   { name: "kill", run: inCluster(kill) },
+  { name: "rm", run: inCluster(({ place, ...context }) => removeEnded(place, workloads(context))) },
+  {
+    name: "scale",
+    run: inCluster(({ place, project, names }) => start(place, scaledOnes(project.objects, names))),
+  },
+  { name: "events", run: inCluster(({ place }) => printEvents(place)) },
+  { name: "push", run: inCluster(push) },
   { name: "wait", run: inCluster(({ place, project, names }) => waitForEnds(place, project, names)) },
   { name: "pull", run: inCluster(pull) },
   { name: "images", run: inCluster(({ place }) => printImages(place)) },
@@ -84,12 +92,8 @@ export const actions: readonly ComposeAction[] = [
 export const absentActions: Readonly<Record<string, string>> = {
   attach: "naru attach -n PROJECT deploy/SERVICE",
   create: "compose up",
-  events: "naru get events -n PROJECT -w",
   ls: "naru get namespaces -l app.kubernetes.io/managed-by=naru-compose",
   pause: "compose stop",
-  push: "naru image push",
-  rm: "compose down",
-  scale: "compose up --scale SERVICE=N",
   stats: "compose top",
   unpause: "compose start",
   version: "naru --version",
@@ -112,15 +116,18 @@ function inCluster(work: (context: InCluster) => Promise<unknown>): ComposeActio
   };
 }
 
-async function up({ invocation, project, place }: InCluster): Promise<void> {
+async function up({ invocation, project, place, names }: InCluster): Promise<void> {
   const timeoutMs = (numberOption(invocation, "timeout") ?? 600) * 1000;
   const objects = scaled(project.objects, invocation.texts("scale"));
+  const services = servicesToStart(objects, names);
+  const builds = project.builds.filter(({ service }) => services.has(objectName(service)));
   const built = invocation.flag("no-build")
     ? new Map<string, string>()
-    : await buildServices(place, project.builds, choiceOf(invocation, invocation.flag("build")));
-  const conversion = { ...project, objects: withBuilt(objects, built) };
-  await applyProject(place, conversion, invocation.flag("remove-orphans"));
-  if (!invocation.flag("no-wait") && !invocation.flag("detach")) await waitForProject(place, conversion, timeoutMs);
+    : await buildServices(place, builds, choiceOf(invocation, invocation.flag("build")));
+  const whole = withBuilt(objects, built);
+  await applyProject(place, { objects: whole }, { services, removeOrphans: invocation.flag("remove-orphans") });
+  if (!invocation.flag("no-wait") && !invocation.flag("detach"))
+    await waitForProject(place, { objects: startedBy(whole, services) }, timeoutMs);
 }
 
 async function build({ invocation, project, place, names }: InCluster): Promise<void> {
@@ -229,6 +236,20 @@ async function pull({ invocation, project, place, names }: InCluster): Promise<v
         return transfer(node, lines, { done: () => `pulled ${reference}` });
       }),
     );
+  }
+}
+
+/** What was built, to the registries that the file names; the cluster's own has it already. */
+async function push({ invocation, project, place, names }: InCluster): Promise<void> {
+  const wanted = servicesNamed(project.objects, names);
+  const builds = project.builds.filter(({ service }) => wanted.has(objectName(service)));
+  if (builds.length === 0) throw new UsageError("none of these services says how it is built (build:)");
+  for (const { service, image } of builds) {
+    if (image.startsWith("naru.local/")) console.log(`${service}: ${image} is in the cluster's own registry`);
+    else {
+      const nodes = await nodesFor(place.connection, invocation);
+      await pushImage({ connection: place.connection, nodes, invocation, args: [image] });
+    }
   }
 }
 

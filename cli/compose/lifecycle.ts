@@ -1,12 +1,20 @@
 // naru compose restart, stop, start, and --scale: how many of a service run.
 import { deployments, pods } from "../../api/kinds/generated/resources.ts";
-import type { Deployment, Job } from "../../api/kinds/generated/types.ts";
+import type { Deployment, Job, Pod } from "../../api/kinds/generated/types.ts";
+import { finishedAs } from "../../api/kinds/job.ts";
 import type { KubeObject, Resource } from "../../api/kinds/resource.ts";
 import { isReason } from "../../api/kinds/status.ts";
 import { serviceLabel } from "../../compose/labels.ts";
 import { UsageError } from "../command.ts";
 import { pathOf, titleOf } from "../resources.ts";
-import { applyObject, deleteObject, type ProjectPlace, servicesNamed, workloadResourceOf } from "./objects.ts";
+import {
+  applyObject,
+  deleteObject,
+  objectsOf,
+  type ProjectPlace,
+  servicesNamed,
+  workloadResourceOf,
+} from "./objects.ts";
 
 /** The objects with other numbers of replicas: "web=3". Throws UsageError. Pure. */
 export function scaled(objects: readonly KubeObject[], scales: readonly string[]): readonly KubeObject[] {
@@ -33,6 +41,29 @@ export function scaled(objects: readonly KubeObject[], scales: readonly string[]
     if (object.kind !== "Job") return object;
     return { ...object, spec: { ...(object as Job).spec, completions: replicas, parallelism: replicas } } as KubeObject;
   });
+}
+
+/** What runs the services of "web=3", with other numbers. Pure. */
+export function scaledOnes(objects: readonly KubeObject[], scales: readonly string[]): readonly KubeObject[] {
+  if (scales.length === 0) throw new UsageError("scale takes SERVICE=N");
+  const all = new Set(objects);
+  return scaled(objects, scales).filter((object) => !all.has(object));
+}
+
+/** What has ended by itself. */
+export async function removeEnded(place: ProjectPlace, workloads: readonly KubeObject[]): Promise<void> {
+  for (const object of workloads.filter(endsByItself)) {
+    const [resource, name] = named(object);
+    const [found] = (await objectsOf(place, resource)).filter(({ metadata }) => metadata?.name === name);
+    if (found === undefined || !hasEnded(found)) continue;
+    await deleteObject(place, resource, name);
+    console.log(`${titleOf(resource, name)} deleted`);
+  }
+}
+
+function hasEnded(object: KubeObject): boolean {
+  if (object.kind === "Job") return finishedAs(object as Job) !== undefined;
+  return ["Succeeded", "Failed"].includes((object as Pod).status?.phase ?? "");
 }
 
 /** New pods in place of those that run, as an update makes them; what ends begins anew. */

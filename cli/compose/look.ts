@@ -1,13 +1,14 @@
 // naru compose images, port, top, config: what a project's services are made of, where they answer, what they use.
 import { stringify } from "yaml";
-import { nodes as nodeResource, pods, services } from "../../api/kinds/generated/resources.ts";
-import type { Node as ClusterNode, Pod, Service } from "../../api/kinds/generated/types.ts";
+import { events, nodes as nodeResource, pods, services } from "../../api/kinds/generated/resources.ts";
+import type { Node as ClusterNode, Event, Pod, Service } from "../../api/kinds/generated/types.ts";
 import { objectName } from "../../compose/draft.ts";
 import { serviceLabel } from "../../compose/labels.ts";
 import type { MapNode, Node } from "../../compose/nodes.ts";
 import { amountsOf, type Used } from "../commands/top.ts";
 import { pathOf } from "../resources.ts";
 import { printTable } from "../terminal.ts";
+import { followObjects } from "../watch.ts";
 import { objectsOf, type ProjectPlace, selectorOf } from "./objects.ts";
 
 export async function printImages(place: ProjectPlace): Promise<void> {
@@ -59,6 +60,23 @@ export async function printUsage(
   const { items } = await connection.send<{ items: readonly Used[] }>("GET", path, { signal });
   const rows = items.map((item) => [item.metadata?.name ?? "", ...amountsOf(item)]);
   console.log(printTable(["NAME", "CPU", "MEMORY"], rows));
+}
+
+/** What happens to the project, until the user has had enough. */
+export async function printEvents({ connection, namespace, signal }: ProjectPlace): Promise<void> {
+  const { metadata } = await connection.send<{ metadata?: { resourceVersion?: string } }>(
+    "GET",
+    pathOf(events, namespace),
+    {
+      signal,
+    },
+  );
+  const query = { resourceVersion: metadata?.resourceVersion ?? "0" };
+  for await (const { object } of followObjects<Event>(connection, pathOf(events, namespace), query, signal)) {
+    const { involvedObject: about, reason = "", message = "" } = object;
+    const time = object.lastTimestamp ?? object.eventTime ?? object.metadata?.creationTimestamp ?? "";
+    console.log(`${time} ${about?.kind?.toLowerCase() ?? ""} ${about?.name ?? ""} ${reason}: ${message}`);
+  }
 }
 
 /** The file as it was understood: parts put together, variables replaced. */

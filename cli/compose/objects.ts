@@ -11,6 +11,7 @@ import {
 } from "../../api/kinds/generated/resources.ts";
 import type { Deployment, Pod, PodSpec, PodTemplateSpec } from "../../api/kinds/generated/types.ts";
 import type { KubeObject, Resource } from "../../api/kinds/resource.ts";
+import { startAfterAnnotation } from "../../api/kinds/start-order.ts";
 import { isReason } from "../../api/kinds/status.ts";
 import { objectName } from "../../compose/draft.ts";
 import { projectLabels, serviceLabel } from "../../compose/labels.ts";
@@ -128,4 +129,28 @@ export async function deleteObject(place: ProjectPlace, resource: Resource, name
   )) {
     if (type === "DELETED") return;
   }
+}
+
+/** Services that have to be there before this one, and those that they need. */
+export function neededBy(objects: readonly KubeObject[], service: string): ReadonlySet<string> {
+  const needed = new Set<string>();
+  const visit = (name: string) => {
+    for (const workload of workloadsOf(objects, new Set([name]))) {
+      const text = podTemplateOf(workload).metadata?.annotations?.[startAfterAnnotation] ?? "[]";
+      for (const { matchLabels } of JSON.parse(text) as readonly { matchLabels: Readonly<Record<string, string>> }[]) {
+        const other = matchLabels[serviceLabel] ?? "";
+        if (needed.has(other)) continue;
+        needed.add(other);
+        visit(other);
+      }
+    }
+  };
+  visit(service);
+  return needed;
+}
+
+/** The services that are named with those that they need, or all of them. */
+export function servicesToStart(objects: readonly KubeObject[], names: readonly string[]): ReadonlySet<string> {
+  const wanted = servicesNamed(objects, names);
+  return new Set([...wanted].flatMap((name) => [name, ...neededBy(objects, name)]));
 }

@@ -11,6 +11,7 @@ import { pathOf } from "../resources.ts";
 import {
   applyObject,
   deleteObject,
+  neededBy,
   type ProjectPlace,
   podTemplateOf,
   workloadResourceOf,
@@ -104,24 +105,6 @@ export function oneOffPod(
       ],
     },
   };
-}
-
-/** Services that have to be there before this one, and those that they need. */
-function neededBy(objects: readonly KubeObject[], service: string): ReadonlySet<string> {
-  const needed = new Set<string>();
-  const visit = (name: string) => {
-    for (const workload of workloadsOf(objects, new Set([name]))) {
-      const text = podTemplateOf(workload).metadata?.annotations?.[startAfterAnnotation] ?? "[]";
-      for (const { matchLabels } of JSON.parse(text) as readonly { matchLabels: Readonly<Record<string, string>> }[]) {
-        const other = matchLabels[serviceLabel] ?? "";
-        if (needed.has(other)) continue;
-        needed.add(other);
-        visit(other);
-      }
-    }
-  };
-  visit(service);
-  return needed;
 }
 
 function serviceOf(object: KubeObject): readonly string[] {

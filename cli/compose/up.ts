@@ -19,12 +19,17 @@ import {
   selectorOf,
   servicesNamed,
   volumeResource,
+  workloadResourceOf,
   workloadsOf,
 } from "./objects.ts";
 
 /** Applies every object; what belongs to the project and is not in the file any more is told of, or removed. */
-export async function applyProject(place: ProjectPlace, conversion: Conversion, removeOrphans: boolean): Promise<void> {
-  for (const object of conversion.objects) {
+export async function applyProject(
+  place: ProjectPlace,
+  conversion: Pick<Conversion, "objects">,
+  { services, removeOrphans }: { readonly services: ReadonlySet<string>; readonly removeOrphans: boolean },
+): Promise<void> {
+  for (const object of startedBy(conversion.objects, services)) {
     const { title, verb } = await applyObject(place, object);
     console.log(`${title} ${verb === "unchanged" ? verb : green(verb)}`);
   }
@@ -45,8 +50,18 @@ export async function applyProject(place: ProjectPlace, conversion: Conversion, 
   }
 }
 
+/** Without what runs other services. */
+export function startedBy(objects: readonly KubeObject[], services: ReadonlySet<string>): readonly KubeObject[] {
+  const started = new Set(workloadsOf(objects, services));
+  return objects.filter((object) => workloadResourceOf(object) === undefined || started.has(object));
+}
+
 /** Resolves when Deployments and DaemonSets are rolled out, and what ends by itself runs or has ended; throws for one that failed. */
-export async function waitForProject(place: ProjectPlace, { objects }: Conversion, timeoutMs: number): Promise<void> {
+export async function waitForProject(
+  place: ProjectPlace,
+  { objects }: Pick<Conversion, "objects">,
+  timeoutMs: number,
+): Promise<void> {
   const { connection, namespace, signal } = place;
   const named = (kind: string) =>
     objects.filter((object) => object.kind === kind).map(({ metadata }) => metadata?.name ?? "");

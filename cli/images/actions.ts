@@ -31,7 +31,7 @@ export interface Action {
 export const actions: readonly Action[] = [
   { name: "ls", takes: "", run: list },
   { name: "pull", takes: "a reference", run: pull },
-  { name: "push", takes: "a reference", run: push },
+  { name: "push", takes: "a reference", run: pushImage },
   { name: "tag", takes: "a reference and a name", run: tag },
   { name: "import", takes: "a file, or -", run: importFile },
   { name: "save", takes: "references", run: save },
@@ -68,7 +68,13 @@ async function pull({ connection, nodes, invocation, args: [reference = ""] }: A
   });
 }
 
-async function push({ connection, nodes, invocation, args: [reference = ""] }: ActionContext): Promise<void> {
+/** From a node that has it to its registry. */
+export async function pushImage({
+  connection,
+  nodes,
+  invocation,
+  args: [reference = ""],
+}: ActionContext): Promise<void> {
   const node = await nodeWith(connection, nodes, reference);
   const compression = invocation.flag("zstd") ? ("zstd" as const) : ("gzip" as const);
   await pushImage(connection, node, { reference, logins: await loginsFor([reference]), compression });

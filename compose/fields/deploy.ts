@@ -173,11 +173,13 @@ function setConstraints(draft: ServiceDraft, node: Node, reader: Reader): void {
       const text = reader.text(item, "deploy.placement.constraints") ?? "";
       const [, subject = "", sign, value = ""] = /^\s*([\w./-]+)\s*(==|!=)\s*(\S.*?)\s*$/.exec(text) ?? [];
       const key = subject.startsWith("node.labels.") ? subject.slice("node.labels.".length) : nodeKeys[subject];
+      const role = subject === "node.role" ? roleRequirement(sign, value) : undefined;
+      if (role !== undefined) return [role];
       if (key === undefined || sign === undefined)
         return (
           reader.fail(
             item.place,
-            `deploy.placement.constraints takes node.hostname, node.labels.NAME or node.platform.arch with == or !=, got ${JSON.stringify(text)}`,
+            `deploy.placement.constraints takes node.hostname, node.labels.NAME, node.role (manager or worker) or node.platform.arch with == or !=, got ${JSON.stringify(text)}`,
           ) ?? []
         );
       return [{ key, operator: sign === "==" ? "In" : "NotIn", values: [value] }];
@@ -189,6 +191,13 @@ function setConstraints(draft: ServiceDraft, node: Node, reader: Reader): void {
       requiredDuringSchedulingIgnoredDuringExecution: { nodeSelectorTerms: [{ matchExpressions: [...requirements] }] },
     },
   };
+}
+
+/** Where servers are marked as Kubernetes' installers mark them. */
+function roleRequirement(sign: string | undefined, role: string): NodeSelectorRequirement | undefined {
+  if (role !== "manager" && role !== "worker") return undefined;
+  const isManager = (role === "manager") === (sign === "==");
+  return { key: "node-role.kubernetes.io/control-plane", operator: isManager ? "Exists" : "DoesNotExist" };
 }
 
 function setPreferences(draft: ServiceDraft, node: Node, reader: Reader): void {

@@ -26,7 +26,12 @@ export const networkFields: Fields<ServiceDraft> = {
       if (options?.type !== "map") continue;
       for (const [key, value] of options.entries) {
         if (key === "aliases")
-          reader.note(value.place, `networks.${name}.aliases is left out: a service has the name ${draft.name} alone`);
+          for (const item of reader.list(value, `networks.${name}.aliases`))
+            draft.aliases.push({
+              name: reader.text(item, `networks.${name}.aliases`) ?? "",
+              service: draft.name,
+              place: item.place,
+            });
         else if (!key.startsWith("x-"))
           reader.note(value.place, `networks.${name}.${key} is left out: the cluster gives addresses`);
       }
@@ -61,10 +66,20 @@ export const networkFields: Fields<ServiceDraft> = {
   },
   container_name: (draft, node, reader) => {
     const name = reader.text(node, "container_name");
-    if (name !== undefined && objectName(name) !== objectName(draft.name))
-      reader.note(node.place, `container_name is left out: pods are named after the service, ${draft.name}`);
+    if (name === undefined || objectName(name) === objectName(draft.name)) return;
+    reader.note(
+      node.place,
+      `container_name: pods are named after the service, ${draft.name}; ${name} is its further name`,
+    );
+    draft.aliases.push({ name, service: draft.name, place: node.place });
   },
-  links: without("every service is reachable by its name"),
+  links: (draft, node, reader) => {
+    for (const item of reader.list(node, "links")) {
+      const [service = "", name = service] = (reader.text(item, "links") ?? "").split(":");
+      if (!draft.project.services.has(service)) reader.fail(item.place, `links: there is no service ${service}`);
+      else if (name !== service) draft.aliases.push({ name, service, place: item.place });
+    }
+  },
   external_links: without("name the other project's service as NAME.PROJECT"),
   mac_address: without("the cluster gives addresses"),
 };
