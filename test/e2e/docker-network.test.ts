@@ -77,6 +77,8 @@ test("published ports are reached from the machine, the node, other containers a
   const fromMachine = async (url: string) => (await runProgram("curl", ["-s", "-m", "1", url], {})).stdout.trim();
   const inside = async (...words: readonly string[]) =>
     (await engine.docker([...words, "sh", "-c", fetch(address, 18080)])).stdout.trim();
+  // The program inside takes its time to listen.
+  for (let tries = 0; (await fromNode("http://127.0.0.1:18080/")) === "" && tries < 100; tries++) await sleep(20);
   deepEqual(
     {
       machine: await fromMachine(`http://${address}:18080/`),
@@ -120,6 +122,14 @@ function listens(port: number): Promise<boolean> {
     socket.on("connect", () => socket.destroy());
   });
 }
+
+test("ports of UDP are published, of one address or all", async () => {
+  const ports = ["-p", "18085:53/udp", "-p", "127.0.0.1:18086:53/udp", "-p", "18085:53/tcp"];
+  await engine.ok(["run", "-d", "--name", "udp", ...ports, "busybox", "sleep", "1000"]);
+  const shown = await engine.ok(["port", "udp"]);
+  await engine.ok(["rm", "-f", "udp"]);
+  equal(shown, "53/tcp -> 0.0.0.0:18085\n53/udp -> 0.0.0.0:18085\n53/udp -> 127.0.0.1:18086");
+});
 
 test("networks are walled off from each other and internal ones from the world", async () => {
   await engine.ok(["network", "create", "--internal", "closed"]);

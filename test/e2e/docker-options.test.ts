@@ -1,6 +1,6 @@
 // Options of `docker run`, seen from inside the container, and what its volumes keep.
-import { deepEqual, equal, match } from "node:assert/strict";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { deepEqual, equal, match, ok } from "node:assert/strict";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { makeTestFolder } from "../folders.ts";
@@ -92,6 +92,62 @@ test("limits", async () => {
     [true, "true"],
   );
   await engine.ok(["rm", "hungry"]);
+});
+
+test("processors, devices and logs have the limits that were asked for, of containers that run, too", async () => {
+  const allowed = "grep Cpus_allowed_list /proc/1/status | cut -f2";
+  equal(await run(["--cpuset-cpus", "0", "--cpuset-mems", "0"], allowed), "0");
+  await engine.ok(["run", "-d", "--name", "bound", "busybox", "sleep", "1000"]);
+  await engine.ok(["update", "--cpuset-cpus", "0", "bound"]);
+  equal(await engine.ok(["exec", "bound", "sh", "-c", allowed]), "0");
+  await engine.ok(["rm", "-f", "bound"]);
+  match((await refusal(["--cpuset-cpus", "9999"])) ?? "", /Requested CPUs are not available - requested 9999/);
+  match((await refusal(["--cpus", "9999"])) ?? "", /Range of CPUs is from 0.01/);
+  match((await refusal(["--device-write-bps", "/dev/null:1mb"])) ?? "", /written to \/dev\/null: no such block device/);
+  const disk = readdirSync("/sys/block").find((name) => existsSync(join("/dev", name)));
+  if (disk !== undefined) equal(await run(["--device-write-bps", `/dev/${disk}:1mb`], "echo ran"), "ran");
+  const options = ["--name", "chatty", "--log-opt", "max-size=2k", "--log-opt", "max-file=2"];
+  await engine.ok([
+    "run",
+    ...options,
+    "busybox",
+    "sh",
+    "-c",
+    "for i in 1 2 3 4 5 6 7 8; do seq 1 300; sleep 0.1; done",
+  ]);
+  const kept = (await engine.ok(["logs", "chatty"])).split("\n").length;
+  ok(kept >= 300 && kept < 8 * 300, `${kept} lines are kept`);
+  await engine.ok(["rm", "chatty"]);
+});
+
+test("options of a volume's driver say what is mounted there while containers use it", async () => {
+  const mine = join(folder, "mine");
+  mkdirSync(mine);
+  writeFileSync(join(mine, "file"), "mine");
+  const bind = ["-o", "type=none", "-o", "o=bind", "-o", `device=${mine}`];
+  await engine.ok(["volume", "create", ...bind, "bound"]);
+  await engine.ok(["volume", "create", "-o", "type=tmpfs", "-o", "device=tmpfs", "-o", "o=size=1m", "quick"]);
+  await engine.ok([
+    "run",
+    "-d",
+    "--name",
+    "first",
+    "-v",
+    "quick:/x",
+    "busybox",
+    "sh",
+    "-c",
+    "echo one > /x/a; sleep 1000",
+  ]);
+  const together = await run(["-v", "quick:/x", "-v", "bound:/y"], "stat -f -c %T /x; cat /y/file; echo; ls /x");
+  await engine.ok(["rm", "-f", "first"]);
+  const later = await run(["-v", "quick:/x"], "ls /x | wc -l");
+  await engine.ok(["volume", "rm", "bound", "quick"]);
+  const unknown = await engine.docker(["volume", "create", "-o", "speed=1", "wrong"]);
+  deepEqual(
+    [together, later, readFileSync(join(mine, "file"), "utf8"), unknown.stderr.trim()],
+    ["tmpfs\nmine\na", "0", "mine", 'Error response from daemon: invalid option: "speed": there are type, o, device'],
+  );
 });
 
 test("privileges", async () => {

@@ -10,8 +10,8 @@ export async function rareLimits(hostConfig: HostConfig): Promise<readonly RareL
   const numbers = new Map<string, DeviceNumbers>();
   for (const path of limitedDevices(hostConfig)) {
     const info = await stat(path).catch(() => undefined);
-    if (info?.isBlockDevice() !== true && info?.isCharacterDevice() !== true)
-      throw badRequest(`cannot limit what is read from and written to ${path}: no such device`);
+    if (info?.isBlockDevice() !== true)
+      throw badRequest(`cannot limit what is read from and written to ${path}: no such block device`);
     numbers.set(path, deviceNumbers(info.rdev));
   }
   return planRareLimits(hostConfig, (path) => numbers.get(path) ?? { major: 0, minor: 0 });

@@ -42,6 +42,8 @@ export async function createContainer(parts: DockerParts, body: JsonObject, want
   };
   checkModes(parts, hostConfig);
   commandLine({ config });
+  if (config.WorkingDir !== "" && !config.WorkingDir.startsWith("/"))
+    throw badRequest(`the working directory '${config.WorkingDir}' is invalid, it needs to be an absolute path`);
   confinement(hostConfig);
   logLimitsOf(hostConfig);
   checkProcessors(hostConfig, availableParallelism());

@@ -1,5 +1,6 @@
 // A container as `inspect` and `ps` show it. Pure.
 import { defaultMaskedPaths, defaultReadonlyPaths } from "../../runtime/defaults.ts";
+import { badRequest } from "../http/problem.ts";
 import type { Filters } from "../http/query.ts";
 import { anyOf, labelsFit } from "../http/query.ts";
 import { parseLink } from "./links.ts";
@@ -154,6 +155,14 @@ export interface FilterContext {
   readonly createdAtMs: (name: string) => number;
   /** Whether the container's image is this one or made from it. */
   readonly isAncestor: (name: string) => boolean;
+}
+
+const stateNames = ["created", "dead", "exited", "paused", "removing", "restarting", "running"];
+
+/** Throws for values that no container can have. */
+export function checkContainerFilters(filters: Filters): void {
+  const unknown = (filters.get("status") ?? []).find((value) => !stateNames.includes(value));
+  if (unknown !== undefined) throw badRequest(`invalid filter 'status=${unknown}': there are ${stateNames.join(", ")}`);
 }
 
 export function containerFits(record: ContainerRecord, filters: Filters, context: FilterContext): boolean {

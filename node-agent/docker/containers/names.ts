@@ -48,7 +48,7 @@ export function findByName<T extends { readonly id: string; readonly name: strin
   const starting = /^[0-9a-f]{1,64}$/.test(wanted) ? all.filter(({ id }) => id.startsWith(wanted)) : [];
   const [only] = starting;
   if (starting.length > 1) throw badRequest(`multiple IDs found with provided prefix: ${wanted}`);
-  if (only === undefined) throw notFound(`No such ${what}: ${text}`);
+  if (only === undefined) throw notFound(what === "network" ? `network ${text} not found` : `No such ${what}: ${text}`);
   return only;
 }
 

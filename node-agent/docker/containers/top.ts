@@ -78,8 +78,8 @@ export function planTop(args: string): readonly Column[] {
   const lists: string[] = [];
   for (let i = 0; i < words.length; i++) {
     const word = words[i] ?? "";
-    const [, option, rest = ""] = /^-?-?(o|format)[=]?(.*)$/.exec(word) ?? [];
-    if (option !== undefined) lists.push(rest === "" ? (words[++i] ?? "") : rest);
+    const [, short, long, rest = ""] = /^-{0,2}(?:[aAxefwl]*(o)|(format))=?(.*)$/.exec(word) ?? [];
+    if ((short ?? long) !== undefined) lists.push(rest === "" ? (words[++i] ?? "") : rest);
     else if (/^a?u?x?$/.test(word.replace(/^-/, "")) && word.includes("u")) return busy.map(columnOf);
     else if (!/^-?[efaAxlFww]+$/.test(word))
       throw badRequest(`ps option ${JSON.stringify(word)} is not supported: there are -ef, aux and -o with names`);

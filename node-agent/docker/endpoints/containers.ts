@@ -1,5 +1,11 @@
 // Containers: made, listed, looked at, started, ended, changed, removed.
-import { containerFits, inspectContainer, listFilters, summarizeContainer } from "../containers/inspect.ts";
+import {
+  checkContainerFilters,
+  containerFits,
+  inspectContainer,
+  listFilters,
+  summarizeContainer,
+} from "../containers/inspect.ts";
 import type { ContainerRecord } from "../containers/record.ts";
 import type { Door } from "../door.ts";
 import { badRequest, notFound } from "../http/problem.ts";
@@ -160,6 +166,7 @@ async function checkImagePlatform({ parts }: Door, reference: string, query: Que
 
 async function list({ containers, parts }: Door, query: Query): Promise<readonly unknown[]> {
   const filters = query.filters(listFilters);
+  checkContainerFilters(filters);
   const limit = query.number("limit") ?? 0;
   const all = query.flag("all") || limit > 0 || filters.has("status") || filters.has("exited");
   const nowMs = parts.clock.now();
