@@ -11,7 +11,7 @@ import { copyFiles, parseSide, type Side } from "../commands/cp.ts";
 import { runInPod } from "../commands/exec.ts";
 import { printLogs, secondsOf } from "../commands/logs.ts";
 import { connect } from "../connection.ts";
-import { pushImage } from "../images/actions.ts";
+import { pushFromNode } from "../images/actions.ts";
 import { commandLines, type ImageLine, nodesFor } from "../images/ask-node.ts";
 import { loginsFor } from "../images/registry-logins.ts";
 import { transfer } from "../images/transfer.ts";
@@ -248,7 +248,7 @@ async function push({ invocation, project, place, names }: InCluster): Promise<v
     if (image.startsWith("naru.local/")) console.log(`${service}: ${image} is in the cluster's own registry`);
     else {
       const nodes = await nodesFor(place.connection, invocation);
-      await pushImage({ connection: place.connection, nodes, invocation, args: [image] });
+      await pushFromNode({ connection: place.connection, nodes, invocation, args: [image] });
     }
   }
 }

@@ -31,7 +31,7 @@ export interface Action {
 export const actions: readonly Action[] = [
   { name: "ls", takes: "", run: list },
   { name: "pull", takes: "a reference", run: pull },
-  { name: "push", takes: "a reference", run: pushImage },
+  { name: "push", takes: "a reference", run: pushFromNode },
   { name: "tag", takes: "a reference and a name", run: tag },
   { name: "import", takes: "a file, or -", run: importFile },
   { name: "save", takes: "references", run: save },
@@ -69,7 +69,7 @@ async function pull({ connection, nodes, invocation, args: [reference = ""] }: A
 }
 
 /** From a node that has it to its registry. */
-export async function pushImage({
+export async function pushFromNode({
   connection,
   nodes,
   invocation,
