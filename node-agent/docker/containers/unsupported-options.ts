@@ -54,8 +54,10 @@ const refusals: Readonly<Record<string, string>> = {
   CgroupParent: "the node places containers' cgroups, so that what they use together stays within its limits",
   StorageOpt:
     "containers' layers are folders of the node's file system, which have no size of their own; give data that grows a volume",
-  CpuRealtimePeriod: "cgroup version 2 has no budgets of realtime, and kernels are built without those of version 1; --ulimit rtprio lets a container ask for it",
-  CpuRealtimeRuntime: "cgroup version 2 has no budgets of realtime, and kernels are built without those of version 1; --ulimit rtprio lets a container ask for it",
+  CpuRealtimePeriod:
+    "cgroup version 2 has no budgets of realtime, and kernels are built without those of version 1; --ulimit rtprio lets a container ask for it",
+  CpuRealtimeRuntime:
+    "cgroup version 2 has no budgets of realtime, and kernels are built without those of version 1; --ulimit rtprio lets a container ask for it",
   DeviceRequests:
     'could not select device driver "" with capabilities: [[gpu]]: Naru gives containers devices by path (--device), and has no drivers for --gpus',
 };
