@@ -4,7 +4,7 @@ import { lstat, readdir, readFile, readlink, stat } from "node:fs/promises";
 import { join, relative, resolve } from "node:path";
 import type { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import { type Pack, pack } from "tar-stream";
+import { type Header, type Pack, pack } from "tar-stream";
 import { type Ignore, parseIgnore } from "../../node-agent/build/dockerfile/patterns.ts";
 import { UsageError } from "../command.ts";
 
@@ -101,7 +101,21 @@ async function addFolder(tar: Pack, packing: Packing, folder: string): Promise<v
     } else if (ignored) continue;
     else if (info.isSymbolicLink())
       tar.entry({ ...header, type: "symlink", linkname: await readlink(join(root, path)) });
-    else if (info.isFile())
-      await pipeline(createReadStream(join(root, path)), tar.entry({ ...header, size: info.size }));
+    else if (info.isFile()) await addFile(tar, { ...header, size: info.size }, join(root, path));
   }
+}
+
+const wholeBytesMax = 1024 * 1024;
+
+// Most files are small: a stream for each takes longer than all else.
+async function addFile(
+  tar: Pack,
+  header: Pick<Header, "name" | "mode" | "mtime" | "uid" | "gid" | "size">,
+  path: string,
+): Promise<void> {
+  if (header.size > wholeBytesMax) return await pipeline(createReadStream(path), tar.entry(header));
+  const content = await readFile(path);
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  tar.entry({ ...header, size: content.length }, content, (error) => (error ? reject(error) : resolve()));
+  await promise;
 }

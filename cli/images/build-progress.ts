@@ -5,7 +5,7 @@ import { dim, green, red, yellow } from "../terminal.ts";
 
 export interface BuildPrinter {
   show(event: BuildEvent): void;
-  /** What steps said lately: for a failure. */
+  /** What the step that failed said lately. */
   failed(): string;
 }
 
@@ -60,13 +60,18 @@ export function plainPrinter(print: (text: string) => void, nowMs: () => number)
 
 function terminalPrinter(nowMs: () => number): BuildPrinter {
   const steps = new Map<number, { readonly progress: Progress; readonly name: string; readonly startMs: number }>();
-  const kept: string[] = [];
+  const kept = new Map<number, string[]>();
+  let failedId: number | undefined;
   return {
-    failed: () => kept.slice(-keptLinesMax).join("\n"),
+    failed: () => (failedId === undefined ? "" : (kept.get(failedId) ?? []).join("\n")),
     show: (event) => {
       if (event.type === "warning") process.stderr.write(`${yellow("Warning:")} ${warningText(event)}\n`);
-      if (event.type === "output") kept.push(...event.data.toString().trimEnd().split("\n"));
-      if (kept.length > 1000) kept.splice(0, kept.length - keptLinesMax);
+      if (event.type === "output") {
+        const lines = event.data.toString().trimEnd().split("\n");
+        kept.set(event.id, [...(kept.get(event.id) ?? []), ...lines].slice(-keptLinesMax));
+      }
+      // Those that fail behind it were given up.
+      if (event.type === "step" && event.state === "failed") failedId ??= event.id;
       if (event.type === "step" && event.state === "started") {
         const progress = startProgress();
         progress.update(event.name);
@@ -75,7 +80,7 @@ function terminalPrinter(nowMs: () => number): BuildPrinter {
       const step = event.type === "image" || event.type === "warning" ? undefined : steps.get(event.id);
       if (step === undefined) return;
       const { progress, name, startMs } = step;
-      if (event.type === "output") progress.update(name, dim(kept.at(-1) ?? ""));
+      if (event.type === "output") progress.update(name, dim(kept.get(event.id)?.at(-1) ?? ""));
       if (event.type === "progress") progress.update(name, dim(event.what));
       if (event.type !== "step") return;
       if (event.state === "cached") progress.done(`${name} ${dim("CACHED")}`);
