@@ -357,6 +357,23 @@ test("openAgent restarts containers while no server can be heard", async () => {
   assert.deepEqual([main?.restartCount, main?.state?.running !== undefined], [1, true]);
 });
 
+test("openAgent tells how a container's volumes are mounted, once it has run", async () => {
+  const { clock, session } = await open();
+  const volumes = [{ name: "v", emptyDir: {} }];
+  const volumeMounts = [
+    { name: "v", mountPath: "/rw" },
+    { name: "v", mountPath: "/ro", readOnly: true },
+    { name: "v", mountPath: "/rro", readOnly: true, recursiveReadOnly: "IfPossible" },
+  ];
+  session.put("pods", pod({ volumes }, { volumeMounts }));
+  await clock.advance(1000);
+  assert.deepEqual(session.statuses.get("web")?.containerStatuses?.[0]?.volumeMounts, [
+    { name: "v", mountPath: "/rw" },
+    { name: "v", mountPath: "/ro", readOnly: true, recursiveReadOnly: "Disabled" },
+    { name: "v", mountPath: "/rro", readOnly: true, recursiveReadOnly: "Enabled" },
+  ]);
+});
+
 test("openAgent ends a pod at its active deadline", async () => {
   const { clock, session } = await open();
   session.put("pods", pod({ activeDeadlineSeconds: 5 }));

@@ -6,6 +6,8 @@ import type {
   ContainerStatus,
   LinuxContainerUser,
   Pod,
+  VolumeMount,
+  VolumeMountStatus,
 } from "../../api/kinds/generated/types.ts";
 import { unreachable } from "../../lib/assert.ts";
 import { timestamp } from "../../lib/clock.ts";
@@ -29,6 +31,7 @@ export function containerStatus(
 ): ContainerStatus {
   const shown = stateOf(record, context);
   const id = idOf(record, context.pod);
+  const { volumeMounts: mounts = [] } = container;
   return {
     name: record.name,
     state: shown.state,
@@ -39,8 +42,20 @@ export function containerStatus(
     imageID: record.imagePin,
     ...(id === undefined ? {} : { containerID: `naru://${id}` }),
     started: record.now.phase === "Running" ? record.now.started : false,
+    ...(id === undefined || mounts.length === 0 ? {} : { volumeMounts: mounts.map(mountStatus) }),
     ...(record.user === undefined ? {} : { user: { linux: linuxUser(record.user) } }),
   };
+}
+
+/** As it came out: "IfPossible" is so here. */
+function mountStatus({
+  name,
+  mountPath,
+  readOnly,
+  recursiveReadOnly: mode = "Disabled",
+}: VolumeMount): VolumeMountStatus {
+  if (readOnly !== true) return { name, mountPath };
+  return { name, mountPath, readOnly, recursiveReadOnly: mode === "IfPossible" ? "Enabled" : mode };
 }
 
 /** Its own group is among them, as the kernel has it. */
