@@ -112,7 +112,11 @@ static int is_ours(const char *pid, char *name, size_t size) {
   if (file == NULL || fgets(name, (int)size, file) == NULL) name[0] = 0;
   if (file != NULL) fclose(file);
   name[strcspn(name, "\n")] = 0;
-  return strncmp(name, "naru", 4) == 0;
+  /* Not naru-init, which is a container's. */
+  static const char *const ours[] = {"naru-launcher", "naru-monitor", "naru-waiting", "naru-exec", "naru-pause", "naru-unpack"};
+  for (size_t i = 0; i < sizeof ours / sizeof ours[0]; i++)
+    if (strncmp(name, ours[i], strlen(ours[i])) == 0) return 1;
+  return 0;
 }
 
 /* Every way into a process of ours: its files, its root, its memory, its registers, its descriptors. */

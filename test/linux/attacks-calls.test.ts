@@ -59,7 +59,7 @@ test("mounts, namespaces, rings, keys, handles and modules are refused to a cont
           name,
         ),
       ),
-      ["fsopen", "open_tree", "move_mount", "mount", "pivot_root", "unshare mount", "io_uring_setup", "keyctl"].filter(
+      ["fsopen", "open_tree", "move_mount", "mount", "pivot_root", "unshare mount", "keyctl"].filter(
         (name) => !allowed(free).includes(name),
       ),
     ],
