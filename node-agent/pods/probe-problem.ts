@@ -27,7 +27,7 @@ export function httpProblem(
     ? "context deadline exceeded (Client.Timeout exceeded while awaiting headers)"
     : error.syscall === "connect"
       ? dialProblem(target, error).message
-      : (kernelReason(error) ?? error.message);
+      : (kernelReason(error) ?? tlsReason(error) ?? error.message);
   return new Error(`${asked}: ${text}`, { cause: error });
 }
 
@@ -59,6 +59,11 @@ const reasons: Readonly<Record<string, string>> = {
   ENETUNREACH: "network is unreachable",
   ETIMEDOUT: "connection timed out",
 };
+
+// OpenSSL's words name its own source files.
+function tlsReason({ message }: Error): string | undefined {
+  return /wrong version number|packet length too long/.test(message) ? "server gave no TLS response" : undefined;
+}
 
 // gRPC wraps Node's error in sentences of its own.
 function plainReason(details: string): string {

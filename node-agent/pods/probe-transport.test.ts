@@ -48,6 +48,16 @@ test("http follows redirects within its host, and takes others for the answer", 
   assert.deepEqual(answers, [503, 302, `Get "http://127.0.0.1:${port}/round": stopped after 10 redirects`, 200]);
 });
 
+test("http says that a server does not speak TLS", async () => {
+  const server = createServer((_, response) => response.end());
+  const port = await listen(server);
+  const target = { scheme: "https", host, port, path: "/", headers: [] } as const;
+  await assert.rejects(realProbeTransport.http(target, 5000, never), {
+    message: `Get "https://127.0.0.1:${port}/": server gave no TLS response`,
+  });
+  server.close();
+});
+
 test("http rejects when nothing answers in time", async () => {
   const server = createTcpServer(() => {});
   const target = { scheme: "http", host, port: await listen(server), path: "/", headers: [] } as const;
