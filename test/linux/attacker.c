@@ -231,6 +231,14 @@ static int try_keys(const char *with) {
   return 0;
 }
 
+/* Becomes another program, whose session has that key: as a launcher that somebody started by hand. */
+static int start_keyed(char **program) {
+  syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL);
+  syscall(SYS_add_key, "user", "naru-secret", "x", 1, KEY_SPEC_SESSION_KEYRING);
+  execv(program[0], program);
+  return 127;
+}
+
 /* --- sockets of the host's network ------------------------------------------------------------------------------------------ */
 
 static int list_abstract_sockets(const char *with) {
@@ -381,6 +389,7 @@ static const struct {
 
 int main(int argc, char **argv) {
   setvbuf(stdout, NULL, _IOLBF, 0);
+  if (argc > 2 && strcmp(argv[1], "keyed") == 0) return start_keyed(argv + 2);
   for (size_t i = 0; argc > 1 && i < sizeof attacks / sizeof attacks[0]; i++)
     if (strcmp(argv[1], attacks[i].name) == 0) return attacks[i].run(argc > 2 ? argv[2] : "");
   fprintf(stderr, "attacker: unknown attack\n");

@@ -8,6 +8,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  rmSync,
   statSync,
   symlinkSync,
   writeFileSync,
@@ -17,12 +18,14 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { readAll } from "../../node-agent/runtime/contract.ts";
 import { defaultCapabilities } from "../../node-agent/runtime/defaults.ts";
+import type { LinuxRuntimeOptions } from "../../node-agent/runtime/linux.ts";
 import type { ContainerSpec, Runtime } from "../../node-agent/runtime/runtime.ts";
-import { buildProgram, openRig, type Rig } from "./rig.ts";
+import { makeTestFolder } from "../folders.ts";
+import { buildLauncher, buildProgram, openRig, type Rig } from "./rig.ts";
 
 /** A rig whose image has the attacker, also as a setuid program. */
-async function openAttackRig(): Promise<Rig> {
-  const rig = await openRig();
+async function openAttackRig(more: Partial<LinuxRuntimeOptions> = {}): Promise<Rig> {
+  const rig = await openRig(more);
   const image = join(rig.directory, "image");
   copyFileSync(buildProgram("attacker"), join(image, "attacker"));
   copyFileSync(buildProgram("attacker"), join(image, "setuid-attacker"));
@@ -290,6 +293,25 @@ test("containers and processes that enter them have keyrings of their own start,
       ["search: Operation not permitted"],
     ],
   );
+});
+
+test("keys of whoever started the launcher are in no container's reach start, exec", async () => {
+  const folder = makeTestFolder("keyed");
+  const launcherPath = join(folder, "launcher");
+  writeFileSync(launcherPath, `#!/bin/sh\nexec ${buildProgram("attacker")} keyed ${buildLauncher()} "$@"\n`, {
+    mode: 0o755,
+  });
+  try {
+    await using rig = await openAttackRig({ launcherPath });
+    const seccomp = "unconfined";
+    await start(rig, "a", ["wait"], { seccomp });
+    const entered = await execLines(rig.runtime, "a", ["/attacker", "keys", "search"]);
+    const started = await attack(rig, "b", ["keys", "search"], { seccomp });
+    const refused = ["search: Required key not available"];
+    assert.deepEqual([started, entered], [refused, refused]);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });
 
 test("a setuid program gains what the container has, or nothing with no_new_privileges start, exec", async () => {
