@@ -8,7 +8,7 @@ import { canRun } from "./platforms.ts";
 import { prepareMounts } from "./run-mounts.ts";
 import { explainLaunch, runStep } from "./run-step.ts";
 import { argsOf, silentArgs } from "./stage-state.ts";
-import { digest, epochOf, layerStep, pathIn, type StageResult, type StepWork, stepError } from "./step-work.ts";
+import { digest, epochOf, layerStep, type StageResult, type StepWork, stepError } from "./step-work.ts";
 
 type Run = Extract<Instruction, { kind: "RUN" }>;
 
@@ -147,10 +147,9 @@ function environment(
     const value = given[name] ?? given[name.toLowerCase()] ?? given[name.toUpperCase()];
     return value === undefined ? [] : [`${name}=${value}`];
   });
-  const own = pathIn(before.state.config);
   const all = new Map<string, string>();
   // Proxies and arguments first: ENV comes before them.
-  for (const entry of [`HOME=${home}`, ...silent, ...argList, ...own, ...extra])
+  for (const entry of [`HOME=${home}`, ...silent, ...argList, ...before.state.config.env, ...extra])
     all.set(entry.split("=", 1)[0] ?? "", entry);
   return [...all.values()];
 }

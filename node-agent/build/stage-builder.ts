@@ -12,7 +12,15 @@ import { parseTrigger } from "./dockerfile/parse.ts";
 import { cleanPath } from "./dockerfile/patterns.ts";
 import { readPlatform, samePlatform } from "./platforms.ts";
 import { runInstruction } from "./run-instruction.ts";
-import { type ArgSources, applyToConfig, declare, Expander, emptyConfig, type StageState } from "./stage-state.ts";
+import {
+  type ArgSources,
+  applyToConfig,
+  declare,
+  defaultPath,
+  Expander,
+  emptyConfig,
+  type StageState,
+} from "./stage-state.ts";
 import {
   absolutePath,
   dateOf,
@@ -95,7 +103,7 @@ export class StageBuilder implements Disposable, StagesInWork {
         `--platform takes such as linux/amd64 or linux/arm64, got ${JSON.stringify(named)}`,
         stage.from,
       );
-    const state: StageState = { config: emptyConfig, args: new Map(), hasCmd: false, author: undefined };
+    const state: StageState = { config: withPath(emptyConfig), args: new Map(), hasCmd: false, author: undefined };
     const start = { history: [], createdMs: dateOf(options), diffIds: [], base: undefined, platform };
     if (name === "scratch") return { ...start, state, key: digest(["scratch"]) };
     if (name === "") throw global.refuse(`the image's name is empty: ${stage.from.image} has no value`, stage.from);
@@ -107,7 +115,7 @@ export class StageBuilder implements Disposable, StagesInWork {
     const image = await this.#image(name, step, platform);
     return {
       ...start,
-      state: { ...state, config: image.config },
+      state: { ...state, config: withPath(image.config) },
       diffIds: image.diffIds,
       base: await workshop.config(image.id),
       // The files alone: a label of the image below changes no file above it.
@@ -234,6 +242,12 @@ export function globalArgs(dockerfile: Dockerfile, options: BuildOptions) {
 
 function argSources(dockerfile: Dockerfile, options: BuildOptions): ArgSources {
   return { given: options.buildArgs ?? {}, global: globalArgs(dockerfile, options).args };
+}
+
+// As Docker has it, so that ENV PATH=/mine:$PATH keeps the usual places.
+function withPath(config: ImageConfig): ImageConfig {
+  if (config.env.some((entry) => entry.startsWith("PATH="))) return config;
+  return { ...config, env: [...config.env, defaultPath] };
 }
 
 function withoutTriggers(config: ImageConfig): ImageConfig {

@@ -1,7 +1,6 @@
 // What every step works with, and how its result becomes a layer that is known again.
 
 import { createHash } from "node:crypto";
-import type { ImageConfig } from "../images/images.ts";
 import type { ImageLibrary, Platform } from "../images/library.ts";
 import type { Draft, Workshop } from "../images/workshop.ts";
 import type { Runtime } from "../runtime/runtime.ts";
@@ -11,7 +10,7 @@ import type { Dockerfile, Instruction, Stage } from "./dockerfile/instructions.t
 import { cleanPath } from "./dockerfile/patterns.ts";
 import type { CacheLocks } from "./run-mounts.ts";
 import type { BuildNetwork } from "./run-step.ts";
-import { defaultPath, type Expander, type StageState } from "./stage-state.ts";
+import type { Expander, StageState } from "./stage-state.ts";
 import type { Step, Steps } from "./steps.ts";
 export interface StageParts {
   readonly images: ImageLibrary;
@@ -136,8 +135,4 @@ export function dateOf(options: BuildOptions): number | undefined {
 /** A failed step in words, without its place yet. */
 export function stepError(instruction: Instruction, message: string, exitCode?: number): StepError {
   return new StepError(message, { position: instruction.position, exitCode });
-}
-
-export function pathIn(config: ImageConfig): readonly string[] {
-  return config.env.some((entry) => entry.startsWith("PATH=")) ? config.env : [defaultPath, ...config.env];
 }

@@ -280,6 +280,17 @@ test("a build of which all is known makes the image that is there, whatever its 
   assert.notDeepEqual(await ids({ noCache: true }), first);
 });
 
+test("an image has a PATH that instructions can add to, with or without one below build", async () => {
+  const envs = ["scratch", "BASE"].map(async (base) => {
+    const { result, events } = await build({ Dockerfile: `FROM ${base}\nENV PATH=/mine:$PATH A=b` });
+    return [result.image.config.env, events.some(({ type }) => type === "warning")];
+  });
+  assert.deepEqual(await Promise.all(envs), [
+    [["PATH=/mine:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "A=b"], false],
+    [["PATH=/mine:/bin", "A=b"], false],
+  ]);
+});
+
 test("stages run as far as the target needs them, take from each other and from images build", async () => {
   const files = {
     Dockerfile: `ARG base=BASE
