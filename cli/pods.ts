@@ -46,11 +46,15 @@ function usefulness({ metadata, status }: Pod): number {
 const defaultContainerAnnotation = "kubectl.kubernetes.io/default-container";
 
 /** The container that was named, or the one that a pod with several means when none was: then its user is told. */
-export function containerOf({ metadata, spec }: Pod, named: string | undefined): string | undefined {
+export function containerOf(
+  { metadata, spec }: Pod,
+  named: string | undefined,
+  tell: (text: string) => void = (text) => console.error(text),
+): string | undefined {
   const names = (spec?.containers ?? []).map(({ name }) => name);
   if (named !== undefined || names.length < 2) return named;
   const annotated = metadata?.annotations?.[defaultContainerAnnotation];
   const container = names.find((name) => name === annotated) ?? names[0];
-  console.error(`Taking container ${container} of ${names.join(", ")}; -c takes another.`);
+  tell(`Taking container ${container} of ${names.join(", ")}; -c takes another.`);
   return container;
 }

@@ -44,8 +44,14 @@ export const logs: Command = {
     const [word] = invocation.positionals;
     if (word === undefined) throw new UsageError("name a pod, or an object that has pods, such as deploy/web");
     const connection = await connect(invocation);
+    // Pods of one owner have the same to say.
+    const told = new Set<string>();
+    const tellOnce = (text: string) => {
+      if (!told.has(text)) console.error(text);
+      told.add(text);
+    };
     const sources = (await podsOf(connection, namespaceOf(invocation, connection), word)).flatMap((pod) =>
-      containersOf(pod, invocation).map((container) => ({ pod, container })),
+      containersOf(pod, invocation, tellOnce).map((container) => ({ pod, container })),
     );
     const options = { query: queryOf(invocation), prefix: invocation.flag("prefix") };
     await printLogs(connection, sources, options, invocation.signal);
@@ -82,8 +88,8 @@ export async function printLogs(
   );
 }
 
-function containersOf(pod: Pod, invocation: Invocation): readonly (string | undefined)[] {
-  if (!invocation.flag("all-containers")) return [containerOf(pod, invocation.text("container"))];
+function containersOf(pod: Pod, invocation: Invocation, tell: (text: string) => void): readonly (string | undefined)[] {
+  if (!invocation.flag("all-containers")) return [containerOf(pod, invocation.text("container"), tell)];
   const { initContainers = [], containers = [], ephemeralContainers = [] } = pod.spec ?? {};
   return [...initContainers, ...containers, ...ephemeralContainers].map(({ name }) => name);
 }
