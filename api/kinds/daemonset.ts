@@ -8,11 +8,10 @@ import { templateDefaults } from "./pod-defaults.ts";
 import { unsupportedPodFields } from "./pod-unsupported.ts";
 import { atLeast, validateTemplate } from "./pod-validate.ts";
 import { isZero, unavailableErrors } from "./portion.ts";
-import { immutable, invalid, oneOf, required } from "./schema/field-error.ts";
+import { invalid, oneOf, required } from "./schema/field-error.ts";
 import { fill } from "./schema/fill.ts";
-import { equal } from "./schema/patch-json.ts";
 import { selectorText } from "./selector-text.ts";
-import { validateSelector } from "./selector-validate.ts";
+import { selectorStays, validateSelector } from "./selector-validate.ts";
 import { keepStatus } from "./status-field.ts";
 
 export const daemonsetKind: Kind<DaemonSet> = {
@@ -50,8 +49,7 @@ export const daemonsetKind: Kind<DaemonSet> = {
     ...validateMetadata(set),
     ...(set.spec === undefined ? [required("spec")] : specErrors(set.spec)),
   ],
-  validateUpdate: (set, old) =>
-    equal(set.spec?.selector, old.spec?.selector) ? [] : [immutable("spec.selector", set.spec?.selector)],
+  validateUpdate: selectorStays,
   unsupportedFields: unsupportedPodFields("template.spec"),
 };
 

@@ -8,11 +8,11 @@ import { templateDefaults } from "./pod-defaults.ts";
 import { unsupportedPodFields } from "./pod-unsupported.ts";
 import { atLeast, validateTemplate } from "./pod-validate.ts";
 import { isZero, portionErrors, unavailableErrors } from "./portion.ts";
-import { forbidden, immutable, invalid, oneOf, required } from "./schema/field-error.ts";
+import { forbidden, invalid, oneOf, required } from "./schema/field-error.ts";
 import { fill } from "./schema/fill.ts";
 import { equal } from "./schema/patch-json.ts";
 import { selectorText } from "./selector-text.ts";
-import { validateSelector } from "./selector-validate.ts";
+import { selectorStays, validateSelector } from "./selector-validate.ts";
 import { keepStatus, withoutStatus } from "./status-field.ts";
 
 export const deploymentKind: Kind<Deployment> = {
@@ -39,8 +39,7 @@ export const deploymentKind: Kind<Deployment> = {
     ...validateMetadata(deployment),
     ...(deployment.spec === undefined ? [required("spec")] : specErrors(deployment.spec)),
   ],
-  validateUpdate: (deployment, old) =>
-    equal(deployment.spec?.selector, old.spec?.selector) ? [] : [immutable("spec.selector", deployment.spec?.selector)],
+  validateUpdate: selectorStays,
   unsupportedFields: unsupportedPodFields("template.spec"),
 };
 

@@ -7,11 +7,10 @@ import { validateMetadata } from "./metadata.ts";
 import { templateDefaults } from "./pod-defaults.ts";
 import { unsupportedPodFields } from "./pod-unsupported.ts";
 import { atLeast, validateTemplate } from "./pod-validate.ts";
-import { immutable, required } from "./schema/field-error.ts";
+import { required } from "./schema/field-error.ts";
 import { fill } from "./schema/fill.ts";
-import { equal } from "./schema/patch-json.ts";
 import { selectorText } from "./selector-text.ts";
-import { validateSelector } from "./selector-validate.ts";
+import { selectorStays, validateSelector } from "./selector-validate.ts";
 import { keepStatus } from "./status-field.ts";
 
 export const replicasetKind: Kind<ReplicaSet> = {
@@ -33,8 +32,7 @@ export const replicasetKind: Kind<ReplicaSet> = {
     ...validateMetadata(set),
     ...(set.spec === undefined ? [required("spec")] : specErrors(set.spec)),
   ],
-  validateUpdate: (set, old) =>
-    equal(set.spec?.selector, old.spec?.selector) ? [] : [immutable("spec.selector", set.spec?.selector)],
+  validateUpdate: selectorStays,
   unsupportedFields: unsupportedPodFields("template.spec"),
 };
 

@@ -2,8 +2,9 @@
 import type { LabelSelector } from "./generated/types.ts";
 import type { FieldError } from "./kind.ts";
 import { complaints, validateLabels } from "./metadata.ts";
-import { forbidden, invalid, oneOf, required } from "./schema/field-error.ts";
+import { forbidden, immutable, invalid, oneOf, required } from "./schema/field-error.ts";
 import { labelValue, qualifiedName } from "./schema/names.ts";
+import { equal } from "./schema/patch-json.ts";
 import { at, child } from "./schema/path.ts";
 import { type Labels, matches, selectorOf } from "./schema/selector.ts";
 
@@ -40,4 +41,13 @@ export function validateSelector(
   if (errors.length > 0 || matches(requirements, templateLabels)) return errors;
   const labels = child(path, "template.metadata.labels");
   return [invalid(labels, templateLabels ?? {}, "`selector` does not match template `labels`")];
+}
+
+interface Selecting {
+  readonly spec?: { readonly selector?: LabelSelector };
+}
+
+/** Its pods are found by it: another one would leave them to nobody. */
+export function selectorStays({ spec }: Selecting, old: Selecting): readonly FieldError[] {
+  return equal(spec?.selector, old.spec?.selector) ? [] : [immutable("spec.selector", spec?.selector)];
 }
