@@ -101,6 +101,8 @@ static inline int sys_pidfd_open(pid_t pid) { return (int)syscall(SYS_pidfd_open
 static inline int sys_pidfd_send_signal(int pidfd, int signal) {
   return (int)syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0);
 }
+/* Closed on exec. musl's open says so a second time, by another system call, which each start would make twenty times. */
+static inline int open_path(const char *path, int flags) { return openat(AT_FDCWD, path, flags | O_CLOEXEC); }
 /* Resolves path as if root were "/", symbolic links and ".." among them; follows no link of /proc that leads elsewhere. */
 static inline int open_in_root(int root, const char *path, int flags, mode_t mode) {
   struct open_how how = {.flags = (uint64_t)(unsigned)(flags | O_CLOEXEC),

@@ -47,6 +47,8 @@ void write_begin(struct writer *writer, char *data, size_t capacity);
 void write_field(struct writer *writer, const void *data, size_t size);
 void write_text(struct writer *writer, const char *text);
 void write_number(struct writer *writer, uint64_t value);
+/* "failed" <errno> <what> <index of the op>: how a launch that failed is told of. */
+void write_failure(struct writer *writer, int error, const char *what, int index);
 /* Fills in the frame's length; its size, or 0 when it overflowed. */
 size_t write_end(struct writer *writer);
 

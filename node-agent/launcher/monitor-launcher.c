@@ -16,10 +16,7 @@ void tell_failed(int error, const char *what, int index) {
   char data[1024];
   struct writer writer;
   write_begin(&writer, data, sizeof data);
-  write_text(&writer, "failed");
-  write_number(&writer, (uint64_t)error);
-  write_text(&writer, what);
-  write_number(&writer, (uint64_t)index);
+  write_failure(&writer, error, what, index);
   tell(&writer);
 }
 

@@ -64,7 +64,7 @@ static void hold_mounts(void) {
   char path[40];
   if (!monitor.launch.is_apart || monitor.launch.user_namespace >= 0) return;
   snprintf(path, sizeof path, "/proc/%d/ns/mnt", monitor.launch.pid);
-  monitor.mounts = open(path, O_RDONLY | O_CLOEXEC);
+  monitor.mounts = open_path(path, O_RDONLY);
 }
 
 /* Waits until the child executes its program: 0, or -errno with call->what and *index. */

@@ -72,10 +72,7 @@ static int fail(int error, const char *what, int index) {
     waitpid(launch.pid, NULL, __WALL);
   }
   write_begin(&writer, data, sizeof data);
-  write_text(&writer, "failed");
-  write_number(&writer, (uint64_t)error);
-  write_text(&writer, what);
-  write_number(&writer, (uint64_t)index);
+  write_failure(&writer, error, what, index);
   tell(&writer);
   return 1;
 }

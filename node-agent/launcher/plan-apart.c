@@ -24,7 +24,7 @@ static int make_tree(void) {
 }
 
 static int place_tree(int tree, const char *path) {
-  int on = open(path, O_PATH | O_CLOEXEC);
+  int on = open_path(path, O_PATH);
   int result = on < 0 ? -1 : sys_move_mount(tree, on);
   if (on >= 0) close(on);
   close(tree);
@@ -51,7 +51,7 @@ static int private_tree(const char *path) {
 
 /* In a copy of this process's mounts. `here` is a directory of it that can be covered. */
 static int empty_namespace(int here) {
-  int null = private_tree("/dev/null"), own = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+  int null = private_tree("/dev/null"), own = open_path("/proc/self/ns/mnt", O_RDONLY);
   if (null < 0 || own < 0 || enter_namespace_root() != 0 || sys_mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0) return -1;
   int tree = make_tree();
   if (tree < 0 || sys_move_mount(tree, here) != 0 || fchdir(tree) != 0 || fill_tree(null) != 0 ||
@@ -62,10 +62,10 @@ static int empty_namespace(int here) {
 }
 
 int make_apart(struct apart *apart) {
-  apart->home = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
-  apart->home_root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+  apart->home = open_path("/proc/self/ns/mnt", O_RDONLY);
+  apart->home_root = open_path("/", O_PATH | O_DIRECTORY);
   if (apart->home < 0 || apart->home_root < 0 || unshare(CLONE_NEWNS) != 0) return -1;
-  int here = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+  int here = open_path(".", O_PATH | O_DIRECTORY);
   apart->namespace = here < 0 ? -1 : empty_namespace(here);
   int error = errno;
   if (here >= 0) close(here);
@@ -160,28 +160,28 @@ static int op_hand_over(struct launch *launch, struct op_call *call) {
 /* hold-file <path>: to be written to. */
 static int op_hold_file(struct launch *launch, struct op_call *call) {
   if (!is_text(call->args[0])) return op_fail(call, EINVAL, "hold-file");
-  int fd = open(call->args[0].data, O_WRONLY | O_CLOEXEC);
+  int fd = open_path(call->args[0].data, O_WRONLY);
   return fd < 0 ? op_fail(call, errno, "open %s", call->args[0].data) : hold_file(launch, call, fd, "");
 }
 
 /* hold-namespace <path> */
 static int op_hold_namespace(struct launch *launch, struct op_call *call) {
   if (!is_text(call->args[0])) return op_fail(call, EINVAL, "hold-namespace");
-  int fd = open(call->args[0].data, O_RDONLY | O_CLOEXEC);
+  int fd = open_path(call->args[0].data, O_RDONLY);
   return fd < 0 ? op_fail(call, errno, "open namespace %s", call->args[0].data) : hold_file(launch, call, fd, "");
 }
 
 /* hold-users <path>: a user namespace, to whose users later trees are mapped, and which the child enters. */
 static int op_hold_users(struct launch *launch, struct op_call *call) {
   if (!is_text(call->args[0])) return op_fail(call, EINVAL, "hold-users");
-  launch->user_namespace = open(call->args[0].data, O_RDONLY | O_CLOEXEC);
+  launch->user_namespace = open_path(call->args[0].data, O_RDONLY);
   int fd = launch->user_namespace < 0 ? -1 : fcntl(launch->user_namespace, F_DUPFD_CLOEXEC, 0);
   return fd < 0 ? op_fail(call, errno, "open user namespace %s", call->args[0].data) : hold_file(launch, call, fd, "");
 }
 
 /* hold-sysctls: the kernel's settings, for `sysctls`. */
 static int op_hold_sysctls(struct launch *launch, struct op_call *call) {
-  int fd = open("/proc/sys", O_PATH | O_DIRECTORY | O_CLOEXEC);
+  int fd = open_path("/proc/sys", O_PATH | O_DIRECTORY);
   return fd < 0 ? op_fail(call, errno, "open /proc/sys") : hold_file(launch, call, fd, "");
 }
 
@@ -266,7 +266,7 @@ static int op_make_for(struct launch *launch, struct op_call *call) {
 
 /* staging: what is mounted until there is a root goes to a place of its own, from which it is carried there. */
 static int op_staging(struct launch *launch, struct op_call *call) {
-  launch->root = launch->is_apart ? open("/stage", O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
+  launch->root = launch->is_apart ? open_path("/stage", O_PATH | O_DIRECTORY) : -1;
   launch->staging = true;
   return launch->root < 0 ? op_fail(call, launch->is_apart ? errno : EINVAL, "staging") : 0;
 }
@@ -276,7 +276,7 @@ static int op_root(struct launch *launch, struct op_call *call) {
   if (!launch->is_apart) return op_fail(call, EINVAL, "root");
   int tree = take_held(launch, call);
   if (tree < 0) return tree;
-  int on = open("/root", O_PATH | O_DIRECTORY | O_CLOEXEC);
+  int on = open_path("/root", O_PATH | O_DIRECTORY);
   int result = on < 0 || sys_move_mount(tree, on) != 0 ? op_fail(call, errno, "place the root") : 0;
   if (on >= 0) close(on);
   if (launch->root >= 0) close(launch->root);
@@ -292,7 +292,7 @@ static int op_carry(struct launch *launch, struct op_call *call) {
   const char *path = call->args[0].data;
   char staged[64];
   if (snprintf(staged, sizeof staged, "/stage%s", path) >= (int)sizeof staged) return op_fail(call, EINVAL, "carry");
-  int from = open(staged, O_PATH | O_DIRECTORY | O_CLOEXEC);
+  int from = open_path(staged, O_PATH | O_DIRECTORY);
   if (from < 0) return op_fail(call, errno, "open %s", staged);
   /* Masks are named by paths below /proc and /sys: no link of an image may make them another place (CVE-2019-19921). */
   int to = open_mount_point(launch->root, path, true, strcmp(path, "/dev") != 0);

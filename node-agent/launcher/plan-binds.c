@@ -130,7 +130,7 @@ static int open_or_make_beneath(int root, const char *wanted) {
 
 /* What `below` leads to inside of source, or source itself when that is "". */
 static int open_source(struct op_call *call, const char *source, const char *below) {
-  int root = open(source, O_PATH | O_CLOEXEC);
+  int root = open_path(source, O_PATH);
   if (root < 0) return op_fail(call, errno, "bind %s", source);
   if (below[0] == 0) return root;
   int fd = open_or_make_beneath(root, below);

@@ -109,7 +109,7 @@ static int op_clone_apart(struct launch *launch, struct op_call *call) {
 static int op_pid_namespace(struct launch *launch, struct op_call *call) {
   (void)launch;
   if (!is_text(call->args[0])) return op_fail(call, EINVAL, "pid-namespace");
-  int fd = open(call->args[0].data, O_RDONLY | O_CLOEXEC);
+  int fd = open_path(call->args[0].data, O_RDONLY);
   if (fd < 0 || setns(fd, CLONE_NEWPID) != 0) return op_fail(call, errno, "enter pid namespace %s", call->args[0].data);
   close(fd);
   return 0;
@@ -131,7 +131,7 @@ static int op_enter(struct launch *launch, struct op_call *call) {
   if (launch->target < 0 || flags == 0 || ((flags & CLONE_NEWPID) != 0) == launch->cloned) return op_fail(call, EINVAL, "enter");
   if (setns(launch->target, (int)flags) != 0) return op_fail(call, errno, "enter the container's namespaces");
   if (flags & CLONE_NEWNS) {
-    launch->root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    launch->root = open_path("/", O_PATH | O_DIRECTORY);
     if (launch->root < 0) return op_fail(call, errno, "open the container's root");
   }
   return 0;

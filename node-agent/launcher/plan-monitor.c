@@ -27,7 +27,7 @@ static int op_stdio(struct launch *launch, struct op_call *call) {
     launch->rows = (unsigned)rows;
     return 0;
   }
-  int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+  int null = open_path("/dev/null", O_RDWR);
   if (null < 0) return op_fail(call, errno, "open /dev/null");
   for (int i = 0; i < 3; i++) launch->child_stdio[i] = null;
   int ends[2];
@@ -123,7 +123,7 @@ static int op_try_write(struct launch *launch, struct op_call *call) {
 /* into-cgroup <directory>: clone puts the child there (cgroup v2). */
 static int op_into_cgroup(struct launch *launch, struct op_call *call) {
   if (!is_text(call->args[0])) return op_fail(call, EINVAL, "into-cgroup");
-  launch->cgroup = open(call->args[0].data, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  launch->cgroup = open_path(call->args[0].data, O_RDONLY | O_DIRECTORY);
   return launch->cgroup < 0 ? op_fail(call, errno, "open cgroup %s", call->args[0].data) : 0;
 }
 
@@ -132,7 +132,7 @@ static int op_device_filter(struct launch *launch, struct op_call *call) {
   (void)launch;
   size_t size = call->args[1].size;
   if (!is_text(call->args[0]) || size == 0 || size % sizeof(struct bpf_insn) != 0) return op_fail(call, EINVAL, "device-filter");
-  int cgroup = open(call->args[0].data, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  int cgroup = open_path(call->args[0].data, O_RDONLY | O_DIRECTORY);
   if (cgroup < 0) return op_fail(call, errno, "open cgroup %s", call->args[0].data);
   static const char license[] = "Apache-2.0";
   union bpf_attr load = {.prog_type = BPF_PROG_TYPE_CGROUP_DEVICE,

@@ -22,7 +22,7 @@ int enter_namespace_root(void) {
 /* private-mounts: nothing done here is seen outside, nor the other way round, be it above a chroot or below it. */
 static int op_private_mounts(struct launch *launch, struct op_call *call) {
   (void)launch;
-  int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+  int root = open_path("/", O_PATH | O_DIRECTORY);
   if (root < 0 || enter_namespace_root() != 0 || sys_mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 || fchdir(root) != 0 ||
       chroot(".") != 0)
     return op_fail(call, errno, "make mounts private");
@@ -70,7 +70,7 @@ static int map_layer(struct launch *launch, struct op_call *call, const char *la
   struct mount_words plain = {.propagation = MS_PRIVATE, .idmap = true, .users = -1};
   int tree = tree_at(launch, call, layer, &plain);
   if (tree < 0) return tree;
-  int on = mkdir(name, 0700) == 0 ? open(name, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
+  int on = mkdir(name, 0700) == 0 ? open_path(name, O_PATH | O_DIRECTORY) : -1;
   int result = on < 0 || sys_move_mount(tree, on) != 0 ? op_fail(call, errno, "map layer %s", layer) : 0;
   if (on >= 0) close(on);
   close(tree);
@@ -79,7 +79,7 @@ static int map_layer(struct launch *launch, struct op_call *call, const char *la
 
 /* An overlay has no users of its own: each of its layers is mounted with its users mapped, in a file system that it then covers. */
 static int mount_mapped_overlay(struct launch *launch, struct op_call *call, const char *target, const struct mount_words *words) {
-  int here = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+  int here = open_path(".", O_PATH | O_DIRECTORY);
   if (here < 0 || sys_mount("tmpfs", target, "tmpfs", MS_NOSUID | MS_NODEV, "size=64k,mode=700") != 0 || chdir(target) != 0)
     return op_fail(call, errno, "prepare layers at %s", target);
   char *data = malloc(call->args[4].size * 2 + 64), *options = strdup(call->args[4].data);
@@ -112,7 +112,7 @@ static int op_rootfs(struct launch *launch, struct op_call *call) {
   const char *target = call->args[0].data, *type = call->args[1].data, *source = call->args[2].data;
   struct mount_words words;
   if (!mount_words(call->args[3], &words)) return op_fail(call, EINVAL, "rootfs: attributes");
-  int on = open(target, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  int on = open_path(target, O_PATH | O_DIRECTORY | O_NOFOLLOW);
   if (on < 0) return op_fail(call, errno, "open %s", target);
   int result;
   if (strcmp(type, "bind") == 0) {
@@ -129,7 +129,7 @@ static int op_rootfs(struct launch *launch, struct op_call *call) {
   }
   close(on);
   if (result < 0) return result;
-  launch->root = open(target, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  launch->root = open_path(target, O_PATH | O_DIRECTORY | O_NOFOLLOW);
   forget_folder();
   return launch->root < 0 ? op_fail(call, errno, "open %s", target) : 0;
 }
@@ -166,7 +166,7 @@ static int replace_root(int root) {
 /* As an initial RAM disk's is covered: what lies below has nothing of the host's, no ".." and no entering of the namespace leads there.
    pivot_root would look at every process of the machine, and unmounting wait for each of its processors. */
 static int cover_root(int root) {
-  int below = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+  int below = open_path("/", O_PATH | O_DIRECTORY);
   if (below < 0) return -1;
   int result = sys_move_mount(root, below) != 0 || fchdir(root) != 0 || chroot(".") != 0 ? -1 : 0;
   int error = errno;

@@ -60,10 +60,7 @@ static void report_failure(struct launch *launch, int index, int error, const ch
   char data[1024];
   struct writer writer;
   write_begin(&writer, data, sizeof data);
-  write_text(&writer, "failed");
-  write_number(&writer, (uint64_t)error);
-  write_text(&writer, what);
-  write_number(&writer, (uint64_t)index);
+  write_failure(&writer, error, what, index);
   size_t size = write_end(&writer);
   if (size == 0) return;
   if (launch->framed) send(launch->report, data, size, MSG_NOSIGNAL);

@@ -76,6 +76,13 @@ void write_number(struct writer *writer, uint64_t value) {
   write_text(writer, text);
 }
 
+void write_failure(struct writer *writer, int error, const char *what, int index) {
+  write_text(writer, "failed");
+  write_number(writer, (uint64_t)error);
+  write_text(writer, what);
+  write_number(writer, (uint64_t)index);
+}
+
 size_t write_end(struct writer *writer) {
   if (writer->overflow) return 0;
   uint32_t length = (uint32_t)(writer->size - sizeof length);
