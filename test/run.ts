@@ -1,13 +1,17 @@
 // All checks and tests, as `npm test` and CI run them: format and lint, types, dead code, fast tests in one process, then the files that
-// use real programs and kernel features, one process each so that none disturbs another.
+// use real programs and kernel features, one process each so that none disturbs another. With files as arguments: those alone.
 import { spawnSync } from "node:child_process";
 import { glob } from "node:fs/promises";
 import { removeDeadTests } from "./e2e/dead-tests.ts";
 
 const root = new URL("..", import.meta.url).pathname;
 const onlyCheck = process.argv.includes("--check");
+const named = process.argv.slice(2).filter((word) => !word.startsWith("-"));
 const slow = ["test/linux", "test/e2e", "test/contract"];
-const ownProcess = (await Array.fromAsync(glob(`{${slow.join(",")}}/**/*.test.ts`, { cwd: root }))).sort();
+const isNamed = (file: string) => named.length === 0 || named.includes(file);
+const ownProcess = (await Array.fromAsync(glob(`{${slow.join(",")}}/**/*.test.ts`, { cwd: root })))
+  .filter(isNamed)
+  .sort();
 const fast = (
   await Array.fromAsync(
     glob("{api,charts,cli,client,compose,controllers,lib,node-agent,proto,scheduler,server,test}/**/*.test.ts", {
@@ -15,22 +19,24 @@ const fast = (
     }),
   )
 )
-  .filter((file) => !ownProcess.includes(file))
+  .filter((file) => !slow.some((folder) => file.startsWith(`${folder}/`)) && isNamed(file))
   .sort();
+const unknown = named.filter((file) => !ownProcess.includes(file) && !fast.includes(file));
+if (unknown.length > 0) {
+  console.error(`no test files, seen from the project's folder: ${unknown.join(", ")}`);
+  process.exit(2);
+}
 
-const steps: readonly (readonly [name: string, program: string, args: readonly string[]])[] = [
+type Step = readonly [name: string, program: string, args: readonly string[]];
+const checks: readonly Step[] = [
   ["format and lint", "node_modules/.bin/biome", ["check", "--error-on-warnings", "."]],
   ["types", "node_modules/.bin/tsc", ["-p", "."]],
   ["dead code", "node_modules/.bin/knip", []],
-  ...(onlyCheck
-    ? []
-    : ([
-        [
-          "fast tests",
-          process.execPath,
-          ["--test", "--test-isolation=none", "--test-reporter=dot", "--test-reporter-destination=stdout", ...fast],
-        ],
-      ] as const)),
+];
+const inOneProcess = ["--test", "--test-isolation=none", "--test-reporter=dot", "--test-reporter-destination=stdout"];
+const steps: readonly Step[] = [
+  ...(named.length === 0 ? checks : []),
+  ...(onlyCheck || fast.length === 0 ? [] : [["fast tests", process.execPath, [...inOneProcess, ...fast]] as const]),
 ];
 
 const launcherPath = `${root}node-agent/launcher/build/naru-launcher`;
