@@ -1,17 +1,20 @@
-// What every cluster has: its namespaces with their service accounts, the Service of the API itself, a class of volumes and those of runtimes.
+// What every cluster has: its namespaces with their service accounts, the Service of the API itself, classes of volumes, runtimes
+// and priorities.
 import { assert } from "../lib/assert.ts";
 import { componentUser } from "./authentication/user.ts";
 import {
   endpointslices,
   namespaces,
+  priorityclasses,
   runtimeclasses,
   serviceaccounts,
   services,
   storageclasses,
 } from "./kinds/generated/resources.ts";
-import type { EndpointSlice, RuntimeClass, Service, StorageClass } from "./kinds/generated/types.ts";
+import type { EndpointSlice, PriorityClass, RuntimeClass, Service, StorageClass } from "./kinds/generated/types.ts";
 import { kindOf } from "./kinds/list.ts";
 import { localClassName, localDriver } from "./kinds/local-volume.ts";
+import { systemClasses } from "./kinds/priority-class.ts";
 import type { KubeObject, Resource } from "./kinds/resource.ts";
 import { equal } from "./kinds/schema/patch-json.ts";
 import { isReason } from "./kinds/status.ts";
@@ -36,6 +39,10 @@ export async function bootstrap(context: Context, verbs: Verbs): Promise<void> {
   for (const handler of runtimeHandlers) {
     const runtimeClass: RuntimeClass = { metadata: { name: handler }, handler };
     await ensure(runtimeclasses, runtimeClass);
+  }
+  for (const [name, value] of systemClasses) {
+    const priorityClass: PriorityClass = { metadata: { name }, value };
+    await ensure(priorityclasses, priorityClass);
   }
 }
 

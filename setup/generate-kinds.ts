@@ -50,6 +50,7 @@ const served = [
   "coordination.k8s.io/v1/leases",
   "storage.k8s.io/v1/storageclasses",
   "node.k8s.io/v1/runtimeclasses",
+  "scheduling.k8s.io/v1/priorityclasses",
   "authorization.k8s.io/v1/selfsubjectaccessreviews",
   "authentication.k8s.io/v1/selfsubjectreviews",
 ];

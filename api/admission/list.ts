@@ -4,6 +4,7 @@ import type { KubeObject } from "../kinds/resource.ts";
 import type { Context } from "../verbs/context.ts";
 import { namespaceBasics } from "./namespace-basics.ts";
 import { namespaceLives } from "./namespace-lives.ts";
+import { priorityClass } from "./priority-class.ts";
 import { runtimeClass } from "./runtime-class.ts";
 import { serviceAccount } from "./service-account.ts";
 
@@ -15,4 +16,10 @@ export interface AdmissionRequest {
 
 export type Admission = (request: AdmissionRequest, object: KubeObject) => KubeObject;
 
-export const admissions: readonly Admission[] = [namespaceLives, namespaceBasics, runtimeClass, serviceAccount];
+export const admissions: readonly Admission[] = [
+  namespaceLives,
+  namespaceBasics,
+  priorityClass,
+  runtimeClass,
+  serviceAccount,
+];

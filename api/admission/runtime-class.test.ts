@@ -32,6 +32,7 @@ test("a pod gets its class's overhead and places, or is refused with why runtime
       refusals: [
         await refused("b", { runtimeClassName: "absent" }),
         await refused("d", { runtimeClassName: "light", nodeSelector: { fast: "no" } }),
+        await refused("f", { overhead: { memory: "1Mi" } }),
         await refused("e", { runtimeClassName: "light", overhead: { memory: "2Mi" } }),
       ],
     },
@@ -42,6 +43,7 @@ test("a pod gets its class's overhead and places, or is refused with why runtime
       refusals: [
         'pods "b" is forbidden: pod rejected: RuntimeClass "absent" not found',
         'pods "d" is forbidden: pod rejected: conflict: runtimeClass.scheduling.nodeSelector and pod.spec.nodeSelector differ in fast',
+        'pods "f" is forbidden: pod rejected: Pod Overhead set without corresponding RuntimeClass defined Overhead',
         "pods \"e\" is forbidden: pod rejected: Pod's Overhead doesn't match RuntimeClass's defined Overhead",
       ],
     },

@@ -9,7 +9,11 @@ import type { Admission, AdmissionRequest } from "./list.ts";
 export const runtimeClass: Admission = (request, object) => {
   const pod = object as Pod;
   const name = request.kind.resource.kind === "Pod" ? pod.spec?.runtimeClassName : undefined;
-  if (name === undefined || name === "" || pod.spec === undefined) return object;
+  if (name === undefined || name === "" || pod.spec === undefined) {
+    if (request.kind.resource.kind === "Pod" && Object.keys(pod.spec?.overhead ?? {}).length > 0)
+      throw refuse(request, pod, "Pod Overhead set without corresponding RuntimeClass defined Overhead");
+    return object;
+  }
   const found = request.context.cache.get(runtimeclasses, name)?.object;
   if (found === undefined) throw refuse(request, pod, `RuntimeClass ${JSON.stringify(name)} not found`);
   const admitted: Pod = { ...pod, spec: { ...pod.spec, ...additions(request, pod, found) } };

@@ -14,6 +14,7 @@ import { nodeKind } from "./node.ts";
 import { persistentVolumeKind } from "./persistent-volume.ts";
 import { persistentVolumeClaimKind } from "./persistent-volume-claim.ts";
 import { podKind } from "./pod.ts";
+import { priorityClassKind } from "./priority-class.ts";
 import { replicasetKind } from "./replicaset.ts";
 import type { KubeObject, Resource } from "./resource.ts";
 import { runtimeClassKind } from "./runtime-class.ts";
@@ -43,6 +44,7 @@ export const kinds: readonly Kind[] = [
   erase(leaseKind),
   erase(storageClassKind),
   erase(runtimeClassKind),
+  erase(priorityClassKind),
 ];
 
 const byResource = new Map(kinds.map((kind) => [`${kind.resource.group}/${kind.resource.resource}`, kind]));

@@ -19,14 +19,14 @@ import { done, isReady, until } from "./questions.ts";
 const inDefault = { namespace: "default" };
 
 /** On the machine that goes down. */
-function pod(name: string, priority: number, lifecycle: Lifecycle): object {
+function pod(name: string, priorityClassName: string, lifecycle: Lifecycle): object {
   const serve = { args: ["serve", "8080", name], readinessProbe: { tcpSocket: { port: 8080 }, periodSeconds: 1 } };
   return {
     apiVersion: "v1",
     kind: "Pod",
     metadata: { name, labels: { app: name } },
     spec: {
-      priority,
+      priorityClassName,
       nodeName: "two",
       terminationGracePeriodSeconds: 8,
       containers: [{ name: "main", image: "naru.local/probe:1", ...serve, lifecycle }],
@@ -54,9 +54,9 @@ test("naru node shutdown takes pods out of their Services, ends them by priority
   writeFileSync(archive, await archiveOf(await probeImage(), ["naru.local/probe:1"]));
   await naru(["image", "import", archive]);
   const items = [
-    pod("usual", 0, { preStop: { exec: { command: ["/probe", "sleep", "2"] } } }),
-    pod("failing", 0, { preStop: { exec: { command: ["/probe", "exit", "3"] } } }),
-    pod("dns", 2_000_000_000, {}),
+    pod("usual", "", { preStop: { exec: { command: ["/probe", "sleep", "2"] } } }),
+    pod("failing", "", { preStop: { exec: { command: ["/probe", "exit", "3"] } } }),
+    pod("dns", "system-cluster-critical", {}),
     {
       ...{ apiVersion: "v1", kind: "Service", metadata: { name: "usual" } },
       spec: { selector: { app: "usual" }, ports: [{ port: 80, targetPort: 8080 }] },
@@ -107,7 +107,7 @@ test("naru node shutdown takes pods out of their Services, ends them by priority
   // As the machine's init does when it stops its services.
   const again = two.join(`https://${one.address}:6443`, token, groups);
   await untilTwoNodes();
-  await naru(["apply", "-f", "-"], JSON.stringify(pod("again", 0, {})));
+  await naru(["apply", "-f", "-"], JSON.stringify(pod("again", "", {})));
   await until("a pod on the machine that is back", async () => (isReady(await get("again")) ? true : undefined));
   const endedAgain = once(again, "exit");
   again.kill("SIGTERM");

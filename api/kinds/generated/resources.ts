@@ -21,6 +21,7 @@ import type {
   Lease,
   StorageClass,
   RuntimeClass,
+  PriorityClass,
   SelfSubjectAccessReview,
   SelfSubjectReview,
 } from "./types.ts";
@@ -732,6 +733,31 @@ export const runtimeclasses: Resource<RuntimeClass> = {
   "type": "io.k8s.api.node.v1.RuntimeClass"
 };
 
+export const priorityclasses: Resource<PriorityClass> = {
+  "group": "scheduling.k8s.io",
+  "version": "v1",
+  "resource": "priorityclasses",
+  "singular": "priorityclass",
+  "kind": "PriorityClass",
+  "namespaced": false,
+  "verbs": [
+    "create",
+    "delete",
+    "deletecollection",
+    "get",
+    "list",
+    "patch",
+    "update",
+    "watch"
+  ],
+  "shortNames": [
+    "pc"
+  ],
+  "categories": [],
+  "subresources": [],
+  "type": "io.k8s.api.scheduling.v1.PriorityClass"
+};
+
 export const selfsubjectaccessreviews: Resource<SelfSubjectAccessReview> = {
   "group": "authorization.k8s.io",
   "version": "v1",
@@ -764,4 +790,4 @@ export const selfsubjectreviews: Resource<SelfSubjectReview> = {
   "type": "io.k8s.api.authentication.v1.SelfSubjectReview"
 };
 
-export const resources = [namespaces, nodes, pods, services, configmaps, secrets, events, serviceaccounts, persistentvolumes, persistentvolumeclaims, deployments, replicasets, daemonsets, controllerrevisions, jobs, cronjobs, endpointslices, leases, storageclasses, runtimeclasses, selfsubjectaccessreviews, selfsubjectreviews] as const;
+export const resources = [namespaces, nodes, pods, services, configmaps, secrets, events, serviceaccounts, persistentvolumes, persistentvolumeclaims, deployments, replicasets, daemonsets, controllerrevisions, jobs, cronjobs, endpointslices, leases, storageclasses, runtimeclasses, priorityclasses, selfsubjectaccessreviews, selfsubjectreviews] as const;

@@ -2029,6 +2029,23 @@ export interface Eviction {
   readonly metadata?: ObjectMeta;
 }
 
+export interface PriorityClass {
+  readonly apiVersion?: string;
+  readonly description?: string;
+  readonly globalDefault?: boolean;
+  readonly kind?: string;
+  readonly metadata?: ObjectMeta;
+  readonly preemptionPolicy?: string;
+  readonly value?: number;
+}
+
+export interface PriorityClassList {
+  readonly apiVersion?: string;
+  readonly items: readonly PriorityClass[];
+  readonly kind?: string;
+  readonly metadata?: ListMeta;
+}
+
 export interface StorageClass {
   readonly allowVolumeExpansion?: boolean;
   readonly allowedTopologies?: readonly TopologySelectorTerm[];
