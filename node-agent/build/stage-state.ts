@@ -1,4 +1,5 @@
 // What a stage is at some point: its config, its arguments, and what each instruction that touches no file does to them. Pure.
+import { signalNumber } from "../../lib/signals.ts";
 import type { ImageConfig } from "../images/images.ts";
 import { DockerfileError } from "./build.ts";
 import { WordError } from "./dockerfile/cut-value.ts";
@@ -116,7 +117,7 @@ export function applyToConfig(
     case "USER":
       return withConfig({ user: word(instruction.user) });
     case "STOPSIGNAL":
-      return withConfig({ stopSignal: word(instruction.signal) });
+      return withConfig({ stopSignal: knownSignal(word(instruction.signal), expander) });
     case "EXPOSE":
       return withConfig({
         exposedPorts: union(
@@ -199,6 +200,12 @@ function readPorts(text: string, expander: Expander): readonly string[] {
       throw expander.refusal(`${JSON.stringify(each)} is no port: 80, 80/udp or 8000-8010 is expected`);
     return Array.from({ length: last - first + 1 }, (_, i) => `${first + i}/${protocol.toLowerCase()}`);
   });
+}
+
+function knownSignal(text: string, expander: Expander): string {
+  if (signalNumber(text) === undefined)
+    throw expander.refusal(`${JSON.stringify(text)} is no signal: a name such as SIGINT or a number is expected`);
+  return text;
 }
 
 function union(first: readonly string[], second: readonly string[]): readonly string[] {

@@ -2,6 +2,7 @@
 import { constants } from "node:os";
 import type { Container, Pod } from "../../api/kinds/generated/types.ts";
 import type { Timer } from "../../lib/clock.ts";
+import { signalNumber } from "../../lib/signals.ts";
 import { runHook } from "./hooks.ts";
 import type { PodParts } from "./pod-parts.ts";
 import { messageOf } from "./start-problem.ts";
@@ -84,16 +85,4 @@ async function stopSignal({ container, imageId }: StopRequest, { images }: PodPa
   const own = container.lifecycle?.stopSignal;
   const name = own ?? (await images.find(imageId).catch(() => undefined))?.config.stopSignal ?? "SIGTERM";
   return signalNumber(name) ?? constants.signals.SIGTERM;
-}
-
-/** "SIGTERM", "term", "15", "SIGRTMIN+3", "SIGRTMAX-2". */
-export function signalNumber(name: string): number | undefined {
-  const text = name.trim().toUpperCase();
-  if (/^\d{1,2}$/.test(text)) return Number(text);
-  const full = text.startsWith("SIG") ? text : `SIG${text}`;
-  const realtime = /^SIGRTMIN(?:\+(\d{1,2}))?$/.exec(full);
-  if (realtime !== null) return 34 + Number(realtime[1] ?? 0);
-  const last = /^SIGRTMAX(?:-(\d{1,2}))?$/.exec(full);
-  if (last !== null) return 64 - Number(last[1] ?? 0);
-  return (constants.signals as Readonly<Record<string, number>>)[full];
 }

@@ -8,7 +8,6 @@ import { pullCredentials } from "./pull-secrets.ts";
 import { qosClass } from "./resource-limits.ts";
 import { nextBackoff, restartAtMs } from "./restart-backoff.ts";
 import { onlyUser } from "./security.ts";
-import { signalNumber } from "./stop-container.ts";
 
 const expansions: readonly (readonly [string, string])[] = [
   ["plain", "plain"],
@@ -139,17 +138,6 @@ test("qosClass follows requests and limits", () => {
     [of({}), of({ requests: { cpu: "1" } }), of({ limits: { cpu: "1", memory: "1Gi" } })],
     ["BestEffort", "Burstable", "Guaranteed"],
   );
-});
-
-test("signalNumber reads names and numbers", () => {
-  assert.deepEqual(["SIGTERM", "quit", "9", "SIGRTMIN+3", "SIGRTMAX-4", "nonsense"].map(signalNumber), [
-    15,
-    3,
-    9,
-    37,
-    60,
-    undefined,
-  ]);
 });
 
 test("parseTaints and parseLabels say what is wrong", () => {

@@ -1,5 +1,6 @@
 // The body of "create a container", read into what Naru acts on. Options that Naru does not act on are named: refused where the
 // container would be another one without them, else a warning. Pure.
+import { signalNumber } from "../../../lib/signals.ts";
 import type { JsonObject } from "../http/json.ts";
 import { badRequest } from "../http/problem.ts";
 import { parseDriverOptions } from "../volumes/driver-options.ts";
@@ -73,9 +74,15 @@ function parseConfig(body: JsonObject, image: ImageDefaults): ContainerConfig {
     WorkingDir: body.text("WorkingDir") === "" ? image.WorkingDir : body.text("WorkingDir"),
     Entrypoint: ownEntrypoint ? entrypoint.filter((word, i) => i > 0 || word !== "") : image.Entrypoint,
     Labels: { ...image.Labels, ...body.textMap("Labels") },
-    StopSignal: body.optionalText("StopSignal") || image.StopSignal,
+    StopSignal: parseStopSignal(body.optionalText("StopSignal")) ?? image.StopSignal,
     StopTimeout: body.optionalNumber("StopTimeout"),
   };
+}
+
+function parseStopSignal(text: string | undefined): string | undefined {
+  if (text === undefined || text === "") return undefined;
+  if (signalNumber(text) === undefined) throw badRequest(`invalid signal: ${text}`);
+  return text;
 }
 
 /** A name alone takes its variable away. */

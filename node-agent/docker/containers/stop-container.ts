@@ -1,10 +1,12 @@
 // Ends a container: its stop signal, and SIGKILL when it takes too long.
 import { constants } from "node:os";
 import { sleep } from "../../../lib/clock.ts";
+import { signalNumber } from "../../../lib/signals.ts";
 import { badRequest, conflict } from "../http/problem.ts";
 import { eventAttributes } from "./create-container.ts";
 import type { Life } from "./life.ts";
 import type { DockerParts } from "./parts.ts";
+import type { ContainerRecord } from "./record.ts";
 
 const graceSecondsDefault = 10;
 const sigkill = 9;
@@ -39,7 +41,7 @@ export async function endProcess(
   options: StopOptions,
 ): Promise<void> {
   const record = life.record(id);
-  const number = signalNumber(options.signal || record.config.StopSignal || "SIGTERM");
+  const number = options.signal ? signalOf(options.signal) : ownSignal(record);
   const seconds = options.seconds ?? record.config.StopTimeout ?? graceSecondsDefault;
   const over = life.over(id);
   const done = new AbortController();
@@ -65,25 +67,25 @@ export async function endProcess(
   await over;
 }
 
-/** "SIGTERM", "term", "15", "SIGRTMIN+3". Refuses what is none. */
-export function signalNumber(text: string): number {
-  const name = text.trim().toUpperCase();
-  if (/^\d{1,2}$/.test(name) && Number(name) >= 1 && Number(name) <= 64) return Number(name);
-  const full = name.startsWith("SIG") ? name : `SIG${name}`;
-  const [, least, sign = "+", offset = "0"] = /^SIGRTM(IN|AX)(?:([+-])(\d{1,2}))?$/.exec(full) ?? [];
-  const realtime = (least === "IN" ? 34 : 64) + (sign === "-" ? -1 : 1) * Number(offset);
-  const number = least === undefined ? (constants.signals as Readonly<Record<string, number>>)[full] : realtime;
-  if (number === undefined || number < 1 || number > 64) throw badRequest(`invalid signal: ${text}`);
+/** Refuses what is no signal. */
+export function signalOf(text: string): number {
+  const number = signalNumber(text);
+  if (number === undefined) throw badRequest(`invalid signal: ${text}`);
   return number;
+}
+
+// An image may name one that is none.
+function ownSignal({ config }: ContainerRecord): number {
+  return signalNumber(config.StopSignal ?? "") ?? constants.signals.SIGTERM;
 }
 
 export async function killContainer(parts: DockerParts, life: Life, id: string, signal: string): Promise<void> {
   const { runtime, events } = parts;
-  const number = signalNumber(signal === "" ? "SIGKILL" : signal);
+  const number = signalOf(signal === "" ? "SIGKILL" : signal);
   const record = life.record(id);
   if (record.phase !== "running")
     throw conflict(`cannot kill container: ${record.name}: container ${id} is not running`);
-  const stops = number === sigkill || number === signalNumber(record.config.StopSignal || "SIGTERM");
+  const stops = number === sigkill || number === ownSignal(record);
   if (stops) life.holdBack(id);
   const over = life.over(id);
   await runtime.signal(id, number, number === sigkill ? "all" : "first");

@@ -1,5 +1,5 @@
 // naru-oci kill: a signal to a container's first process, or to all.
-import { constants } from "node:os";
+import { signalNumber } from "../../../lib/signals.ts";
 import { endProcesses, killAll } from "../../runtime/cgroup-files.ts";
 import { type Command, requireId } from "../command.ts";
 import { cgroupLayout } from "../container-cgroup.ts";
@@ -14,7 +14,7 @@ export const killCommand: Command = {
   run(args, globals) {
     const id = requireId(args);
     const record = readRecord(globals.root, id);
-    const signal = signalNumber(args.rest[1] ?? "SIGTERM");
+    const signal = signalOf(args.rest[1] ?? "SIGTERM");
     const status = statusOf(globals.root, record);
     const config = readConfig(directoryOf(globals.root, id), record);
     const layout = cgroupLayout(config);
@@ -33,13 +33,9 @@ export const killCommand: Command = {
   },
 };
 
-/** "15", "TERM", "SIGTERM", "SIGRTMIN+3". */
-export function signalNumber(text: string): number {
-  if (/^\d+$/.test(text) && Number(text) <= 64) return Number(text);
-  const name = text.toUpperCase().startsWith("SIG") ? text.toUpperCase() : `SIG${text.toUpperCase()}`;
-  const realTime = /^SIGRTMIN(?:\+(\d+))?$/.exec(name);
-  if (realTime !== null && Number(realTime[1] ?? 0) <= 30) return 34 + Number(realTime[1] ?? 0);
-  const number = Object.entries(constants.signals).find(([known]) => known === name)?.[1];
+// 0 asks whether it is there.
+function signalOf(text: string): number {
+  const number = text === "0" ? 0 : signalNumber(text);
   if (number === undefined) throw new Error(`signal ${text}: no such signal`);
   return number;
 }
