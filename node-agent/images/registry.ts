@@ -238,7 +238,7 @@ export class Registry {
         return await this.#options.http.send(sent, signal);
       } catch (cause) {
         signal?.throwIfAborted();
-        throw unavailable(this.host, "asking it", cause);
+        throw unavailable(this.host, `asking it for ${repository}/${shown(request)}`, cause);
       }
     };
     const response = await send(this.#authenticator.header(tokenFor, credentials));
