@@ -17,6 +17,12 @@ test("--parents keeps what stands behind a dot of the source planCopy", () => {
   );
 });
 
+test("what patterns do not find makes nothing planCopy", () => {
+  const empty = { directories: [], placements: [] };
+  assert.deepEqual(planCopy([], { destination: "/a/b/", several: true }), empty);
+  assert.deepEqual(planCopy([], { destination: "/a/b", several: false }), empty);
+});
+
 test("a directory's content goes to the destination, a file by its name or as it planCopy", () => {
   const directory = { records: [record("d", "directory"), record("d/e", "directory"), record("d/e/f")] };
   const places = (destination: string, matches: readonly { records: readonly FileRecord[] }[]) => {

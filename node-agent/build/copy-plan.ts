@@ -51,7 +51,8 @@ export function planCopy(
       placements.push({ from: record.source ?? record.path, to, record, mayEnter });
     }
   }
-  if (directories.size === 0 && target.includes("/")) directories.add(target.slice(0, target.lastIndexOf("/")));
+  if (placements.length > 0 && directories.size === 0 && target.includes("/"))
+    directories.add(target.slice(0, target.lastIndexOf("/")));
   return { directories: [...directories].filter((path) => path !== ""), placements };
 }
 

@@ -7,7 +7,7 @@ import { looksLikeArchive, readFileOf } from "./archives.ts";
 import { type CopyPlan, contentKey, type Placement, pivotOf, planCopy } from "./copy-plan.ts";
 import type { CopyBody, Instruction } from "./dockerfile/instructions.ts";
 import { parseMode } from "./dockerfile/modes.ts";
-import { type Ignore, ignoreOf } from "./dockerfile/patterns.ts";
+import { type Ignore, ignoreOf, isPattern } from "./dockerfile/patterns.ts";
 import { expandText } from "./dockerfile/words.ts";
 import { download, isUrl, urlName } from "./download.ts";
 import { type FileSource, layersSource, matchSource, parseRecords } from "./files.ts";
@@ -97,7 +97,8 @@ async function findFiles(
   const matches = [];
   for (const path of paths) {
     const found = await matchSource(source, path);
-    if (found.length === 0) {
+    // What a pattern names need not be there, as with BuildKit: "COPY package.json yarn.lock* ./".
+    if (found.length === 0 && !isPattern(path)) {
       const where = from === undefined ? "the context (is it named in .dockerignore?)" : from;
       throw stepError(instruction, `${JSON.stringify(path)} is not found in ${where}`);
     }

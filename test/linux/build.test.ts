@@ -404,6 +404,23 @@ two`,
   );
 });
 
+test("a pattern may find nothing, by itself or beside files build", async () => {
+  const lines = ["COPY none* /x/", "COPY package.json lock* ./", "STOPSIGNAL QUIT"];
+  const { result } = await build({
+    Dockerfile: `FROM scratch\nWORKDIR /app\n${lines.join("\n")}`,
+    "package.json": "{}",
+  });
+  const { stopSignal } = (await images.inspect(result.image.id)).config;
+  assert.deepEqual(
+    [await show(result.image.id, "/"), stopSignal, await problem({ Dockerfile: "FROM scratch\nSTOPSIGNAL SIGFOO" })],
+    [
+      [". /", "./app /", "./app/package.json {}"],
+      "QUIT",
+      'DockerfileError: Dockerfile:2:1: STOPSIGNAL: "SIGFOO" is no signal: a name such as SIGINT or a number is expected',
+    ],
+  );
+});
+
 test("ADD fetches an URL, and refuses one with another checksum build", async () => {
   const server = createServer((_, response) => response.end("fetched")).listen(0, "127.0.0.1");
   await new Promise((resolve) => server.once("listening", resolve));
