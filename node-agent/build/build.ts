@@ -28,7 +28,7 @@ export interface PruneOptions {
   readonly all?: boolean;
 }
 
-/** A tar may be compressed with gzip or zstd. A folder is read where it is and must not change meanwhile. */
+/** A tar may be compressed with gzip, zstd, xz or bzip2. A folder is read where it is and must not change meanwhile. */
 export type BuildContext =
   | { readonly type: "folder"; readonly path: string }
   | { readonly type: "tar"; readonly stream: AsyncIterable<Uint8Array> };
@@ -36,6 +36,8 @@ export type BuildContext =
 export interface BuildOptions {
   /** Path within the context; default "Dockerfile". */
   readonly dockerfile?: string;
+  /** What messages call it, when that is not its path. */
+  readonly dockerfileShown?: string;
   /** The Dockerfile itself, when it lies outside of the context. */
   readonly dockerfileText?: string;
   /** Name or number of the last stage to build; default the last one. */

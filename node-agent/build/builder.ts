@@ -141,5 +141,5 @@ async function readDockerfile(context: OpenContext, options: BuildOptions): Prom
   if (text === undefined)
     throw new DockerfileError(`there is no ${path} in the context: name it with --file`, path, { line: 1, column: 1 });
   context.ignore(beside ?? ignore ?? "");
-  return parseDockerfile(text, path);
+  return parseDockerfile(text, options.dockerfileShown ?? path);
 }

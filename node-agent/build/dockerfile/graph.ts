@@ -7,8 +7,9 @@ export function findTarget({ stages, file }: Dockerfile, target: string | undefi
   const last = stages.at(-1);
   const found = target === undefined || target === "" ? last : findStage(stages, target.toLowerCase());
   if (found !== undefined) return found;
-  const known = stages.map(({ from, index }) => from.name ?? String(index)).join(", ");
-  throw new DockerfileError(`there is no stage ${JSON.stringify(target)}; there are ${known}`, file, {
+  const names = stages.flatMap(({ from }) => from.name ?? []);
+  const known = names.length === 0 ? "no stage has a name (FROM … AS NAME)" : `there are ${names.join(", ")}`;
+  throw new DockerfileError(`there is no stage ${JSON.stringify(target)}: ${known}`, file, {
     line: 1,
     column: 1,
   });

@@ -111,21 +111,24 @@ function openShow(tell: (line: object) => void): (event: BuildEvent) => void {
 }
 
 const blockBytes = 512;
+/** What gzip, zstd, xz and bzip2 begin with: their tars have their end within. */
+const compressed = ["1f8b", "28b52ffd", "fd377a585a00", "425a68"];
 
 /** With the end that docker's command leaves off when it puts a Dockerfile of its own into the context. */
 export async function* wholeTar(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   let bytes = 0;
-  let first = -1;
+  let start = "";
   for await (const part of body) {
-    if (bytes === 0) first = part[0] ?? -1;
+    if (start.length < 12) start += Buffer.from(part.subarray(0, 6)).toString("hex");
     bytes += part.length;
     yield part;
   }
-  // The first bytes of gzip and zstd, where the end lies within.
-  if (first !== 0x1f && first !== 0x28)
+  if (!compressed.some((magic) => start.startsWith(magic)))
     yield Buffer.alloc(((blockBytes - (bytes % blockBytes)) % blockBytes) + 2 * blockBytes);
 }
 
+/** How docker's command names a Dockerfile from outside of the context, or from stdin. */
+const sentDockerfile = /^\.dockerfile\.[0-9a-f]{20}$/;
 const refused = ["squash", "outputs", "ulimits", "securityopt", "isolation", "cgroupparent"];
 /** How much a build may use: not acted on, and said to be so. */
 const tuning = ["memory", "memswap", "cpushares", "cpuperiod", "cpuquota", "cpusetcpus", "cpusetmems"];
@@ -157,8 +160,10 @@ export function parseBuild(
   const cacheFrom: unknown = parseJson(query.text("cachefrom") || "[]");
   const shmBytes = query.number("shmsize") ?? 0;
   const [os = "", architecture = "", variant] = query.text("platform").split("/");
+  const dockerfile = query.text("dockerfile") || "Dockerfile";
   return {
-    dockerfile: query.text("dockerfile") || "Dockerfile",
+    dockerfile,
+    ...(sentDockerfile.test(dockerfile) ? { dockerfileShown: "Dockerfile" } : {}),
     tags: query.texts("t"),
     buildArgs: map("buildargs"),
     labels: map("labels"),

@@ -133,6 +133,7 @@ test("parseBuild reads options and refuses what is not acted on", () => {
     shmBytes: 1024,
     platform: { os: "linux", architecture: "arm64" },
   });
+  assert.equal(parse("dockerfile=.dockerfile.0123456789abcdef0123").dockerfileShown, "Dockerfile");
   for (const [text, reason] of [
     ["version=2", /DOCKER_BUILDKIT=0/],
     ["remote=http://x", /send the context itself/],
@@ -196,11 +197,12 @@ test("wholeTar ends a tar that lacks its end, and no compressed one", async () =
       ),
     );
   const sizes = await Promise.all(
-    [Buffer.alloc(700, 0x41), Buffer.alloc(1024, 0x41), Buffer.from([0x1f, 0x8b, 1])].map(
-      async (bytes) => (await collect(bytes)).length,
-    ),
+    [
+      ...[Buffer.alloc(700, 0x41), Buffer.alloc(1024, 0x41), Buffer.alloc(1024, "(group)/page")],
+      ...["1f8b01", "28b52ffd", "fd377a585a0000", "425a6839"].map((magic) => Buffer.from(magic, "hex")),
+    ].map(async (bytes) => (await collect(bytes)).length),
   );
-  assert.deepEqual(sizes, [1024 + 1024, 1024 + 1024, 3]);
+  assert.deepEqual(sizes, [1024 + 1024, 1024 + 1024, 1024 + 1024, 3, 4, 7, 4]);
 });
 
 test("eventFits knows events by type, action, name, beginning of an id and label", () => {
