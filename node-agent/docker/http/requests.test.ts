@@ -20,13 +20,14 @@ test("openRouter finds endpoints by method and path, names with slashes among th
   const answer = async () => empty();
   const router = openRouter([
     ["GET /containers/{id}/json", answer],
-    ["DELETE /containers/{id}", answer],
+    ["DELETE /containers/{name}", answer],
     ["GET /images/json", answer],
     ["GET /images/{name}/json", answer],
   ]);
   const seen = (
     [
       "GET /containers/a%2Fb/json",
+      "GET /containers/team/app:1/json",
       "POST /containers/a",
       "GET /images/json",
       "GET /images/team/app:1/json",
@@ -39,7 +40,7 @@ test("openRouter finds endpoints by method and path, names with slashes among th
   });
   assert.deepEqual(
     seen.map((one) => (typeof one === "string" ? one : { ...one })),
-    [{ id: "a/b" }, "no such method", {}, { name: "team/app:1" }, "no such path"],
+    [{ id: "a/b" }, { id: "team/app:1" }, "no such method", {}, { name: "team/app:1" }, "no such path"],
   );
 });
 

@@ -36,8 +36,8 @@ export function splitVersion(path: string): { readonly apiMinor: number | undefi
 
 function compile([text, handler]: Route): Compiled {
   const [method = "", path = ""] = text.split(" ");
-  // Image and plugin names have slashes in them.
-  const pattern = path.replace(/\{(\w+)\}/g, (_, name) => `(?<${name}>${name === "name" ? ".+" : "[^/]+"})`);
+  // Names of images and plugins have slashes in them, and `docker inspect` asks for those among containers and networks, too.
+  const pattern = path.replace(/\{(\w+)\}/g, "(?<$1>.+)");
   return { method, pattern: new RegExp(`^${pattern}$`), handler };
 }
 
