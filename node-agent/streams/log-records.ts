@@ -42,24 +42,38 @@ export async function findTail(
   files: readonly string[],
   lines: number,
 ): Promise<{ readonly file: number; readonly offset: number }> {
-  let left = lines;
+  let counted: Counted = { lines: 0, atEnd: true };
   for (let index = files.length - 1; index >= 0; index--) {
-    const found = await findTailIn(files[index] ?? "", left);
+    const found = await findTailIn(files[index] ?? "", lines, counted);
     if (found.offset !== undefined) return { file: index, offset: found.offset };
-    left -= found.lines;
+    counted = found;
   }
   return { file: 0, offset: 0 };
 }
 
-// Goes backwards over newlines; a record counts as a line when it is full.
+interface Counted {
+  readonly lines: number;
+  /** No record has been seen yet. */
+  readonly atEnd: boolean;
+}
+
+// Goes backwards over newlines; a record counts as a line when it is full, or the log's last.
 async function findTailIn(
   path: string,
   wanted: number,
-): Promise<{ readonly lines: number; readonly offset: number | undefined }> {
+  counted: Counted,
+): Promise<Counted & { readonly offset: number | undefined }> {
   await using file = await open(path);
   const { size } = await file.stat();
-  if (wanted === 0) return { lines: 0, offset: size };
-  let lines = 0;
+  if (wanted === 0) return { ...counted, offset: size };
+  let { lines, atEnd } = counted;
+  const count = (line: Buffer) => {
+    const record = parseRecord(line);
+    if (record === undefined) return false;
+    if (record.full || atEnd) lines++;
+    atEnd = false;
+    return lines > wanted;
+  };
   let position = size;
   /** The beginning of the record that ends behind `position` and began before it. */
   let rest: Buffer = Buffer.alloc(0);
@@ -73,14 +87,12 @@ async function findTailIn(
     let end = text.length;
     let at = text.lastIndexOf(newline, end - 2);
     while (at >= 0) {
-      if (parseRecord(text.subarray(at + 1, end))?.full === true && ++lines > wanted) {
-        return { lines, offset: position + end };
-      }
+      if (count(text.subarray(at + 1, end))) return { lines, atEnd, offset: position + end };
       end = at + 1;
       at = end >= 2 ? text.lastIndexOf(newline, end - 2) : -1;
     }
     rest = Buffer.from(text.subarray(0, end));
   }
-  if (parseRecord(rest)?.full === true && ++lines > wanted) return { lines, offset: rest.length };
-  return { lines, offset: undefined };
+  if (count(rest)) return { lines, atEnd, offset: rest.length };
+  return { lines, atEnd, offset: undefined };
 }

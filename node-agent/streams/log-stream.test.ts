@@ -75,6 +75,14 @@ for (const [title, request, expected] of cases) {
   });
 }
 
+test("streamLog counts what ends without a newline as the last line", async () => {
+  await using place = await openPlace();
+  await write(place);
+  await writeFile(place.path, record(5, "five") + record(6, "no ", "P") + record(6, "end", "P"));
+  const tails = [await place.read({ tailLines: 1n }), await place.read({ tailLines: 3n })];
+  assert.deepEqual(tails, ["no end", "four\nfive\nno end"]);
+});
+
 test("streamLog finds the tail of a long file by its end", async () => {
   await using place = await openPlace();
   const lines = Array.from({ length: 20_000 }, (_, index) => record(1, `line ${index}`));
