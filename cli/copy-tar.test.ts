@@ -11,10 +11,10 @@ import {
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { PassThrough, Readable } from "node:stream";
 import { test } from "node:test";
-import { pack } from "tar-stream";
+import { extract, pack } from "tar-stream";
 import { parseSide } from "./commands/cp.ts";
 import { placeOf, receiveTar, sendTar } from "./copy-tar.ts";
 
@@ -48,7 +48,7 @@ test("parseSide tells a container's place from this machine's", () => {
   );
 });
 
-test("receiveTar writes what sendTar sent, and leaves links out", async () => {
+test("receiveTar writes what sendTar sent, and makes no links", async () => {
   const folder = mkdtempSync(join(tmpdir(), `naru-copy-${process.pid}-`));
   try {
     const source = join(folder, "source");
@@ -71,8 +71,35 @@ test("receiveTar writes what sendTar sent, and leaves links out", async () => {
         lstatSync(join(destination, "deep", "file")).mode & 0o777,
         warnings,
       ],
-      [2, ["deep", "empty"], 100_000, 0o640, [`${join(source, "link")} is neither a file nor a folder: left out`]],
+      [2, ["deep", "empty"], 100_000, 0o640, ["root/link is symlink: left out"]],
     );
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
+test("sendTar sends links as links, wherever they lead", async () => {
+  const folder = mkdtempSync(join(tmpdir(), `naru-copy-${process.pid}-`));
+  try {
+    for (const target of ["file", "/etc/passwd", "nowhere"])
+      symlinkSync(target, join(folder, `to-${basename(target)}`));
+    const [pipe, entries] = [new PassThrough(), extract()];
+    pipe.pipe(entries);
+    const names = (async () => {
+      const seen: unknown[] = [];
+      for await (const entry of entries) {
+        seen.push([entry.header.name, entry.header.type, entry.header.linkname]);
+        entry.resume();
+      }
+      return seen.sort();
+    })();
+    await sendTar(folder, "d", { output: pipe, warn: assert.fail });
+    assert.deepEqual(await names, [
+      ["d", "directory", null],
+      ["d/to-file", "symlink", "file"],
+      ["d/to-nowhere", "symlink", "nowhere"],
+      ["d/to-passwd", "symlink", "/etc/passwd"],
+    ]);
   } finally {
     rmSync(folder, { recursive: true });
   }

@@ -1,14 +1,14 @@
 // Files as a tar stream, there and back. What comes from a container is hostile: nothing is written outside of the destination, and no
-// links are made.
+// links are made here.
 import { once } from "node:events";
 import { createReadStream } from "node:fs";
-import { constants, lstat, mkdir, open, readdir } from "node:fs/promises";
+import { constants, lstat, mkdir, open, readdir, readlink } from "node:fs/promises";
 import { join } from "node:path";
 import { Readable, type Writable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { extract, type Header, pack } from "tar-stream";
 
-/** Writes a file or a folder, under the name that it is to have, and ends the stream. Links and devices are left out. */
+/** Writes a file or a folder, under the name that it is to have, and ends the stream. Links stay links; devices and sockets are left out. */
 export async function sendTar(
   path: string,
   name: string,
@@ -31,7 +31,9 @@ export async function sendTar(
     } else if (info.isFile()) {
       const entry = tar.entry({ ...header, size: info.size });
       await pipeline(createReadStream(from, { end: Math.max(0, info.size - 1) }), entry);
-    } else warn(`${from} is neither a file nor a folder: left out`);
+    } else if (info.isSymbolicLink()) {
+      tar.entry({ ...header, type: "symlink", linkname: await readlink(from) });
+    } else warn(`${from} is neither a file nor a folder nor a link: left out`);
   }
 }
 

@@ -73,7 +73,9 @@ export function parseSide(word: string, namespace: string): Side | undefined {
 
 // Below a folder that exists there, or under the name that is given.
 async function upload(from: string, to: Side, run: Run): Promise<void> {
-  await stat(from);
+  await stat(from).catch((cause: unknown) => {
+    throw new Error(`${from}: no such file or folder here`, { cause });
+  });
   const isFolder = to.path.endsWith("/") || (await code(await run(to, ["test", "-d", to.path]))) === 0;
   const place = isFolder ? posix.join(to.path, basename(from)) : to.path;
   const remote = await run(to, ["tar", "-xmf", "-", "-C", posix.dirname(place)]);
