@@ -4,7 +4,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
 import { planCgroup } from "./cgroups.ts";
 import type { LaunchOp } from "./launch-op.ts";
-import { planExec, planLaunch } from "./plan.ts";
+import { commonOps, planExec, planLaunch } from "./plan.ts";
 import type { ContainerSpec } from "./runtime.ts";
 import { sampleSpec } from "./sample-spec.ts";
 
@@ -52,6 +52,16 @@ test("every step of a container with users of its own planLaunch", () => {
 test("every step of another process in it planExec", () => {
   const request = { args: ["sh"], env: ["A=2"], terminal: true, stdin: true };
   golden("exec.txt", planExec(spec, { pid: 12, startTicks: "345" }, request, context));
+});
+
+test("a sandbox waits for what has a process namespace of its own commonOps", () => {
+  const ops: readonly LaunchOp[] = [["stdio"], ["clone-apart"], ["monitor"], ["exec"]];
+  assert.deepEqual(
+    [ops, [["pid-namespace", "/proc/7/ns/pid"], ...ops] as const, [["into-cgroup", "/x"], ...ops] as const].map(
+      commonOps,
+    ),
+    [[["stdio"], ["clone-apart"]], undefined, undefined],
+  );
 });
 
 test("settings of the node are refused planLaunch", () => {

@@ -65,9 +65,12 @@ export function planLaunch(spec: ContainerSpec, context: LaunchContext): readonl
 /** The beginning of a launch plan that other containers' plans may share; undefined where a sandbox cannot wait for the rest. */
 export function commonOps(ops: readonly LaunchOp[]): readonly LaunchOp[] | undefined {
   const end = ops.findIndex(([name]) => name === "monitor");
-  // Version 2's cgroups are entered by clone; and what another runtime makes begins otherwise.
-  return end === -1 || ops.slice(0, end).some(([name]) => name === "into-cgroup") ? undefined : ops.slice(0, end);
+  // What another runtime makes begins otherwise.
+  return end === -1 || ops.slice(0, end).some(([name]) => bindsToOne.has(name)) ? undefined : ops.slice(0, end);
 }
+
+/** Version 2's cgroups are entered by clone; and what waited in another container's process namespace would be seen there. */
+const bindsToOne: ReadonlySet<string> = new Set(["into-cgroup", "pid-namespace"]);
 
 /** Another process in a running container, with the same limits. */
 export function planExec(
