@@ -13,6 +13,7 @@ import { asApiError, sendBytes, sendJson } from "./answer.ts";
 import { readBody } from "./body.ts";
 import { aggregated, coreVersions, groupDocument, groupList, resourceList } from "./discovery.ts";
 import { type Door, type Exchange, header } from "./exchange.ts";
+import { sendHealth } from "./health.ts";
 import { handleImages } from "./images.ts";
 import { handleJoin, handleRenew, handleToken, type JoinDoor } from "./join.ts";
 import { sendTargets } from "./prometheus-targets.ts";
@@ -53,7 +54,7 @@ export function documents(options: DocumentsOptions): Documents {
       case "healthz":
       case "livez":
       case "readyz":
-        return health(exchange, root === "livez" || options.isReady());
+        return sendHealth(exchange, info.segments, options);
       case "metrics":
         return metricsText(exchange, options);
       case "naru":
@@ -175,12 +176,6 @@ function versionDocument(version: string) {
     compiler: `node ${process.version}`,
     platform: `${process.platform}/${process.arch === "x64" ? "amd64" : process.arch}`,
   };
-}
-
-async function health(exchange: Exchange, well: boolean): Promise<number> {
-  const code = well ? 200 : 503;
-  await sendBytes(exchange, { code, body: Buffer.from(well ? "ok" : "not ready"), type: "text/plain; charset=utf-8" });
-  return code;
 }
 
 async function metricsText(exchange: Exchange, { metrics: { registry }, door }: DocumentsOptions): Promise<number> {
