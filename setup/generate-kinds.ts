@@ -52,6 +52,7 @@ const served = [
   "node.k8s.io/v1/runtimeclasses",
   "scheduling.k8s.io/v1/priorityclasses",
   "authorization.k8s.io/v1/selfsubjectaccessreviews",
+  "authorization.k8s.io/v1/selfsubjectrulesreviews",
   "authentication.k8s.io/v1/selfsubjectreviews",
 ];
 // Types that no served kind names but that requests and answers carry.

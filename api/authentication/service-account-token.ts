@@ -6,13 +6,12 @@ import type { Clock } from "../../lib/clock.ts";
 import { pods, serviceaccounts } from "../kinds/generated/resources.ts";
 import { ApiError } from "../kinds/status.ts";
 import type { Context } from "../verbs/context.ts";
-import { authenticatedGroup, type User } from "./user.ts";
+import { accountGroups, authenticatedGroup, serviceAccountPrefix, type User } from "./user.ts";
 
 /** Who signs, and for whom a token is good that names nobody. */
 export const issuer = "https://kubernetes.default.svc.cluster.local";
 
 const algorithm = "ES256";
-const accountsGroup = "system:serviceaccounts";
 
 export interface Named {
   readonly name: string;
@@ -59,7 +58,7 @@ export function serviceAccountTokens(
       const token = await new SignJWT({ "kubernetes.io": bound })
         .setProtectedHeader({ alg: algorithm, kid })
         .setIssuer(issuer)
-        .setSubject(`system:serviceaccount:${namespace}:${account.name}`)
+        .setSubject(`${serviceAccountPrefix}${namespace}:${account.name}`)
         .setAudience(audiences.length === 0 ? [issuer] : [...audiences])
         .setIssuedAt(nowSeconds)
         .setNotBefore(nowSeconds)
@@ -78,8 +77,8 @@ export function serviceAccountTokens(
       if (bound === undefined || !isThere(cache, bound)) throw unauthorized(undefined);
       const { namespace, account } = bound;
       return {
-        name: `system:serviceaccount:${namespace}:${account.name}`,
-        groups: [accountsGroup, `${accountsGroup}:${namespace}`, authenticatedGroup],
+        name: `${serviceAccountPrefix}${namespace}:${account.name}`,
+        groups: [...accountGroups(namespace), authenticatedGroup],
       };
     },
   };

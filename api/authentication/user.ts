@@ -11,6 +11,7 @@ export const monitoringGroup = "naru:monitoring";
 export const authenticatedGroup = "system:authenticated";
 export const unauthenticatedGroup = "system:unauthenticated";
 export const nodeUserPrefix = "system:node:";
+export const serviceAccountPrefix = "system:serviceaccount:";
 
 export const anonymous: User = { name: "system:anonymous", groups: [unauthenticatedGroup] };
 
@@ -22,4 +23,9 @@ export function componentUser(name: string): User {
 /** The agent of a node. */
 export function nodeUser(node: string): User {
   return { name: `${nodeUserPrefix}${node}`, groups: [nodesGroup, authenticatedGroup] };
+}
+
+/** Groups of a namespace's service accounts, besides everybody's. */
+export function accountGroups(namespace: string): readonly string[] {
+  return ["system:serviceaccounts", `system:serviceaccounts:${namespace}`];
 }

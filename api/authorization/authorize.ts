@@ -9,6 +9,11 @@ export function allowedBy(user: User, wanted: Attributes, among: readonly Role[]
   return among.find((role) => isMember(role, user) && role.rules.some((rule) => allows(rule, wanted)));
 }
 
+/** All that a user may do, role by role. */
+export function rulesOf(user: User, among: readonly Role[] = roles): readonly Rule[] {
+  return among.filter((role) => isMember(role, user)).flatMap(({ rules }) => rules);
+}
+
 /** Throws Forbidden when no role allows it. */
 export function authorize(user: User, wanted: Attributes): void {
   if (allowedBy(user, wanted) !== undefined) return;

@@ -48,7 +48,7 @@ export const roles: readonly Role[] = [
       {
         verbs: ["create"],
         groups: ["authorization.k8s.io", "authentication.k8s.io"],
-        resources: ["selfsubjectaccessreviews", "selfsubjectreviews"],
+        resources: ["selfsubjectaccessreviews", "selfsubjectrulesreviews", "selfsubjectreviews"],
       },
     ],
   },

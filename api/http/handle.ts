@@ -10,7 +10,8 @@ import type { Door, Exchange, RawRequest, RawResponse } from "./exchange.ts";
 import { sendLog } from "./pod-streams.ts";
 import { noSuchResource, type PathRequest, type RequestInfo, readRequest } from "./request-info.ts";
 import { handleResource } from "./resources.ts";
-import { handleReview, subresourceHandlers } from "./subresources.ts";
+import { handleReview } from "./reviews.ts";
+import { subresourceHandlers } from "./subresources.ts";
 import { handleUsage } from "./usage.ts";
 import { usageResources } from "./usage-resources.ts";
 

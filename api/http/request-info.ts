@@ -1,7 +1,7 @@
 // Reads a request's line: which resource or path, and what is wanted of it. Pure.
 // Source: Kubernetes documentation, "API concepts", "Resource URIs".
 import type { Attributes } from "../authorization/attributes.ts";
-import { selfsubjectaccessreviews, selfsubjectreviews } from "../kinds/generated/resources.ts";
+import { selfsubjectaccessreviews, selfsubjectreviews, selfsubjectrulesreviews } from "../kinds/generated/resources.ts";
 import type { Kind } from "../kinds/kind.ts";
 import { kinds } from "../kinds/list.ts";
 import type { Resource } from "../kinds/resource.ts";
@@ -31,7 +31,7 @@ export type RequestInfo = ResourceRequest | PathRequest;
 
 const served = new Map<string, { readonly resource: Resource; readonly kind: Kind | undefined }>([
   ...kinds.map((kind) => [pathOf(kind.resource), { resource: kind.resource, kind }] as const),
-  ...[selfsubjectaccessreviews, selfsubjectreviews].map(
+  ...[selfsubjectaccessreviews, selfsubjectrulesreviews, selfsubjectreviews].map(
     (resource) => [pathOf(resource), { resource: resource as Resource, kind: undefined }] as const,
   ),
   ...usageResources.map((resource) => [pathOf(resource), { resource, kind: undefined }] as const),

@@ -173,6 +173,77 @@ test("serveHttps streams the present state with its end, and ends with a bookmar
   assert.ok(made.metadata?.resourceVersion !== undefined);
 });
 
+test("serveHttps tells of each check of its health who asks for it", async () => {
+  await using server = await openTestServer();
+  const said = async (path: string) => {
+    const { code, body } = await ask(server.connection, path);
+    return [code, code === 200 ? body.toString() : json({ code, body, headers: {} }).reason];
+  };
+  assert.deepEqual(
+    await Promise.all(["/readyz?verbose", "/livez?verbose", "/readyz/shutdown", "/readyz/x"].map(said)),
+    [
+      [200, "[+]ping ok\n[+]shutdown ok\nreadyz check passed\n"],
+      [200, "[+]ping ok\nlivez check passed\n"],
+      [200, "ok"],
+      [404, "NotFound"],
+    ],
+  );
+});
+
+test("serveHttps answers administrators in the name of others, and them alone", async () => {
+  await using server = await openTestServer();
+  const review = async (connection: Connection, what: string, headers: Record<string, string>) => {
+    const group = what === "selfsubjectreviews" ? "authentication" : "authorization";
+    const answer = await ask(connection, `/apis/${group}.k8s.io/v1/${what}`, {
+      method: "POST",
+      headers: { "content-type": "application/json", ...headers },
+      body: JSON.stringify({ spec: { namespace: "default" } }),
+    });
+    return answer.code === 201 ? json(answer).status : json(answer).message;
+  };
+  const asProbe = { "impersonate-user": "probe", "impersonate-group": "naru:monitoring" };
+  const eve = await as(server, "eve", "nobody");
+  assert.deepEqual(
+    [
+      await review(server.connection, "selfsubjectreviews", asProbe),
+      (await ask(server.connection, mapsPath, { headers: asProbe })).code,
+      await review(eve, "selfsubjectreviews", asProbe),
+      await review(eve, "selfsubjectrulesreviews", {}),
+    ],
+    [
+      { userInfo: { username: "probe", groups: ["naru:monitoring", "system:authenticated"] } },
+      403,
+      'users "probe" is forbidden: User "eve" cannot impersonate resource "users" in API group "" at the cluster scope',
+      {
+        resourceRules: [
+          {
+            verbs: ["create"],
+            apiGroups: ["authorization.k8s.io", "authentication.k8s.io"],
+            resources: ["selfsubjectaccessreviews", "selfsubjectrulesreviews", "selfsubjectreviews"],
+          },
+        ],
+        nonResourceRules: [
+          {
+            verbs: ["get"],
+            nonResourceURLs: [
+              "/healthz",
+              "/healthz/*",
+              "/livez",
+              "/livez/*",
+              "/readyz",
+              "/readyz/*",
+              "/version",
+              "/version/",
+            ],
+          },
+          { verbs: ["get"], nonResourceURLs: ["/api", "/api/*", "/apis", "/apis/*", "/openapi", "/openapi/*"] },
+        ],
+        incomplete: false,
+      },
+    ],
+  );
+});
+
 test("serveHttps tells a watcher that comes too late to list again", async () => {
   await using server = await openTestServer({ cacheLimits: { windowEventsMax: 4 } });
   using client = httpClient({ connection: server.connection });

@@ -11,6 +11,7 @@ import { endWithConnections } from "../../lib/server-connections.ts";
 import { userOf } from "../authentication/client-certificate.ts";
 import { type ServiceAccountTokens, serviceAccountTokens } from "../authentication/service-account-token.ts";
 import type { User } from "../authentication/user.ts";
+import { impersonate } from "../authorization/impersonate.ts";
 import { kinds } from "../kinds/list.ts";
 import { apiMetrics } from "../metrics.ts";
 import type { Api } from "../server.ts";
@@ -130,7 +131,7 @@ function handlerOptions(
     door,
     metrics,
     documents: documents({ door, join, metrics, serverAddress, version, isReady }),
-    identify: (request) => identify(request, tokens),
+    identify: async (request) => impersonate(await identify(request, tokens), request.rawHeaders),
     signal,
   };
 }

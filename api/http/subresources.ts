@@ -1,7 +1,6 @@
-// Subresources that are no part of their object: scale, binding, eviction, finalize; and reviews, which are answered but not stored.
+// Subresources that are no part of their object: scale, binding, eviction, finalize.
 import { timestamp } from "../../lib/clock.ts";
-import { allowedBy } from "../authorization/authorize.ts";
-import type { Binding, DeleteOptions, Eviction, SelfSubjectAccessReview } from "../kinds/generated/types.ts";
+import type { Binding, DeleteOptions, Eviction } from "../kinds/generated/types.ts";
 import type { Kind } from "../kinds/kind.ts";
 import { patchTypes } from "../kinds/schema/patch.ts";
 import { ApiError } from "../kinds/status.ts";
@@ -99,37 +98,4 @@ async function finalize(door: Door, exchange: Exchange, info: ResourceRequest, k
   const written = await door.verbs.finalizeNamespace(request, writeOptions(exchange));
   await sendBytes(exchange, { body: encodeOne(viewingOf(door, exchange, kind), written) });
   return 200;
-}
-
-/** SelfSubjectAccessReview and SelfSubjectReview. */
-export async function handleReview(exchange: Exchange, info: ResourceRequest): Promise<number> {
-  if (info.attributes.verb !== "create") throw notAllowed(info);
-  const { user } = exchange;
-  if (info.resource.resource === "selfsubjectreviews") {
-    const status = { userInfo: { username: user.name, groups: user.groups } };
-    const review = { kind: "SelfSubjectReview", apiVersion: "authentication.k8s.io/v1", metadata: {}, status };
-    await sendJson(exchange, review, 201);
-    return 201;
-  }
-  const body = await readTyped<SelfSubjectAccessReview>(exchange, info.resource.type);
-  const allowed = allowedBy(user, wantedIn(body));
-  const status = {
-    allowed: allowed !== undefined,
-    ...(allowed === undefined ? {} : { reason: `allowed by role ${JSON.stringify(allowed.name)}` }),
-  };
-  await sendJson(exchange, { ...body, status }, 201);
-  return 201;
-}
-
-function wantedIn({ spec }: SelfSubjectAccessReview) {
-  const { resourceAttributes: resource, nonResourceAttributes: path } = spec;
-  if (path !== undefined) return { type: "path", verb: path.verb ?? "", path: path.path ?? "" } as const;
-  if (resource === undefined) {
-    throw new ApiError(
-      "Invalid",
-      "spec: Invalid value: exactly one of nonResourceAttributes or resourceAttributes must be specified",
-    );
-  }
-  const { verb = "", group = "", resource: name = "", subresource = "", namespace = "" } = resource;
-  return { type: "resource", verb, group, resource: name, subresource, namespace, name: resource.name ?? "" } as const;
 }

@@ -23,6 +23,7 @@ import type {
   RuntimeClass,
   PriorityClass,
   SelfSubjectAccessReview,
+  SelfSubjectRulesReview,
   SelfSubjectReview,
 } from "./types.ts";
 
@@ -774,6 +775,22 @@ export const selfsubjectaccessreviews: Resource<SelfSubjectAccessReview> = {
   "type": "io.k8s.api.authorization.v1.SelfSubjectAccessReview"
 };
 
+export const selfsubjectrulesreviews: Resource<SelfSubjectRulesReview> = {
+  "group": "authorization.k8s.io",
+  "version": "v1",
+  "resource": "selfsubjectrulesreviews",
+  "singular": "selfsubjectrulesreview",
+  "kind": "SelfSubjectRulesReview",
+  "namespaced": false,
+  "verbs": [
+    "create"
+  ],
+  "shortNames": [],
+  "categories": [],
+  "subresources": [],
+  "type": "io.k8s.api.authorization.v1.SelfSubjectRulesReview"
+};
+
 export const selfsubjectreviews: Resource<SelfSubjectReview> = {
   "group": "authentication.k8s.io",
   "version": "v1",
@@ -790,4 +807,4 @@ export const selfsubjectreviews: Resource<SelfSubjectReview> = {
   "type": "io.k8s.api.authentication.v1.SelfSubjectReview"
 };
 
-export const resources = [namespaces, nodes, pods, services, configmaps, secrets, events, serviceaccounts, persistentvolumes, persistentvolumeclaims, deployments, replicasets, daemonsets, controllerrevisions, jobs, cronjobs, endpointslices, leases, storageclasses, runtimeclasses, priorityclasses, selfsubjectaccessreviews, selfsubjectreviews] as const;
+export const resources = [namespaces, nodes, pods, services, configmaps, secrets, events, serviceaccounts, persistentvolumes, persistentvolumeclaims, deployments, replicasets, daemonsets, controllerrevisions, jobs, cronjobs, endpointslices, leases, storageclasses, runtimeclasses, priorityclasses, selfsubjectaccessreviews, selfsubjectrulesreviews, selfsubjectreviews] as const;

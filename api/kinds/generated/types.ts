@@ -225,6 +225,11 @@ export interface NonResourceAttributes {
   readonly verb?: string;
 }
 
+export interface NonResourceRule {
+  readonly nonResourceURLs?: readonly string[];
+  readonly verbs: readonly string[];
+}
+
 export interface ResourceAttributes {
   readonly fieldSelector?: FieldSelectorAttributes;
   readonly group?: string;
@@ -235,6 +240,13 @@ export interface ResourceAttributes {
   readonly subresource?: string;
   readonly verb?: string;
   readonly version?: string;
+}
+
+export interface ResourceRule {
+  readonly apiGroups?: readonly string[];
+  readonly resourceNames?: readonly string[];
+  readonly resources?: readonly string[];
+  readonly verbs: readonly string[];
 }
 
 export interface SelfSubjectAccessReview {
@@ -250,11 +262,30 @@ export interface SelfSubjectAccessReviewSpec {
   readonly resourceAttributes?: ResourceAttributes;
 }
 
+export interface SelfSubjectRulesReview {
+  readonly apiVersion?: string;
+  readonly kind?: string;
+  readonly metadata?: ObjectMeta;
+  readonly spec: SelfSubjectRulesReviewSpec;
+  readonly status?: SubjectRulesReviewStatus;
+}
+
+export interface SelfSubjectRulesReviewSpec {
+  readonly namespace?: string;
+}
+
 export interface SubjectAccessReviewStatus {
   readonly allowed: boolean;
   readonly denied?: boolean;
   readonly evaluationError?: string;
   readonly reason?: string;
+}
+
+export interface SubjectRulesReviewStatus {
+  readonly evaluationError?: string;
+  readonly incomplete: boolean;
+  readonly nonResourceRules: readonly NonResourceRule[];
+  readonly resourceRules: readonly ResourceRule[];
 }
 
 export interface Scale {
