@@ -40,7 +40,7 @@ const served = new Map<string, { readonly resource: Resource; readonly kind: Kin
 /** All that discovery shows. */
 export const servedResources: readonly Resource[] = [...served.values()].map(({ resource }) => resource);
 
-/** Refuses with NotFound when a path below /api or /apis names no resource. */
+/** Refuses with NotFound when a path below /api or /apis names no resource, or a subresource that it does not have. */
 export function readRequest(method: string, path: string, query: URLSearchParams): RequestInfo {
   const segments = splitPath(path);
   const [root, ...rest] = segments;
@@ -66,6 +66,8 @@ function readResource(method: string, [version = "", ...rest]: readonly string[]
   if (namespace !== undefined && !resource.namespaced) throw noSuchResource();
   if (name !== undefined && resource.namespaced && namespace === undefined) throw noSuchResource();
   const subresource = sub.join("/");
+  // Strangers choose paths, and what passes here becomes a label of a metric.
+  if (subresource !== "" && !resource.subresources.some(({ name: known }) => known === subresource)) throw noSuchResource();
   const verb = verbOf(method, name !== undefined, where.query);
   return {
     type: "resource",

@@ -416,3 +416,12 @@ test("serveHttps counts its requests", async () => {
   );
   assert.match(text, /apiserver_storage_objects\{resource="namespaces"\} 5/);
 });
+
+test("serveHttps makes no label of what a stranger puts into a path", async () => {
+  await using server = await openTestServer();
+  const { certificatePem: _c, keyPem: _k, ...stranger } = server.connection;
+  const paths = ["a/made-up", "a/status/made-up", "a/made/up"].map((rest) => `${mapsPath}/${rest}`);
+  const codes = await Promise.all(paths.map(async (path) => (await ask(stranger, path)).code));
+  const text = (await ask(server.connection, "/metrics")).body.toString();
+  assert.deepEqual([codes, text.match(/made/g)], [[404, 404, 404], null]);
+});
