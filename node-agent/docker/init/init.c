@@ -15,8 +15,9 @@ static void start(char *const *command, const sigset_t *before) {
   sigprocmask(SIG_SETMASK, before, NULL);
   /* Its own group, in the foreground of the terminal when there is one, so that the keys reach it and not us. */
   setpgid(0, 0);
-  signal(SIGTTOU, SIG_IGN);
   tcsetpgrp(STDIN_FILENO, getpgrp());
+  /* Ignored by us so far, and what is ignored stays so across exec: a shell could not stop what it put into the background. */
+  signal(SIGTTIN, SIG_DFL);
   signal(SIGTTOU, SIG_DFL);
   execvp(command[0], command);
   int error = errno;
