@@ -10,25 +10,43 @@ export async function sendBlob(
   response: ServerResponse,
   { sizeBytes, read }: GivenBlob,
 ): Promise<void> {
-  const [, first, last] = /^bytes=(\d+)-(\d*)$/.exec(headers.range ?? "") ?? [];
-  const from = Math.min(Number(first ?? 0), sizeBytes);
-  const to = last === undefined || last === "" ? sizeBytes : Math.max(from, Math.min(Number(last) + 1, sizeBytes));
-  const isPart = from > 0 || to < sizeBytes;
-  response.writeHead(isPart ? 206 : 200, {
+  const range = rangeOf(headers.range, sizeBytes);
+  if (range === "none") {
+    response.writeHead(416, { "content-range": `bytes */${sizeBytes}`, "content-length": 0 }).end();
+    return;
+  }
+  const { from, to } = range ?? { from: 0, to: sizeBytes };
+  response.writeHead(range === undefined ? 200 : 206, {
     "content-type": "application/octet-stream",
     "content-length": to - from,
     "accept-ranges": "bytes",
-    ...(isPart ? { "content-range": `bytes ${from}-${to - 1}/${sizeBytes}` } : {}),
+    ...(range === undefined ? {} : { "content-range": `bytes ${from}-${to - 1}/${sizeBytes}` }),
   });
   if (method === "HEAD") response.end();
-  else await pipeline(Readable.from(first === undefined ? read(0) : upTo(read(from), to - from)), response);
+  else await pipeline(Readable.from(range === undefined ? read(0) : upTo(read(from), to - from)), response);
+}
+
+/**
+ * Bytes `from` up to but without `to`; undefined: all of them, since no range is asked for or none that is understood here;
+ * "none": no byte lies in it. RFC 9110, sections 14.1.2 and 15.5.17.
+ */
+export function rangeOf(
+  header: string | undefined,
+  sizeBytes: number,
+): { readonly from: number; readonly to: number } | "none" | undefined {
+  const [, first, last] = /^bytes=(\d+)-(\d*)$/.exec(header ?? "") ?? [];
+  if (first === undefined || last === undefined) return undefined;
+  const from = Number(first);
+  const to = last === "" ? sizeBytes : Math.min(Number(last) + 1, sizeBytes);
+  if (last !== "" && Number(last) < from) return undefined;
+  return from < sizeBytes ? { from, to } : "none";
 }
 
 async function* upTo(parts: AsyncIterable<Buffer>, bytes: number): AsyncGenerator<Buffer> {
   let left = bytes;
   for await (const part of parts) {
-    if (left <= 0) return;
     yield part.subarray(0, left);
     left -= part.length;
+    if (left <= 0) return;
   }
 }
