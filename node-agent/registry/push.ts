@@ -32,9 +32,16 @@ export async function startUpload(context: PushContext, exchange: Exchange, { re
     sendCreatedBlob(response, repository, mount);
     return;
   }
-  const upload = pushed.uploads.start({ user: caller.name, repository });
-  if (query.has("digest")) {
-    await finishUpload(context, exchange, { type: "upload", repository, id: upload.id });
+  const isWhole = query.has("digest");
+  if (isWhole) checkDigest(query.get("digest") ?? "");
+  const owner = { user: caller.name, repository };
+  const upload = pushed.uploads.start(owner);
+  if (isWhole) {
+    // The client does not know its name: it cannot go on after a failure, and what nobody finishes counts against the user.
+    await finishUpload(context, exchange, { type: "upload", repository, id: upload.id }).catch(async (error) => {
+      await pushed.uploads.cancel(upload.id, owner).catch(() => {});
+      throw error;
+    });
     return;
   }
   sendUpload(response, 202, { repository, ...upload });
