@@ -216,7 +216,7 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
   const registry = stack.use(
     openRegistry({
       ...{ images, peers, clock },
-      review: async (token, { verb, repository }) => {
+      review: async (token, { verb, repository }, late) => {
         const { reviewToken } = await import("../client/token-review.ts");
         const namespace = repository.includes("/") ? repository.split("/", 1)[0] : undefined;
         const wanted = {
@@ -224,7 +224,7 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
           ...(namespace === undefined ? {} : { namespace }),
         };
         const api = { server: options.server, authorityPem: identity.authorityPem };
-        const bearer = await reviewToken(api, token, { wanted, signal });
+        const bearer = await reviewToken(api, token, { wanted, signal: AbortSignal.any([signal, late]) });
         return bearer && { caller: { name: bearer.name, groups: bearer.groups }, allowed: bearer.allowed };
       },
     }),

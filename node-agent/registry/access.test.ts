@@ -47,6 +47,20 @@ test("openAccess asks the API once in a while, and says no in three ways", async
   await rejects(access.check(request("down"), pull), { status: 503 });
 });
 
+test("openAccess does not wait for ever for an API that says nothing", async () => {
+  const clock = virtualClock();
+  const access = openAccess(
+    (_token, _wanted, signal) =>
+      new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason))),
+    clock,
+  );
+  const request = { headers: { authorization: "Bearer a" }, socket: {} } as unknown as IncomingMessage;
+  const refused = rejects(access.check(request, { verb: "get", repository: "app" }), { status: 503 });
+  await clock.advance(10_000);
+  await refused;
+  equal(clock.pending, 0);
+});
+
 test("readRoute knows the paths of the spec, repositories with such names too", () => {
   const digest = `sha256:${"a".repeat(64)}`;
   const types = [

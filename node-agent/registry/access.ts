@@ -16,6 +16,7 @@ export type Verb = "get" | "create" | "delete";
 export type ReviewToken = (
   token: string,
   wanted: { readonly verb: Verb; readonly repository: string },
+  signal: AbortSignal,
 ) => Promise<{ readonly caller: Caller; readonly allowed: boolean } | undefined>;
 
 export interface Access {
@@ -27,15 +28,26 @@ export interface Access {
 const trustedGroups = ["system:masters", "system:nodes"];
 const reviewMsMax = 30_000;
 const reviewsMax = 1000;
+/** How long the API may take for one. */
+const answerMsMax = 10_000;
 
 export function openAccess(review: ReviewToken, clock: Clock): Access {
   const reviews = new Map<string, { readonly atMs: number; readonly answer: ReturnType<ReviewToken> }>();
+  const ask = async (token: string, wanted: Parameters<ReviewToken>[1]) => {
+    const late = new AbortController();
+    const timer = clock.after(answerMsMax, () => late.abort(new Error(`no answer within ${answerMsMax / 1000} s`)));
+    try {
+      return await review(token, wanted, late.signal);
+    } finally {
+      timer.cancel();
+    }
+  };
   const reviewed = (token: string, wanted: Parameters<ReviewToken>[1]) => {
     const key = createHash("sha256").update(`${wanted.verb} ${wanted.repository}\n${token}`).digest("hex");
     const known = reviews.get(key);
     if (known !== undefined && clock.monotonicMs() - known.atMs < reviewMsMax) return known.answer;
     if (reviews.size >= reviewsMax) reviews.clear();
-    const answer = review(token, wanted);
+    const answer = ask(token, wanted);
     reviews.set(key, { atMs: clock.monotonicMs(), answer });
     answer.catch(() => reviews.delete(key));
     return answer;
