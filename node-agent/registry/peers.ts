@@ -14,6 +14,10 @@ export const callerHeader = "naru-registry-caller";
 const agentHost = "naru-agent";
 const answerMsMax = 5_000;
 const answerBytesMax = 16 * 1024 * 1024;
+/** A node that is gone does not say so: its reads are answered without it then. */
+const connectMsMax = 5_000;
+/** Whoever is asked may have to fetch a large image first. */
+const silenceMsMax = 15 * 60_000;
 /** What ends with a connection, and what is not for the other node. */
 const ownHeaders = [
   "authorization",
@@ -28,10 +32,12 @@ const ownHeaders = [
 
 export class RegistryPeers implements Disposable {
   readonly #peers: ClusterPeers;
+  readonly #connectMsMax: number;
   #agent: { readonly cert: string; readonly agent: Agent } | undefined;
 
-  constructor(peers: ClusterPeers) {
+  constructor(peers: ClusterPeers, limits: { readonly connectMsMax?: number } = {}) {
     this.#peers = peers;
+    this.#connectMsMax = limits.connectMsMax ?? connectMsMax;
   }
 
   /** Undefined when it is this node. */
@@ -109,7 +115,15 @@ export class RegistryPeers implements Disposable {
       this.#agent?.agent.destroy();
       this.#agent = { cert, agent: new Agent({ keepAlive: true, cert, key, ca, servername: agentHost }) };
     }
-    return httpsRequest(new URL(path, node.url), { ...options, agent: this.#agent.agent, servername: agentHost });
+    const { agent } = this.#agent;
+    const limits = { agent, servername: agentHost, timeout: this.#connectMsMax };
+    const sent = httpsRequest(new URL(path, node.url), { ...options, ...limits });
+    sent.on("timeout", () => sent.destroy(new Error(`node ${node.name} is silent`)));
+    sent.once("socket", (socket) => {
+      if (socket.connecting) socket.once("secureConnect", () => sent.setTimeout(silenceMsMax));
+      else sent.setTimeout(silenceMsMax);
+    });
+    return sent;
   }
 }
 
