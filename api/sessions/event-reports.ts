@@ -33,6 +33,7 @@ const messageLengthMax = 1024;
 
 interface Budget {
   tokens: number;
+  /** Monotonic: the time of day may jump back. */
   atMs: number;
   /** By what makes two events the same: the one in the API and its count. */
   readonly known: Map<string, Promise<Event | undefined>>;
@@ -56,8 +57,8 @@ export function openEventReports(parts: EventReportsParts): EventReports {
 
   return {
     report: (node, reported) => {
-      const nowMs = clock.now();
-      const event = ownEvent(node, reported, parts, nowMs);
+      const nowMs = clock.monotonicMs();
+      const event = ownEvent(node, reported, parts, clock.now());
       let budget = budgets.get(node);
       if (budget === undefined) {
         budget = { tokens: burstMax, atMs: nowMs, known: new Map() };
