@@ -9,7 +9,10 @@ const heard: NodeWanted = {
   hello: {
     metadata: {
       name: "liar",
-      labels: { disk: "ssd", "kubernetes.io/hostname": "x", "node-restriction.kubernetes.io/y": "1" },
+      labels: {
+        ...{ disk: "ssd", "kubernetes.io/hostname": "x", "my.node.kubernetes.io/z": "2" },
+        ...{ "node-restriction.kubernetes.io/y": "1", "mynode.kubernetes.io/z": "2" },
+      },
     },
     spec: { taints: [{ key: "t", effect: "NoSchedule" }], podCIDR: "1.2.3.0/24" },
     status: { capacity: { cpu: "1" }, conditions: [{ type: "MemoryPressure", status: "False" }] },
@@ -53,7 +56,7 @@ test("planNode makes a Node of what the agent may say of itself", () => {
       ["create"],
       {
         name: "a",
-        labels: { disk: "ssd", "kubernetes.io/hostname": "x" },
+        labels: { disk: "ssd", "kubernetes.io/hostname": "x", "my.node.kubernetes.io/z": "2" },
         annotations: { [sessionAnnotation]: "e/1" },
       },
       { taints: [{ key: "t", effect: "NoSchedule" }] },

@@ -158,12 +158,7 @@ function planNotReadySince(
 function mayLabelItself(label: string): boolean {
   const prefix = label.includes("/") ? label.slice(0, label.indexOf("/")) : "";
   const isReserved = /(^|\.)(kubernetes|k8s)\.io$/.test(prefix);
-  return (
-    !isReserved ||
-    ownLabels.has(label) ||
-    prefix.endsWith("node.kubernetes.io") ||
-    prefix.endsWith("kubelet.kubernetes.io")
-  );
+  return !isReserved || ownLabels.has(label) || /(^|\.)(node|kubelet)\.kubernetes\.io$/.test(prefix);
 }
 
 const ownLabels: ReadonlySet<string> = new Set([
