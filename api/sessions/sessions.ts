@@ -248,6 +248,7 @@ export async function openSessions(options: SessionsOptions): Promise<Sessions> 
     states.delete(name);
     liveness.forget(name);
     leaseTimers.get(name)?.cancel();
+    leaseTimers.delete(name);
     state.link?.close("the Node object was deleted");
     disconnected(state);
   };
