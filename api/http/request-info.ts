@@ -67,7 +67,8 @@ function readResource(method: string, [version = "", ...rest]: readonly string[]
   if (name !== undefined && resource.namespaced && namespace === undefined) throw noSuchResource();
   const subresource = sub.join("/");
   // Strangers choose paths, and what passes here becomes a label of a metric.
-  if (subresource !== "" && !resource.subresources.some(({ name: known }) => known === subresource)) throw noSuchResource();
+  if (subresource !== "" && !resource.subresources.some(({ name: known }) => known === subresource))
+    throw noSuchResource();
   const verb = verbOf(method, name !== undefined, where.query);
   return {
     type: "resource",

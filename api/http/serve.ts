@@ -13,10 +13,11 @@ import { type ServiceAccountTokens, serviceAccountTokens } from "../authenticati
 import type { User } from "../authentication/user.ts";
 import { impersonate } from "../authorization/impersonate.ts";
 import { kinds } from "../kinds/list.ts";
+import { ApiError } from "../kinds/status.ts";
 import { apiMetrics } from "../metrics.ts";
 import type { Api } from "../server.ts";
+import { refuseUpgrade } from "../streams/upgrade-answer.ts";
 import { qualified } from "../verbs/refusals.ts";
-import { asApiError } from "./answer.ts";
 import { documents } from "./documents.ts";
 import type { Door, RawRequest } from "./exchange.ts";
 import { admit, type HandlerOptions, handle } from "./handle.ts";
@@ -157,10 +158,11 @@ async function upgrade(options: HandlerOptions, { request, socket, head }: Upgra
   socket.on("error", () => socket.destroy());
   const { door, signal } = options;
   try {
-    const { pathname, searchParams: query } = new URL(request.url ?? "/", "https://server");
+    const { pathname, searchParams: query } = urlOf(request);
     const info = readRequest(request.method ?? "GET", pathname, query);
     admit(await options.identify(request), info);
-    if (info.type !== "resource" || door.broker === undefined) throw new TypeError("nothing here can be upgraded");
+    if (info.type !== "resource" || door.broker === undefined)
+      throw new ApiError("BadRequest", `nothing at ${pathname} can be upgraded`);
     options.metrics.inFlight(info.attributes, 1);
     try {
       await door.broker.upgrade(planUpgrade(door, info, { request, socket, head, query, signal }));
@@ -173,11 +175,8 @@ async function upgrade(options: HandlerOptions, { request, socket, head }: Upgra
   }
 }
 
-/** The connection speaks HTTP/1.1 still: a plain answer, then its end. */
-function refuseUpgrade(socket: Duplex, error: unknown): void {
-  if (socket.destroyed || !socket.writable) return;
-  const refusal = asApiError(error);
-  const body = JSON.stringify(refusal.toStatus());
-  const head = `HTTP/1.1 ${refusal.code} ${refusal.reason}\r\ncontent-type: application/json\r\nconnection: close\r\n`;
-  socket.end(`${head}content-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`);
+function urlOf({ url = "/" }: IncomingMessage): URL {
+  const parsed = URL.parse(url, "https://server");
+  if (parsed === null) throw new ApiError("BadRequest", `${JSON.stringify(url)} is no path`);
+  return parsed;
 }

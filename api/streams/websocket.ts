@@ -31,7 +31,7 @@ export function agreeOnProtocol(request: IncomingMessage, supported: readonly st
   return supported.find((protocol) => offered.includes(protocol));
 }
 
-/** Completes the handshake. */
+/** Completes the handshake. Rejects when the client is refused or gone. */
 export function acceptWebSocket(
   upgrade: { readonly request: IncomingMessage; readonly socket: Duplex; readonly head: Buffer },
   protocol: string,
@@ -48,12 +48,18 @@ export function acceptWebSocket(
   const { "sec-websocket-protocol": _, ...headers } = request.headers;
   const plain: IncomingMessage = Object.create(request, { headers: { value: headers } });
   return new Promise((resolve, reject) => {
+    // The library does not say so of a connection that is half closed: it destroys it.
+    const leave = () => reject(new Error("the client is gone"));
+    socket.once("close", leave);
     server.once("wsClientError", (error) => {
       const refusal = new ApiError("BadRequest", error.message);
       refuseUpgrade(socket, refusal);
       reject(refusal);
     });
-    server.handleUpgrade(plain, socket, head, resolve);
+    server.handleUpgrade(plain, socket, head, (accepted) => {
+      socket.off("close", leave);
+      resolve(accepted);
+    });
   });
 }
 
