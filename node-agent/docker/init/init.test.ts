@@ -11,10 +11,12 @@ function runUnderInit(script: string): readonly [code: number | null, output: st
 }
 
 test("naru-init gives its program no signal that is ignored or blocked, and its own process group", () => {
-  deepEqual(runUnderInit("grep -E '^Sig(Ign|Blk)' /proc/self/status; set -- $(cat /proc/$$/stat); [ $5 = $$ ] && echo own group"), [
-    0,
-    "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\nown group",
-  ]);
+  deepEqual(
+    runUnderInit(
+      "grep -E '^Sig(Ign|Blk)' /proc/self/status; set -- $(cat /proc/$$/stat); [ $5 = $$ ] && echo own group",
+    ),
+    [0, "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\nown group"],
+  );
 });
 
 test("naru-init ends as its program ended", () => {
