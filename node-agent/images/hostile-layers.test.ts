@@ -103,6 +103,12 @@ test("links and whiteouts reach nothing outside unpackLayer", async () => {
 test("sizes that lie and files that are no files are refused unpackLayer", async () => {
   const pax = async (records: Readonly<Record<string, string>>) =>
     (await unpack(await makeTar([{ name: "p", content: "x", pax: records }]))).refusal;
+  // Of what the first of two said, the second one's reader must not speak any more: it is gone.
+  const paxTwice = async () => {
+    const first = await makeTar([{ ...file("p"), pax: { path: "first" } }]);
+    const second = await makeTar([{ ...file("p"), pax: { mtime: "1" } }]);
+    return (await unpack(Buffer.concat([first.subarray(0, 1024), second]))).refusal;
+  };
   const changed = async (change: (header: Buffer) => void) => {
     const tar = await makeTar([file("a", "x".repeat(600))]);
     change(tar.subarray(0, 512));
@@ -117,6 +123,7 @@ test("sizes that lie and files that are no files are refused unpackLayer", async
       paxNegative: await pax({ size: "-1" }),
       paxWords: await pax({ size: "1e9" }),
       paxSparse: await pax({ "GNU.sparse.size": "1099511627776", "GNU.sparse.map": "0,1" }),
+      paxTwice: await paxTwice(),
       oldSparse: await changed((header) => header.write("S", 156, "latin1")),
       binaryHuge: await changed((header) => header.fill(0xff, 124, 136)),
       binaryAlmost: await changed((header) =>
@@ -136,6 +143,7 @@ test("sizes that lie and files that are no files are refused unpackLayer", async
       paxNegative: "has a number that is none",
       paxWords: "has a number that is none",
       paxSparse: "has a sparse file, which Naru does not unpack",
+      paxTwice: "has two extended headers for one entry",
       oldSparse: "has a sparse file, which Naru does not unpack",
       binaryHuge: "has a negative number where there can be none",
       binaryAlmost: "unpacks to more than 1000000 bytes",

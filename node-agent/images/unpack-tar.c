@@ -205,7 +205,8 @@ static void apply_record(struct overrides *o, char *key, char *value, size_t val
 
 // Records of "length key=value\n"; the length counts itself and the newline.
 static void read_pax(struct overrides *o, uint64_t size) {
-  free(o->held[0]);
+  // What the first one says lies in its text: it cannot make room for a second one, which no program writes.
+  if (o->held[0] != NULL) fail("bad", "has two extended headers for one entry");
   char *text = o->held[0] = read_text(size);
   for (char *at = text; at < text + size;) {
     char *space;

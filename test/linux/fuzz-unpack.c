@@ -49,8 +49,9 @@ void tree_finish_file(int fd, const struct entry *entry) {
 }
 
 static const char *const names[] = {"usr/bin/sh", "../../etc/passwd", "/etc/shadow", "a//b/./c", "..", ".wh..wh..opq", ".wh.x", "dir/", "", "./"};
-static const char types[] = "01234567xLKgSV\0";
-static const char *const records[] = {"path=../x", "path=/y", "linkpath=../../z", "size=99999999999999999999", "size=-1", "uid=4294967295",
+// Extended headers more often than the rest: they mean something only one after another, and before an entry.
+static const char types[] = "01234567xxxxxxLLKgSV\0";
+static const char *const records[] = {"path=y/z", "linkpath=y", "uid=7", "mtime=1", "SCHILY.xattr.user.c=d", "path=../x", "path=/y", "linkpath=../../z", "size=99999999999999999999", "size=-1", "uid=4294967295",
                                       "mtime=1.5", "mtime=-0.000000001x", "SCHILY.xattr.user.a=b", "GNU.sparse.major=1", "=", "size=12"};
 
 static size_t put_header(char *tar, size_t at, char type, size_t size) {
@@ -82,7 +83,6 @@ static size_t put_pax(char *text, size_t capacity) {
   for (uint32_t count = 1 + below(4); count > 0; count--) {
     const char *record = records[below(sizeof records / sizeof records[0])];
     int length = (int)strlen(record) + 4;
-    if (length >= 10) length++;
     int wrote = snprintf(text + size, capacity - size, "%d %s\n", below(8) == 0 ? (int)below(100) : length - (length < 10), record);
     if (wrote > 0 && (size_t)wrote < capacity - size) size += (size_t)wrote;
   }
