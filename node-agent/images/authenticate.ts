@@ -18,7 +18,8 @@ const tokensMax = 1_000;
 /** All challenges of a WWW-Authenticate header (RFC 9110, section 11.6.1); what can't be read is left out. */
 export function parseChallenges(header: string): readonly Challenge[] {
   const challenges: { scheme: string; parameters: Record<string, string> }[] = [];
-  const token = /\s*,?\s*([A-Za-z0-9!#$%&'*+.^_`|~-]+)(?:\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]*)))?/y;
+  // Blanks and commas as one: what can be taken in two ways takes a stranger's header the square of its length.
+  const token = /[\s,]*([A-Za-z0-9!#$%&'*+.^_`|~-]+)(?:\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]*)))?/y;
   for (let found = token.exec(header); found !== null; found = token.exec(header)) {
     const [, name = "", quoted, plain] = found;
     const value = quoted?.replace(/\\(.)/g, "$1") ?? plain;
