@@ -124,6 +124,20 @@ test("the same files make the same bytes, whatever order they were made in and w
   assert.deepEqual([second, later], [first, first]);
 });
 
+test("of many files with several names each, every one goes along once in pack-layer", async () => {
+  const directory = newDirectory();
+  const names = Array.from({ length: 1000 }, (_, i) => String(i).padStart(4, "0"));
+  for (const name of names) {
+    writeFileSync(join(directory, `a${name}`), name);
+    linkSync(join(directory, `a${name}`), join(directory, `b${name}`));
+  }
+  const found = (await listed(await packLayer(directory))).map((line) => line.split(" "));
+  assert.deepEqual(
+    found.map(([type, name, , , , ...more]) => [type, name, more.at(-1)]),
+    [...names.map((name) => ["file", `a${name}`, name]), ...names.map((name) => ["link", `b${name}`, `a${name}`])],
+  );
+});
+
 test("a path where nothing lies gives no tar in pack", async () => {
   const directory = newDirectory();
   const { done, tar } = startPacking(["pack", `dir:${directory}`, "none", "x"]);

@@ -137,20 +137,36 @@ struct link {
   char *path;
 };
 
+// A table by inode, at most three quarters full: strangers decide how many files have several names.
 static struct link *links;
 static size_t link_count;
 static size_t link_room;
 
+static struct link *link_place(struct link *table, size_t room, dev_t device, ino_t inode) {
+  size_t at = (size_t)(inode * 0x9e3779b97f4a7c15u >> 20) & (room - 1);
+  while (table[at].path != NULL && (table[at].inode != inode || table[at].device != device)) at = (at + 1) & (room - 1);
+  return &table[at];
+}
+
+static void make_link_room(void) {
+  size_t room = link_room == 0 ? 256 : link_room * 2;
+  struct link *table = calloc(room, sizeof *table);
+  if (table == NULL) fail("system", "out of memory");
+  for (size_t i = 0; i < link_room; i++)
+    if (links[i].path != NULL) *link_place(table, room, links[i].device, links[i].inode) = links[i];
+  free(links);
+  links = table;
+  link_room = room;
+}
+
 const char *find_link(const struct stat *status, const char *path) {
-  for (size_t i = 0; i < link_count; i++)
-    if (links[i].inode == status->st_ino && links[i].device == status->st_dev) return links[i].path;
-  if (link_count == link_room) {
-    link_room = link_room == 0 ? 64 : link_room * 2;
-    links = realloc(links, link_room * sizeof *links);
-  }
+  if (link_count >= link_room / 4 * 3) make_link_room();
+  struct link *link = link_place(links, link_room, status->st_dev, status->st_ino);
+  if (link->path != NULL) return link->path;
   char *copy = strdup(path);
-  if (links == NULL || copy == NULL) fail("system", "out of memory");
-  links[link_count++] = (struct link){status->st_dev, status->st_ino, copy};
+  if (copy == NULL) fail("system", "out of memory");
+  *link = (struct link){status->st_dev, status->st_ino, copy};
+  link_count++;
   return NULL;
 }
 
