@@ -115,15 +115,17 @@ void finish(struct peer *client, struct writer *writer) {
     forget(client);
 }
 
+void write_error(struct writer *writer, struct field id, int error, const char *what) {
+  write_begin(writer, reply_data, sizeof reply_data);
+  write_field(writer, id.data, id.size);
+  write_text(writer, "error");
+  write_number(writer, (uint64_t)error);
+  write_text(writer, what);
+}
+
 void reply_error(struct peer *client, struct field id, int error, const char *what) {
-  char text[TEXT_BYTES_MAX + 128];
   struct writer writer;
-  write_begin(&writer, reply_data, sizeof reply_data);
-  write_field(&writer, id.data, id.size);
-  write_text(&writer, "error");
-  write_number(&writer, (uint64_t)error);
-  snprintf(text, sizeof text, "%s", what);
-  write_text(&writer, text);
+  write_error(&writer, id, error, what);
   finish(client, &writer);
 }
 

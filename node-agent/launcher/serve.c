@@ -19,6 +19,37 @@ struct field fields[FIELDS_MAX];
 
 static bool stopping;
 
+/* aside <op> <arguments…>: what the kernel takes long with is performed by a process of its own, so that nobody waits behind it. The
+   connection is that process's and ends with it. */
+static void do_aside(struct peer *client, struct field id, int count) {
+  pid_t pid = count < 4 ? -1 : fork();
+  if (pid < 0) {
+    reply_error(client, id, count < 4 ? EINVAL : errno, "aside");
+    return;
+  }
+  if (pid > 0) {
+    forget(client);
+    return;
+  }
+  /* The lock and the others' connections are not to outlive the launcher here. */
+  if (dup2(client->fd, 3) < 0 || sys_close_range(4, ~0u, 0) != 0) _exit(1);
+  fcntl(3, F_SETFL, fcntl(3, F_GETFL) & ~O_NONBLOCK);
+  struct writer writer;
+  write_begin(&writer, reply_data, sizeof reply_data);
+  write_field(&writer, id.data, id.size);
+  write_text(&writer, "ok");
+  struct op_call call = {.args = fields + 4, .count = count - 4, .results = &writer};
+  int result = run_op(fields[3], fields[2], &call);
+  if (result < 0) write_error(&writer, id, -result, call.what);
+  size_t size = write_end(&writer);
+  for (size_t at = 0; at < size;) {
+    ssize_t sent = send(3, reply_data + at, size - at, MSG_NOSIGNAL);
+    if (sent < 0) _exit(1);
+    at += (size_t)sent;
+  }
+  _exit(0);
+}
+
 static bool perform(struct peer *client, struct reader reader) {
   uint64_t number;
   int count = read_fields(reader, fields, FIELDS_MAX);
@@ -32,6 +63,8 @@ static bool perform(struct peer *client, struct reader reader) {
     do_exec(client, id, count);
   } else if (field_is(name, "attach")) {
     do_attach(client, id, count);
+  } else if (field_is(name, "aside")) {
+    do_aside(client, id, count);
   } else {
     struct writer writer;
     write_begin(&writer, reply_data, sizeof reply_data);

@@ -50,6 +50,8 @@ void shed(const struct peer *asking);
 void send_pending(struct peer *client);
 /* Ends the frame and sends it, or what does not fit now later. */
 void finish(struct peer *client, struct writer *writer);
+/* The whole of an answer that something failed. */
+void write_error(struct writer *writer, struct field id, int error, const char *what);
 void reply_error(struct peer *client, struct field id, int error, const char *what);
 void broadcast(const char *event, const char *name, const char *text);
 

@@ -6,8 +6,13 @@ export interface Launcher {
   request(
     op: string,
     args: readonly (string | number | Uint8Array)[],
-    options?: { readonly netns?: string },
+    options?: LauncherOptions,
   ): Promise<readonly string[]>;
+}
+
+interface LauncherOptions {
+  /** Nothing else waits for it: the kernel may take long. */
+  readonly aside?: true;
 }
 
 export interface NetlinkStep {
@@ -66,10 +71,11 @@ const namespacesPerRequestMax = 60;
 export async function perform(
   launcher: Launcher,
   steps: readonly (NetlinkStep | NamespaceStep)[],
+  options: LauncherOptions = {},
 ): Promise<readonly StepResult[]> {
   const results: StepResult[] = [];
   for (const part of parts(steps)) {
-    const [text = ""] = await launcher.request("netlink", [encodeBatch(part)]);
+    const [text = ""] = await launcher.request("netlink", [encodeBatch(part)], options);
     results.push(...decodeResults(part, Buffer.from(text, "hex")));
   }
   return results;

@@ -167,7 +167,8 @@ export class PodLinks {
     const names = [linkName];
     const done = this.#deletion.then(async () => {
       this.#dying = undefined;
-      await perform(this.#launcher, deleteLinks(names));
+      // It takes 20 ms, in which pods start.
+      await perform(this.#launcher, deleteLinks(names), { aside: true });
     });
     this.#dying = { names, done };
     this.#deletion = done.catch(() => {});

@@ -9,6 +9,8 @@ import type { LaunchOp } from "./launch-op.ts";
 export interface RequestOptions {
   /** Path of the network namespace in which the op runs. */
   readonly netns?: string;
+  /** By a process of its own: the kernel may take long with it, and nothing else is to wait. */
+  readonly aside?: true;
 }
 
 /** An op that failed: what, and the kernel's reason. */
@@ -38,6 +40,8 @@ export interface LauncherEvents {
   onClose(): void;
 }
 
+export type RequestArguments = readonly [op: string, args: readonly FrameField[], options?: RequestOptions];
+
 interface Waiting {
   resolve(results: readonly string[]): void;
   reject(error: Error): void;
@@ -60,11 +64,21 @@ export class LauncherClient {
     socket.on("close", () => this.#close());
   }
 
-  /** Rejects when nobody answers at the path, with the system's error. */
+  /** Hears of containers. Rejects when nobody answers at the path, with the system's error. */
   static async connect(socketPath: string, events: LauncherEvents): Promise<LauncherClient> {
     const client = new LauncherClient(await connectSocket(socketPath), events);
     await client.request("subscribe", []);
     return client;
+  }
+
+  /** One op on a connection of its own, performed by a process of its own. */
+  static async aside(socketPath: string, ...[op, args, options]: RequestArguments): Promise<readonly string[]> {
+    const client = new LauncherClient(await connectSocket(socketPath), { onContainer: () => {}, onClose: () => {} });
+    try {
+      return await client.request("aside", [op, ...args], options);
+    } finally {
+      client.close();
+    }
   }
 
   /** Performs an op; gives its results. Rejects with LauncherError, or LauncherGoneError. */

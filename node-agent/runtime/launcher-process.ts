@@ -4,7 +4,7 @@ import { accessSync, closeSync, constants, mkdirSync, openSync } from "node:fs";
 import { join } from "node:path";
 import { type Clock, sleep } from "../../lib/clock.ts";
 import type { Logger } from "../../lib/log.ts";
-import { LauncherClient, LauncherGoneError } from "./launcher-client.ts";
+import { LauncherClient, LauncherGoneError, type RequestArguments } from "./launcher-client.ts";
 
 const connectTriesMax = 500;
 const connectWaitMs = 10;
@@ -41,6 +41,13 @@ export class LauncherProcess {
       throw error;
     });
     return this.#client;
+  }
+
+  /** Performs an op (node-agent/launcher/README.md); rejects with LauncherError, or LauncherGoneError. */
+  async request(...[op, args, options]: RequestArguments): Promise<readonly string[]> {
+    const client = await this.client();
+    if (options?.aside === true) return LauncherClient.aside(this.socketPath, op, args, options);
+    return client.request(op, args, options);
   }
 
   async close(): Promise<void> {

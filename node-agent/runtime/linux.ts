@@ -14,8 +14,7 @@ import { ContainerEntries } from "./container-entries.ts";
 import { checkCgroupPath, checkId } from "./container-names.ts";
 import { logLimits, planStart, type StartParts, startContainer } from "./container-start.ts";
 import { attachToContainer, execInContainer } from "./container-streams.ts";
-import type { FrameField } from "./frames.ts";
-import type { RequestOptions } from "./launcher-client.ts";
+import type { RequestArguments } from "./launcher-client.ts";
 import { LauncherProcess } from "./launcher-process.ts";
 import type { OciProgram } from "./oci-programs.ts";
 import { OciRuntimes } from "./oci-runtimes.ts";
@@ -122,9 +121,8 @@ export class LinuxRuntime implements Runtime {
   }
 
   /** Performs an op of the launcher (node-agent/launcher/README.md); rejects with LauncherError. */
-  async request(op: string, args: readonly FrameField[], options?: RequestOptions): Promise<readonly string[]> {
-    const client = await this.#launcher.client();
-    return client.request(op, args, options);
+  request(...request: RequestArguments): Promise<readonly string[]> {
+    return this.#launcher.request(...request);
   }
 
   get handlers(): Runtime["handlers"] {

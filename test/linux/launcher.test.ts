@@ -15,6 +15,7 @@ const words = [
   "launch",
   "exec",
   "attach",
+  "aside",
   "subscribe",
   "hello",
   "signal",
@@ -68,6 +69,29 @@ test("hostile bytes end a connection, never the launcher serve", async () => {
   for (let i = 0; i < 400; i++)
     await throwAt(rig, i % 4 === 0 ? noise(random, below(random, 200)) : hostileFrame(random));
   assert.deepEqual(await rig.runtime.request("hello", []), before);
+});
+
+test("a request performed aside has a process of its own, and the launcher goes on request", async () => {
+  await using rig = await openRig();
+  const [version, pid] = await rig.runtime.request("hello", []);
+  const [versionAside, pidAside] = await rig.runtime.request("hello", [], { aside: true });
+  const refused = await Promise.allSettled(
+    ["fly", "aside", "stop", ""].map((op) => rig.runtime.request(op, [], { aside: true })),
+  );
+  assert.deepEqual(
+    {
+      versionAside,
+      another: pidAside !== pid,
+      refused: refused.map((outcome) => (outcome.status === "rejected" ? outcome.reason.message : "done")),
+      after: await rig.runtime.request("hello", []),
+    },
+    {
+      versionAside: version,
+      another: true,
+      refused: ["fly", "aside", "stop", ""].map((op) => `op ${op}: function not implemented`),
+      after: [version, pid],
+    },
+  );
 });
 
 test("a request that cannot be done says why request", async () => {
