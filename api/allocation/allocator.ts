@@ -3,7 +3,7 @@ import { isIPv4 } from "node:net";
 import { below, type Random } from "../../lib/random.ts";
 import type { WatchCache } from "../cache/watch-cache.ts";
 import { services } from "../kinds/generated/resources.ts";
-import type { Allocate } from "../kinds/kind.ts";
+import type { Allocate, Place } from "../kinds/kind.ts";
 import { ApiError } from "../kinds/status.ts";
 import type { Store } from "../store/store.ts";
 
@@ -69,10 +69,12 @@ export class AddressAllocator {
       return value;
     };
     return {
-      clusterIp: (wanted) =>
-        take(wanted === undefined || wanted === "" ? this.#anyIp(taken) : this.#thisIp(wanted, taken)),
-      nodePort: (wanted) =>
-        Number(take(wanted === undefined || wanted === 0 ? this.#anyPort(taken) : this.#thisPort(wanted, taken))),
+      clusterIp: (wanted, place) =>
+        take(wanted === undefined || wanted === "" ? this.#anyIp(taken) : this.#thisIp(wanted, place, taken)),
+      nodePort: (wanted, place) =>
+        Number(
+          take(wanted === undefined || wanted === 0 ? this.#anyPort(taken) : this.#thisPort(wanted, place, taken)),
+        ),
       guard: () => (taken.size === 0 ? undefined : { key: guardKey, modRevision }),
     };
   }
@@ -88,16 +90,11 @@ export class AddressAllocator {
     return ipAt(host);
   }
 
-  #thisIp(wanted: string, taken: ReadonlySet<string>): string {
+  #thisIp(wanted: string, place: Place, taken: ReadonlySet<string>): string {
     if (!isIPv4(wanted) || !wanted.startsWith(`${this.#ranges.clusterIpPrefix}.`)) {
-      throw refused(
-        "spec.clusterIPs",
-        wanted,
-        `the provided IP is not in the valid range, which is ${this.#rangeText()}`,
-      );
+      throw refused(place, wanted, `the provided IP is not in the valid range, which is ${this.#rangeText()}`);
     }
-    if (!this.#isFree("clusterIp", wanted, taken))
-      throw refused("spec.clusterIPs", wanted, "provided IP is already allocated");
+    if (!this.#isFree("clusterIp", wanted, taken)) throw refused(place, wanted, "provided IP is already allocated");
     return wanted;
   }
 
@@ -109,15 +106,14 @@ export class AddressAllocator {
     return String(port);
   }
 
-  #thisPort(wanted: number, taken: ReadonlySet<string>): string {
+  #thisPort(wanted: number, place: Place, taken: ReadonlySet<string>): string {
     const { nodePortFirst, nodePortLast } = this.#ranges;
     if (wanted < nodePortFirst || wanted > nodePortLast) {
       const range = `provided port is not in the valid range. The range of valid ports is ${nodePortFirst}-${nodePortLast}`;
-      throw refused("spec.ports[0].nodePort", wanted, range);
+      throw refused(place, wanted, range);
     }
     const text = String(wanted);
-    if (!this.#isFree("nodePort", text, taken))
-      throw refused("spec.ports[0].nodePort", wanted, "provided port is already allocated");
+    if (!this.#isFree("nodePort", text, taken)) throw refused(place, wanted, "provided port is already allocated");
     return text;
   }
 
@@ -143,9 +139,9 @@ export class AddressAllocator {
   }
 }
 
-function refused(field: string, value: string | number, detail: string): ApiError {
+function refused({ name, field }: Place, value: string | number, detail: string): ApiError {
   const message = `Invalid value: ${JSON.stringify(value)}: ${detail}`;
-  return new ApiError("Invalid", `Service is invalid: ${field}: ${message}`, {
-    details: { kind: "Service", causes: [{ reason: "FieldValueInvalid", message, field }] },
+  return new ApiError("Invalid", `Service ${JSON.stringify(name)} is invalid: ${field}: ${message}`, {
+    details: { name, kind: "Service", causes: [{ reason: "FieldValueInvalid", message, field }] },
   });
 }

@@ -28,8 +28,16 @@ export interface KindContext {
 }
 
 export interface Allocate {
-  clusterIp(wanted?: string): string;
-  nodePort(wanted?: number): number;
+  clusterIp(wanted: string | undefined, place: Place): string;
+  nodePort(wanted: number | undefined, place: Place): number;
+}
+
+/** Where what is wanted stands, for a refusal to name. */
+export interface Place {
+  /** Of the object. */
+  readonly name: string;
+  /** "spec.ports[1].nodePort" */
+  readonly field: string;
 }
 
 export interface Column<T extends KubeObject> {

@@ -4,15 +4,30 @@ import type { Allocate } from "./kind.ts";
 
 /** A new Service: what it asks for, and what is free for the rest. */
 export function allocateService(service: Service, allocate: Allocate): Service {
-  return service.spec === undefined ? service : { ...service, spec: allocated(service.spec, undefined, allocate) };
+  return withSpec(service, undefined, allocate);
 }
 
 /** An update: what the old Service had stays, unless the update asks for something else. */
 export function reallocateService(service: Service, old: Service, allocate: Allocate): Service {
-  return service.spec === undefined ? service : { ...service, spec: allocated(service.spec, old.spec, allocate) };
+  return withSpec(service, old.spec, allocate);
 }
 
-function allocated(spec: ServiceSpec, old: ServiceSpec | undefined, allocate: Allocate): ServiceSpec {
+function withSpec(service: Service, old: ServiceSpec | undefined, allocate: Allocate): Service {
+  const name = service.metadata?.name ?? "";
+  const free: Free = {
+    clusterIp: (wanted) => allocate.clusterIp(wanted, { name, field: "spec.clusterIPs" }),
+    nodePort: (wanted, field) => allocate.nodePort(wanted, { name, field }),
+  };
+  return service.spec === undefined ? service : { ...service, spec: allocated(service.spec, old, free) };
+}
+
+/** What is free, for this Service. */
+interface Free {
+  clusterIp(wanted: string | undefined): string;
+  nodePort(wanted: number | undefined, field: string): number;
+}
+
+function allocated(spec: ServiceSpec, old: ServiceSpec | undefined, free: Free): ServiceSpec {
   if (spec.type === "ExternalName") {
     const { clusterIP: _ip, clusterIPs: _ips, ipFamilies: _f, ipFamilyPolicy: _p, ...rest } = spec;
     return { ...rest, ...(rest.ports === undefined ? {} : { ports: rest.ports.map(withoutNodePort) }) };
@@ -20,9 +35,9 @@ function allocated(spec: ServiceSpec, old: ServiceSpec | undefined, allocate: Al
   const wanted = spec.clusterIP || spec.clusterIPs?.[0] || undefined;
   const had = old?.type === "ExternalName" ? undefined : old?.clusterIP || undefined;
   // An address that changes is refused by validateUpdate: nothing is taken for it.
-  const clusterIP = wanted === "None" || had !== undefined ? (wanted ?? had ?? "None") : allocate.clusterIp(wanted);
+  const clusterIP = wanted === "None" || had !== undefined ? (wanted ?? had ?? "None") : free.clusterIp(wanted);
   const { healthCheckNodePort: _, ...plain } = spec;
-  const ports = spec.ports === undefined ? undefined : allocatedPorts(spec, old?.ports ?? [], allocate);
+  const ports = spec.ports === undefined ? undefined : allocatedPorts(spec, old?.ports ?? [], free);
   return {
     ...plain,
     clusterIP,
@@ -30,7 +45,7 @@ function allocated(spec: ServiceSpec, old: ServiceSpec | undefined, allocate: Al
     ipFamilies: spec.ipFamilies ?? ["IPv4"],
     ipFamilyPolicy: spec.ipFamilyPolicy || "SingleStack",
     ...(ports === undefined ? {} : { ports }),
-    ...healthCheck(spec, old, allocate),
+    ...healthCheck(spec, old, free),
   };
 }
 
@@ -38,25 +53,26 @@ function allocated(spec: ServiceSpec, old: ServiceSpec | undefined, allocate: Al
 function healthCheck(
   spec: ServiceSpec,
   old: ServiceSpec | undefined,
-  allocate: Allocate,
+  free: Free,
 ): Pick<ServiceSpec, "healthCheckNodePort"> {
   if (spec.type !== "LoadBalancer" || spec.externalTrafficPolicy !== "Local") return {};
   const had = old?.healthCheckNodePort || undefined;
   // Another one than it has is refused by validateUpdate.
-  return { healthCheckNodePort: had ?? allocate.nodePort(spec.healthCheckNodePort || undefined) };
+  const field = "spec.healthCheckNodePort";
+  return { healthCheckNodePort: had ?? free.nodePort(spec.healthCheckNodePort || undefined, field) };
 }
 
-function allocatedPorts(spec: ServiceSpec, old: readonly ServicePort[], allocate: Allocate): readonly ServicePort[] {
+function allocatedPorts(spec: ServiceSpec, old: readonly ServicePort[], free: Free): readonly ServicePort[] {
   const ports = spec.ports ?? [];
   if (!hasNodePorts(spec)) return ports.map(withoutNodePort);
   // One number may serve TCP and UDP of the same Service: it is taken once.
   const own = new Set(old.map((port) => port.nodePort).filter((port) => port !== undefined && port !== 0));
   const explicit = new Set(ports.map((port) => port.nodePort));
-  return ports.map((port) => {
+  return ports.map((port, index) => {
     const before = old.find((o) => o.port === port.port && o.protocol === port.protocol)?.nodePort;
     const wanted = port.nodePort || (before !== undefined && !explicit.has(before) ? before : undefined);
     if (wanted !== undefined && own.has(wanted)) return { ...port, nodePort: wanted };
-    const nodePort = allocate.nodePort(wanted);
+    const nodePort = free.nodePort(wanted, `spec.ports[${index}].nodePort`);
     own.add(nodePort);
     return { ...port, nodePort };
   });
