@@ -17,7 +17,7 @@ import { sendHealth } from "./health.ts";
 import { handleImages } from "./images.ts";
 import { handleJoin, handleRenew, handleToken, type JoinDoor } from "./join.ts";
 import { sendTargets } from "./prometheus-targets.ts";
-import { noSuchResource, type PathRequest, servedResources } from "./request-info.ts";
+import { customKindsPath, noSuchResource, type PathRequest, servedResources } from "./request-info.ts";
 import { sendStoreCopy } from "./store-copy.ts";
 
 export interface DocumentsOptions {
@@ -45,6 +45,7 @@ export function documents(options: DocumentsOptions): Documents {
     switch (root) {
       case "api":
       case "apis":
+        if (info.path === customKindsPath) return noCustomKinds(exchange);
         return discovery(exchange, options, info);
       case "openapi":
         return openapi(exchange, rest);
@@ -99,6 +100,12 @@ async function discovery(exchange: Exchange, { serverAddress }: DocumentsOptions
           : resourceList(`${group}/${version}`, servedResources);
   if (document === undefined) throw noSuchResource();
   await sendJson(exchange, document);
+  return 200;
+}
+
+async function noCustomKinds(exchange: Exchange): Promise<number> {
+  const kind = "CustomResourceDefinitionList";
+  await sendJson(exchange, { kind, apiVersion: "apiextensions.k8s.io/v1", metadata: {}, items: [] });
   return 200;
 }
 

@@ -69,6 +69,8 @@ for (const [name, find] of [
       assert.match(explained, /rollingUpdate/);
       assert.match(explained, /How old pods are replaced by new ones\./);
       assert.equal(await kubectl("auth", "can-i", "delete", "pods"), "yes");
+      assert.equal((await kubectl("auth", "can-i", "delete", "pods", "--as", "bob")).split("\n").at(-1), "no");
+      assert.match(await kubectl("auth", "can-i", "--list", "-n", "default"), /\*\.\*\s+\[\]\s+\[\]\s+\[\*\]/);
     }));
 
   test(`${name} applies, reads, changes and deletes`, async () =>
@@ -130,6 +132,16 @@ for (const [name, find] of [
       );
     }));
 }
+
+test("kubectl 1.36 says which kind the server does not have", async () =>
+  withKubectl(await newKubectl(), async (kubectl, file) => {
+    await writeFile(file, "{apiVersion: apps/v9, kind: Sprocket, metadata: {name: a}}");
+    assert.match(await kubectl("apply", "-f", file), /no matches for kind "Sprocket" in version "apps\/v9"/);
+    assert.equal(
+      await kubectl("create", "quota", "q", "--hard=pods=3"),
+      "error: failed to create quota: the server could not find the requested resource: this cluster serves no resourcequotas in v1",
+    );
+  }));
 
 test("kubectl 1.36 warns of unknown fields and applies on the server side", async () =>
   withKubectl(await newKubectl(), async (kubectl, file) => {

@@ -37,6 +37,9 @@ const served = new Map<string, { readonly resource: Resource; readonly kind: Kin
   ...usageResources.map((resource) => [pathOf(resource), { resource, kind: undefined }] as const),
 ]);
 
+/** Custom kinds: kubectl lists them before it says that a kind is unknown. There are none, and no discovery shows them. */
+export const customKindsPath = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+
 /** All that discovery shows. */
 export const servedResources: readonly Resource[] = [...served.values()].map(({ resource }) => resource);
 
@@ -44,10 +47,14 @@ export const servedResources: readonly Resource[] = [...served.values()].map(({ 
 export function readRequest(method: string, path: string, query: URLSearchParams): RequestInfo {
   const segments = splitPath(path);
   const [root, ...rest] = segments;
+  if (method === "GET" && path === customKindsPath) return pathRequest(method, path, segments);
   if (root === "api" && rest.length >= 2) return readResource(method, rest, { group: "", query });
   if (root === "apis" && rest.length >= 3) return readResource(method, rest.slice(1), { group: rest[0] ?? "", query });
-  const attributes = { type: "path", verb: method.toLowerCase(), path } as const;
-  return { type: "path", path, segments, attributes };
+  return pathRequest(method, path, segments);
+}
+
+function pathRequest(method: string, path: string, segments: readonly string[]): PathRequest {
+  return { type: "path", path, segments, attributes: { type: "path", verb: method.toLowerCase(), path } };
 }
 
 interface Where {
@@ -60,7 +67,7 @@ function readResource(method: string, [version = "", ...rest]: readonly string[]
   const inNamespace = rest[0] === "namespaces" && rest.length >= 3 && !["status", "finalize"].includes(rest[2] ?? "");
   const [plural = "", name, ...sub] = inNamespace ? rest.slice(2) : rest;
   const found = served.get(`${group}/${version}/${plural}`);
-  if (found === undefined) throw noSuchResource();
+  if (found === undefined) throw noSuchResource(`: this cluster serves no ${plural} in ${apiVersion(group, version)}`);
   const { resource, kind } = found;
   const namespace = inNamespace ? rest[1] : undefined;
   if (namespace !== undefined && !resource.namespaced) throw noSuchResource();
@@ -128,6 +135,10 @@ function pathOf({ group, version, resource }: Resource): string {
   return `${group}/${version}/${resource}`;
 }
 
-export function noSuchResource(): ApiError {
-  return new ApiError("NotFound", "the server could not find the requested resource", { details: {} });
+function apiVersion(group: string, version: string): string {
+  return group === "" ? version : `${group}/${version}`;
+}
+
+export function noSuchResource(why = ""): ApiError {
+  return new ApiError("NotFound", `the server could not find the requested resource${why}`, { details: {} });
 }
