@@ -37,6 +37,7 @@ export class LauncherGoneError extends Error {
 export interface LauncherEvents {
   /** "exited" with its record, or "lost" when its monitor was killed. */
   onContainer(event: string, id: string, text: string): void;
+  /** After the connection was there; one that never came to be rejects instead. */
   onClose(): void;
 }
 
@@ -55,6 +56,7 @@ export class LauncherClient {
   readonly #reader = new FrameReader();
   #lastId = 0;
   #gone = false;
+  #isSubscribed = false;
 
   private constructor(socket: Socket, events: LauncherEvents) {
     this.#socket = socket;
@@ -67,7 +69,13 @@ export class LauncherClient {
   /** Hears of containers. Rejects when nobody answers at the path, with the system's error. */
   static async connect(socketPath: string, events: LauncherEvents): Promise<LauncherClient> {
     const client = new LauncherClient(await connectSocket(socketPath), events);
-    await client.request("subscribe", []);
+    try {
+      await client.request("subscribe", []);
+    } catch (error) {
+      client.close();
+      throw error;
+    }
+    client.#isSubscribed = true;
     return client;
   }
 
@@ -132,7 +140,7 @@ export class LauncherClient {
     this.#gone = true;
     for (const { reject } of this.#waiting.values()) reject(new LauncherGoneError("the launcher is gone"));
     this.#waiting.clear();
-    this.#events.onClose();
+    if (this.#isSubscribed) this.#events.onClose();
   }
 }
 

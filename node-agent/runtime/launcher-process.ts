@@ -6,6 +6,8 @@ import { type Clock, sleep } from "../../lib/clock.ts";
 import type { Logger } from "../../lib/log.ts";
 import { LauncherClient, LauncherGoneError, type RequestArguments } from "./launcher-client.ts";
 
+/** Nobody listens there, or who did was killed before it took us up. */
+const absentCodes: readonly (string | undefined)[] = ["ENOENT", "ECONNREFUSED", "ECONNRESET", "EAGAIN"];
 const connectTriesMax = 500;
 const connectWaitMs = 10;
 
@@ -64,7 +66,7 @@ export class LauncherProcess {
         return await LauncherClient.connect(this.socketPath, events);
       } catch (error) {
         const code = (error as NodeJS.ErrnoException).code;
-        const absent = code === "ENOENT" || code === "ECONNREFUSED" || error instanceof LauncherGoneError;
+        const absent = absentCodes.includes(code) || error instanceof LauncherGoneError;
         if (!absent || tries >= connectTriesMax || this.#closed)
           throw new Error(`connect to the launcher at ${this.socketPath}`, { cause: error });
       }
