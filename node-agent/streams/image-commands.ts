@@ -7,6 +7,7 @@ import type { RegistryCredentials } from "../images/images.ts";
 import { type ImageLibrary, NoSuchImageError, type Platform } from "../images/library.ts";
 import { registryHost } from "../images/reference.ts";
 import type { NodeStream } from "../session-types.ts";
+import { roomIn } from "./pour-input.ts";
 
 /** Credentials by registry: the host, "docker.io" for Docker Hub. */
 type Logins = Readonly<Record<string, RegistryCredentials>>;
@@ -170,12 +171,7 @@ async function readCommand(stream: NodeStream): Promise<{ readonly line: string;
         found.resolve(Buffer.concat(parts).toString());
         data = data.subarray(end + 1);
       }
-      if (data.length > 0 && !rest.write(data)) {
-        await new Promise<void>((resolve) => {
-          rest.once("drain", resolve);
-          rest.once("close", () => resolve());
-        });
-      }
+      if (data.length > 0 && !rest.write(data)) await roomIn(rest, stream.signal);
     }
     if (!isRead) throw new Error("the request ended before its command");
     rest.end();

@@ -6,6 +6,7 @@ import type { Image } from "../images/images.ts";
 import type { ImageLibrary } from "../images/library.ts";
 import type { NodeStream, StreamEnd } from "../session-types.ts";
 import { runImageCommand } from "./image-commands.ts";
+import { pourInput } from "./pour-input.ts";
 
 export interface ImageStreamParts {
   readonly images: ImageLibrary;
@@ -36,7 +37,7 @@ export async function serveImages(
       break;
     case ImageRequest_Action.IMPORT: {
       const archive = new PassThrough();
-      feed(archive, stream).catch((error) => archive.destroy(error));
+      pourInput(archive, stream).catch((error) => archive.destroy(error));
       const tag = request.reference === "" ? {} : { tag: request.reference };
       for (const image of await images.import(archive, { ...tag, signal: stream.signal })) await say(line(image));
       break;
@@ -52,16 +53,4 @@ export async function serveImages(
 
 function line({ id, tags, digests, sizeBytes }: Image): object {
   return { id, tags, digests, sizeBytes };
-}
-
-async function feed(archive: PassThrough, stream: NodeStream): Promise<void> {
-  for await (const input of stream.input) {
-    if (input.type === "stdinEnd") break;
-    if (input.type !== "stdin" || archive.write(input.data)) continue;
-    await new Promise<void>((resolve) => {
-      archive.once("drain", resolve);
-      archive.once("close", () => resolve());
-    });
-  }
-  archive.end();
 }

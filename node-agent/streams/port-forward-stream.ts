@@ -3,6 +3,7 @@ import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
 import { connect } from "node:net";
 import type { Duplex, Readable, Writable } from "node:stream";
 import type { NodeStream, StreamEnd } from "../session-types.ts";
+import { pourInput } from "./pour-input.ts";
 
 export interface ForwardTarget {
   /** The pod's network namespace; undefined for one that uses the node's. */
@@ -30,7 +31,7 @@ export async function forwardPort(target: ForwardTarget, launcherPath: string, s
   stream.signal.addEventListener("abort", onAbort, { once: true });
   if (stream.signal.aborted) onAbort();
   try {
-    feed(connection.input, stream).catch(onAbort);
+    pourInput(connection.input, stream).catch(onAbort);
     for await (const chunk of connection.output) await stream.send({ type: "stdout", data: chunk });
     stream.signal.throwIfAborted();
     await connection.ended;
@@ -97,16 +98,4 @@ async function connectHere(port: number, signal: AbortSignal): Promise<Connectio
     });
   });
   return { input: socket, output: socket, ended: Promise.resolve(), close: () => void socket.destroy() };
-}
-
-async function feed(output: Writable, stream: NodeStream): Promise<void> {
-  for await (const input of stream.input) {
-    if (input.type === "stdinEnd") break;
-    if (input.type !== "stdin" || output.write(input.data)) continue;
-    await new Promise<void>((resolve) => {
-      output.once("drain", resolve);
-      output.once("close", () => resolve());
-    });
-  }
-  output.end();
 }

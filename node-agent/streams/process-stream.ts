@@ -1,6 +1,7 @@
 // Joins a process's streams with a client's: exec and attach. Each side waits for the slower one.
 import type { ProcessStreams } from "../runtime/runtime.ts";
 import type { NodeStream, StreamEnd } from "../session-types.ts";
+import { roomIn } from "./pour-input.ts";
 
 export interface Wanted {
   readonly stdout: boolean;
@@ -35,7 +36,7 @@ async function feed(process: ProcessStreams, { endsStdin }: Wanted, stream: Node
   for await (const input of stream.input) {
     switch (input.type) {
       case "stdin":
-        if (stdin?.write(input.data) === false) await drained(stdin, stream.signal);
+        if (stdin?.write(input.data) === false) await roomIn(stdin, stream.signal);
         break;
       case "stdinEnd":
         if (endsStdin) stdin?.end();
@@ -46,18 +47,6 @@ async function feed(process: ProcessStreams, { endsStdin }: Wanted, stream: Node
     }
   }
   if (endsStdin) stdin?.end();
-}
-
-function drained(stdin: NodeJS.WritableStream, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const done = () => {
-      for (const event of ["drain", "close", "error"]) stdin.removeListener(event, done);
-      signal.removeEventListener("abort", done);
-      resolve();
-    };
-    for (const event of ["drain", "close", "error"]) stdin.on(event, done);
-    signal.addEventListener("abort", done, { once: true });
-  });
 }
 
 async function pump(
