@@ -1,6 +1,7 @@
 // A volume that comes to another group. Needs root.
 import assert from "node:assert/strict";
-import { chmodSync, lstatSync, mkdirSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { chmodSync, lstatSync, mkdirSync, renameSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { makeTestFolder } from "../../test/folders.ts";
@@ -43,5 +44,24 @@ test("giveToGroup gives all that is there, and no more where a link leads", {
     );
   } finally {
     rmSync(dir, { recursive: true });
+  }
+});
+
+test("giveToGroup goes no deeper than a path can, since each folder on the way is open", {
+  skip: process.getuid?.() !== 0,
+}, async () => {
+  const dir = makeTestFolder("ownership");
+  const [volume, part] = [join(dir, "volume"), join(dir, "part")];
+  const [deep, more] = [Array(1900).fill("d").join("/"), Array(200).fill("d").join("/")];
+  try {
+    mkdirSync(join(volume, deep), { recursive: true });
+    mkdirSync(join(part, more), { recursive: true });
+    renameSync(part, join(volume, deep, "part"));
+    await assert.rejects(giveToGroup(volume, 4321, undefined), {
+      message: `${volume} has folders deeper than 2048: fsGroup cannot be set on it`,
+    });
+  } finally {
+    // Node's own has no name for what is so deep.
+    execFileSync("rm", ["-rf", dir]);
   }
 });
