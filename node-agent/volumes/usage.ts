@@ -23,18 +23,17 @@ export async function usageBelow(path: string, max: DiskUse): Promise<DiskUse> {
   const root = await realpath(path).catch(() => undefined);
   if (root === undefined) return { bytes: 0, inodes: 0 };
   const seen = new Set<bigint>();
-  const folders = [root];
+  const folders: Folder[] = [{ above: undefined, name: root }];
   let bytes = 0;
   let inodes = 0;
   for (let folder = folders.pop(); folder !== undefined; folder = folders.pop()) {
-    await using opened = await openBelow(root, folder);
+    await using opened = await openBelow(root, pathOf(folder));
     if (opened === undefined) continue;
     for await (const entry of await opendir(opened.path)) {
-      const file = join(folder, entry.name);
       // What goes meanwhile takes nothing.
       const stats = await lstat(join(opened.path, entry.name), { bigint: true }).catch(() => undefined);
       if (stats === undefined) continue;
-      if (stats.isDirectory()) folders.push(file);
+      if (stats.isDirectory()) folders.push({ above: folder, name: entry.name });
       else if (stats.nlink > 1n) {
         if (seen.has(stats.ino)) continue;
         seen.add(stats.ino);
@@ -45,6 +44,18 @@ export async function usageBelow(path: string, max: DiskUse): Promise<DiskUse> {
     }
   }
   return { bytes, inodes };
+}
+
+/** Not as a path: millions of folders may wait, each at the end of a long one. */
+interface Folder {
+  readonly above: Folder | undefined;
+  readonly name: string;
+}
+
+function pathOf(folder: Folder): string {
+  const names: string[] = [];
+  for (let each: Folder | undefined = folder; each !== undefined; each = each.above) names.unshift(each.name);
+  return join(...names);
 }
 
 /** A folder by what was opened: one that a container has meanwhile made a link out of its volume is not there. */
