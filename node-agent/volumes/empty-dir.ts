@@ -1,5 +1,6 @@
 // emptyDir volumes: scratch that lives as long as the pod, on disk, in memory or in huge pages.
 import { chmod, chown, mkdir, rename, stat } from "node:fs/promises";
+import type { Quantity } from "../../api/kinds/generated/types.ts";
 import { bytes } from "../../api/kinds/schema/quantity.ts";
 import { mountFileSystem } from "./mounts.ts";
 import { VolumeError, type VolumeType } from "./volume-type.ts";
@@ -14,9 +15,8 @@ export const emptyDirVolume: VolumeType = {
       return { path: dir, readOnly: false };
     }
     if (medium === "Memory") {
-      const limits = [sizeLimit === undefined ? undefined : bytes(sizeLimit), memoryBytesMax];
-      const sizeBytesMax = Math.min(...limits.filter((limit) => limit !== undefined));
-      const size = Number.isFinite(sizeBytesMax) ? { size: String(sizeBytesMax) } : {};
+      const sizeBytesMax = memorySizeMax(sizeLimit, memoryBytesMax);
+      const size = sizeBytesMax === undefined ? {} : { size: String(sizeBytesMax) };
       await mountFileSystem("tmpfs", memoryDir, { ...access, ...size });
       return { path: memoryDir, readOnly: false };
     }
@@ -30,6 +30,13 @@ export const emptyDirVolume: VolumeType = {
     );
   },
 };
+
+/** The smaller of both in whole bytes; undefined: neither limits anything. A limit of 0 is none, as for tmpfs itself. */
+export function memorySizeMax(sizeLimit: Quantity | undefined, memoryBytesMax: number | undefined): number | undefined {
+  const limits = [sizeLimit === undefined ? 0 : bytes(sizeLimit), memoryBytesMax ?? 0].map(Math.ceil);
+  const given = limits.filter((limit) => limit > 0 && Number.isFinite(limit));
+  return given.length === 0 ? undefined : Math.min(...given);
+}
 
 // Every user of the pod may write. Made aside, so that one that is there is whole, and what a container made of it stays.
 async function makeFolder(dir: string, fsGroup: number | undefined): Promise<void> {

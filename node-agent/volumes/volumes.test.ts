@@ -18,6 +18,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import type { Volume } from "../../api/kinds/generated/types.ts";
 import { writeFiles } from "./atomic-files.ts";
+import { memorySizeMax } from "./empty-dir.ts";
 import { volumeTypeOf } from "./list.ts";
 import { bytesBelow } from "./usage.ts";
 import { type VolumeContext, VolumeError } from "./volume-type.ts";
@@ -210,6 +211,21 @@ inFolder("setUp leaves an emptyDir as its containers made it", async (dir) => {
   await chmod(path, 0o700);
   await volumeTypeOf(context.volume).setUp(context);
   assert.equal((await stat(path)).mode & 0o777, 0o700);
+});
+
+test("memorySizeMax takes the smaller limit that is one", () => {
+  assert.deepEqual(
+    [
+      memorySizeMax("64Mi", 2 ** 20),
+      memorySizeMax("1Mi", 2 ** 26),
+      memorySizeMax("0", 2 ** 20),
+      memorySizeMax("1500m", undefined),
+      memorySizeMax(undefined, 2 ** 20),
+      memorySizeMax(undefined, undefined),
+      memorySizeMax("0", undefined),
+    ],
+    [2 ** 20, 2 ** 20, 2 ** 20, 2, 2 ** 20, undefined, undefined],
+  );
 });
 
 inFolder("bytesBelow counts what is on the disk, links once, and stops when it knows enough", async (dir) => {
