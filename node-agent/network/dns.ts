@@ -13,6 +13,9 @@ export interface DnsServerOptions extends AnswerContext {
 const connectionsMax = 128;
 const connectionIdleMs = 10_000;
 const queriesAtOnceMax = 1024;
+/** Of one address: whoever asks for what takes long must leave room for the node's other pods (dns-forward.ts waits for 256). */
+const queriesPerAskerMax = 64;
+const connectionsPerAskerMax = 32;
 
 export class DnsServer {
   readonly #options: DnsServerOptions;
@@ -21,6 +24,8 @@ export class DnsServer {
     { readonly udp: UdpSocket; readonly tcp: Server; readonly clients: Set<Socket> }
   >();
   #queries = 0;
+  /** Askers that wait, and for how many answers. */
+  readonly #askers = new Map<string, number>();
 
   constructor(options: DnsServerOptions) {
     this.#options = options;
@@ -60,7 +65,7 @@ export class DnsServer {
     udp.on("error", (error) => this.#options.log.warn({ error, address }, "DNS socket failed"));
     tcp.on("error", (error) => this.#options.log.warn({ error, address }, "DNS listener failed"));
     udp.on("message", (bytes, from) => {
-      void this.#answer(bytes, "udp").then((reply) => {
+      void this.#answer(bytes, "udp", from.address).then((reply) => {
         if (reply === undefined || this.#sockets.get(address)?.udp !== udp) return;
         udp.send(reply, from.port, from.address, () => {});
       });
@@ -78,6 +83,11 @@ export class DnsServer {
   }
 
   #serve(socket: Socket, clients: Set<Socket>): void {
+    const { remoteAddress: asker = "" } = socket;
+    if ([...clients].filter(({ remoteAddress }) => remoteAddress === asker).length >= connectionsPerAskerMax) {
+      socket.destroy();
+      return;
+    }
     clients.add(socket);
     socket.setTimeout(connectionIdleMs, () => socket.destroy());
     socket.on("error", () => {});
@@ -92,7 +102,7 @@ export class DnsServer {
         while (received.length >= 2 && received.length >= 2 + received.readUInt16BE(0)) {
           const query = received.subarray(2, 2 + received.readUInt16BE(0));
           received = received.subarray(2 + query.length);
-          const reply = await this.#answer(query, "tcp");
+          const reply = await this.#answer(query, "tcp", asker);
           if (reply === undefined) socket.destroy();
           else await write(socket, framed(reply));
         }
@@ -101,9 +111,11 @@ export class DnsServer {
     });
   }
 
-  async #answer(bytes: Buffer, transport: "udp" | "tcp"): Promise<Buffer | undefined> {
-    if (this.#queries >= queriesAtOnceMax) return undefined;
+  async #answer(bytes: Buffer, transport: "udp" | "tcp", asker: string): Promise<Buffer | undefined> {
+    const waiting = this.#askers.get(asker) ?? 0;
+    if (this.#queries >= queriesAtOnceMax || waiting >= queriesPerAskerMax) return undefined;
     this.#queries++;
+    this.#askers.set(asker, waiting + 1);
     try {
       return await answerQuery(this.#options, bytes, transport);
     } catch (error) {
@@ -111,6 +123,9 @@ export class DnsServer {
       return undefined;
     } finally {
       this.#queries--;
+      const left = (this.#askers.get(asker) ?? 1) - 1;
+      if (left === 0) this.#askers.delete(asker);
+      else this.#askers.set(asker, left);
     }
   }
 }
@@ -119,7 +134,10 @@ export class DnsServer {
 async function write(socket: Socket, bytes: Buffer): Promise<void> {
   if (socket.destroyed || socket.write(bytes)) return;
   await new Promise<void>((resolve) => {
-    socket.once("drain", resolve);
-    socket.once("close", resolve);
+    const done = () => {
+      socket.off("drain", done).off("close", done);
+      resolve();
+    };
+    socket.on("drain", done).on("close", done);
   });
 }
