@@ -129,6 +129,53 @@ test("convertCompose names wrong values, all of them at once", () => {
   );
 });
 
+test("convertCompose names each option of memory, hosts and hooks that has no equivalent", () => {
+  const text = `services:
+  web:
+    image: nginx
+    tmpfs: ["/a:size=1m,rw", "/b:mode=1777,uid=5", "/c:size=50%"]
+    extra_hosts: ["host.docker.internal:host-gateway", "far=10.0.0.1", "v6:[::1]", "bad"]
+    post_start: [{ command: "touch /started", user: root }]
+    pre_stop: [{ command: [a] }, { command: [b] }]
+`;
+  assert.deepEqual(findings(text), [
+    "notice 4:12 tmpfs: mode=1777 is left out: memory that is mounted is writable for all",
+    "notice 4:12 tmpfs: uid=5 is left out: memory that is mounted is writable for all",
+    'error 4:12 tmpfs size takes a size such as 64m or 1gb, got "50%"',
+    "notice 5:19 extra_hosts: host.docker.internal is left out: which node a pod runs on is not known before",
+    'error 5:84 extra_hosts takes NAME=ADDRESS, got "bad"',
+    "notice 6:53 user is left out: it runs as the service does",
+    "error 7:34 pre_stop takes one command: put them together, such as sh -c 'one && two'",
+  ]);
+  const { objects } = convert({ "/p/compose.yaml": text });
+  const [web] = objects.filter((object): object is Deployment => object.kind === "Deployment");
+  const { lifecycle } = web?.spec?.template.spec?.containers[0] ?? {};
+  assert.deepEqual(lifecycle, { postStart: { exec: { command: ["touch", "/started"] } } });
+});
+
+test("loadCompose keeps what a service needs when it is extended, and takes profiles from .env", () => {
+  const { objects } = convert({
+    "/p/compose.yaml": `services:
+  base: { image: a, depends_on: [db] }
+  web: { extends: base, depends_on: { cache: { condition: service_started } } }
+  db: { image: b }
+  cache: { image: c, profiles: [fast] }
+`,
+    "/p/.env": "COMPOSE_PROFILES=slow,fast\n",
+  });
+  const needs = objects.flatMap((object) => {
+    if (object.kind !== "Deployment") return [];
+    const { annotations } = (object as Deployment).spec?.template.metadata ?? {};
+    return [[object.metadata?.name, JSON.stringify(annotations)?.match(/name[\\":]+(db|cache)/g)?.length]];
+  });
+  assert.deepEqual(needs, [
+    ["base", 1],
+    ["web", 2],
+    ["db", undefined],
+    ["cache", undefined],
+  ]);
+});
+
 test("convertCompose refuses modes that contradict what is said beside them, or have no equivalent", () => {
   assert.deepEqual(
     findings(`services:

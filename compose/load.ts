@@ -12,7 +12,7 @@ export interface LoadOptions {
   readonly readText: (path: string) => string | undefined;
   /** Of the shell: they win over those of .env files. */
   readonly variables: Variables;
-  /** Those that are on; "*" is all. */
+  /** Those that are on, besides those of COMPOSE_PROFILES; "*" is all. */
   readonly profiles: readonly string[];
   /** Instead of the .env file beside the first file. */
   readonly envFiles?: readonly string[];
@@ -36,7 +36,8 @@ export function loadCompose(paths: readonly string[], options: LoadOptions): Loa
   const variables = loader.envOf(options.envFiles ?? [join(directory, ".env")], options.envFiles !== undefined);
   const root = withoutResets(loader.merged(paths, variables, 0));
   if (root.type !== "map") throw new ComposeError(root.place, `expected a map with services, got a ${root.type}`);
-  return { root: withProfiles(root, options.profiles), directory, variables, notices: [...notices.values()] };
+  const profiles = [...options.profiles, ...(variables["COMPOSE_PROFILES"] ?? "").split(",")];
+  return { root: withProfiles(root, profiles), directory, variables, notices: [...notices.values()] };
 }
 
 class Loader {
@@ -124,8 +125,7 @@ class Loader {
           extended.place,
           `extends names ${from}, which is no service${file === undefined ? "" : ` of ${file}`}`,
         );
-      // What a service needs does not come with what it extends.
-      return mergeNodes(without(base, "depends_on"), without(service, "extends"));
+      return mergeNodes(base, without(service, "extends"));
     };
     const entries = new Map([...services.entries.keys()].map((name) => [name, resolve(name, [])]));
     return { ...tree, entries: new Map([...tree.entries, ["services", { ...services, entries }]]) };

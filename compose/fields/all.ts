@@ -4,6 +4,7 @@ import type { Fields } from "../read.ts";
 import { containerFields } from "./container.ts";
 import { deployFields } from "./deploy.ts";
 import { healthFields } from "./health.ts";
+import { hookFields } from "./hooks.ts";
 import { networkFields } from "./network.ts";
 import { resourceFields } from "./resources.ts";
 import { securityFields } from "./security.ts";
@@ -13,6 +14,7 @@ export const serviceFields: Fields<ServiceDraft> = {
   ...containerFields,
   ...deployFields,
   ...healthFields,
+  ...hookFields,
   ...networkFields,
   ...resourceFields,
   ...securityFields,

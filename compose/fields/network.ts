@@ -165,10 +165,19 @@ function protocolOf(name: string | undefined): Port["protocol"] {
 }
 
 function extraHosts(node: Node, reader: Reader): readonly (readonly [name: string, ip: string])[] {
-  if (node.type === "map") return reader.keyValues(node, "extra_hosts").map(([name, ip]) => [name, ip ?? ""]);
-  return reader.texts(node, "extra_hosts").flatMap((text) => {
-    const [, name, ip] = /^([^:=]+)[:=]\[?([0-9a-fA-F.:]+)\]?$/.exec(text) ?? [];
-    if (name !== undefined && ip !== undefined) return [[name, ip] as const];
-    return reader.fail(node.place, `extra_hosts takes NAME=ADDRESS, got ${JSON.stringify(text)}`) ?? [];
+  const items = node.type === "list" ? node.items : [node];
+  const entries =
+    node.type === "map"
+      ? reader.keyValues(node, "extra_hosts").map(([name, ip = "", place]) => ({ text: `${name}=${ip}`, place }))
+      : items.flatMap((item) => reader.texts(item, "extra_hosts").map((text) => ({ text, place: item.place })));
+  return entries.flatMap(({ text, place }) => {
+    const [, name, address = ""] = /^([^:=]+)[:=](.+)$/.exec(text) ?? [];
+    if (name !== undefined && address === "host-gateway") {
+      reader.note(place, `extra_hosts: ${name} is left out: which node a pod runs on is not known before`);
+      return [];
+    }
+    const ip = address.replace(/^\[(.*)\]$/, "$1");
+    if (name !== undefined && /^[0-9a-fA-F.:]+$/.test(ip)) return [[name, ip] as const];
+    return reader.fail(place, `extra_hosts takes NAME=ADDRESS, got ${JSON.stringify(text)}`) ?? [];
   });
 }

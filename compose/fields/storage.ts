@@ -26,9 +26,13 @@ export const storageFields: Fields<ServiceDraft> = {
   tmpfs: (draft, node, reader) => {
     for (const text of reader.texts(node, "tmpfs")) {
       const [target = "", options = ""] = text.split(":");
-      const size = /(?:^|,)size=(\w+)/.exec(options)?.[1];
-      const tmpfsBytes =
-        size === undefined ? undefined : reader.bytes({ type: "scalar", place: node.place, value: size }, "tmpfs size");
+      let tmpfsBytes: number | undefined;
+      for (const option of options.split(",")) {
+        const [name, value = ""] = option.split("=");
+        if (name === "size") tmpfsBytes = reader.bytes({ type: "scalar", place: node.place, value }, "tmpfs size");
+        else if (!asAlways.has(option))
+          reader.note(node.place, `tmpfs: ${option} is left out: memory that is mounted is writable for all`);
+      }
       addMount(
         draft,
         { type: "tmpfs", target, ...(tmpfsBytes === undefined ? {} : { tmpfsBytes }) },
@@ -46,6 +50,9 @@ export const storageFields: Fields<ServiceDraft> = {
   volumes_from: without("name the volumes that both use"),
   volume_driver: without("the cluster has the volumes"),
 };
+
+/** What memory is mounted with anyway. */
+const asAlways = new Set(["", "rw", "nosuid", "nodev"]);
 
 function addMount(draft: ServiceDraft, mount: Mount, place: Place, reader: Reader): void {
   if (mount.target === undefined || !mount.target.startsWith("/")) {
