@@ -17,7 +17,7 @@ import { loginsFor } from "../images/registry-logins.ts";
 import { transfer } from "../images/transfer.ts";
 import { buildServices, withBuilt } from "./build.ts";
 import { killPod, removeEnded, restart, scaled, scaledOnes, start, stop } from "./lifecycle.ts";
-import { printConfig, printEvents, printImages, printPort, printUsage } from "./look.ts";
+import { configText, printEvents, printImages, printPort, printUsage } from "./look.ts";
 import { imagesOf, objectsOf, type ProjectPlace, servicesNamed, servicesToStart, workloadsOf } from "./objects.ts";
 import type { Project } from "./project.ts";
 import { printProject } from "./ps.ts";
@@ -73,7 +73,7 @@ export const actions: readonly ComposeAction[] = [
     name: "config",
     tellsNotices: true,
     run: async ({ project }) => {
-      printConfig(project.file);
+      console.log(configText(project.file));
       return 0;
     },
   },
@@ -153,13 +153,18 @@ async function logs({ invocation, place, names }: InCluster): Promise<void> {
   if (since !== undefined) query.set("sinceSeconds", String(secondsOf(since)));
   const services = names.length === 0 ? [undefined] : names.map(objectName);
   const found = await Promise.all(services.map((service) => objectsOf<Pod>(place, pods, service)));
-  const started = found.flat().filter(({ status }) => status?.phase !== undefined && status.phase !== "Pending");
+  const started = found.flat().filter(hasWritten);
   await printLogs(
     place.connection,
     started.map((pod) => ({ pod })),
     { query },
     place.signal,
   );
+}
+
+// What waits to start, or was turned away by its node, has no logs.
+function hasWritten({ status }: Pod): boolean {
+  return (status?.containerStatuses ?? []).some(({ containerID = "" }) => containerID !== "");
 }
 
 async function exec({ invocation, place, names: [service = "", ...words] }: InCluster): Promise<number> {

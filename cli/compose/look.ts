@@ -79,13 +79,13 @@ export async function printEvents({ connection, namespace, signal }: ProjectPlac
   }
 }
 
-/** The file as it was understood: parts put together, variables replaced. */
-export function printConfig(file: MapNode): void {
-  console.log(stringify(plain(file), { aliasDuplicateObjects: false }).trimEnd());
+/** The file as it was understood: parts put together, variables replaced. It is a Compose file again, for other programs, too. */
+export function configText(file: MapNode): string {
+  return stringify(plain(file), { aliasDuplicateObjects: false, compat: "yaml-1.1" }).trimEnd();
 }
 
 function plain(node: Node): unknown {
-  if (node.type === "scalar") return node.value;
+  if (node.type === "scalar") return typeof node.value === "string" ? node.value.replaceAll("$", "$$$$") : node.value;
   if (node.type === "list") return node.items.map(plain);
   return Object.fromEntries([...node.entries].map(([key, value]) => [key, plain(value)]));
 }
