@@ -70,9 +70,9 @@ function installSystemPackages() {
   }
   const names = [...new Set(missing.map(([, packageName]) => packageName))];
   if (process.getuid() !== 0) fail(`run as root, or install these first: apt-get install ${names.join(" ")}`, 1);
-  const apt = ["-q", "-y", "-o", "Dpkg::Use-Pty=0"];
+  const apt = ["-q", "-y", "-o", "Dpkg::Use-Pty=0", "-o", "Acquire::Retries=3"];
   const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
-  run("updating package lists", "apt-get", ["-q", "update"], env);
+  run("updating package lists", "apt-get", [...apt, "update"], env);
   run("installing packages", "apt-get", [...apt, "install", "--no-install-recommends", ...names, "libc6-dev"], env);
 }
 

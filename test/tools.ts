@@ -76,10 +76,11 @@ async function downloadWithDependencies(packageNames: readonly string[], folder:
 }
 
 async function aptGet(args: readonly string[], cwd: string): Promise<void> {
-  const download = () => run("apt-get", ["-q", "-o", "APT::Sandbox::User=root", ...args], { cwd });
+  const retries = ["-o", "Acquire::Retries=3"];
+  const download = () => run("apt-get", ["-q", ...retries, "-o", "APT::Sandbox::User=root", ...args], { cwd });
   await download().catch(async () => {
     // A fresh machine has no package lists yet.
-    await run("apt-get", ["-q", "update"]);
+    await run("apt-get", ["-q", ...retries, "update"]);
     await download();
   });
 }
