@@ -6,6 +6,7 @@ import type { Node } from "../../api/kinds/generated/types.ts";
 import type { KubeObject } from "../../api/kinds/resource.ts";
 import type { Build } from "../../compose/convert.ts";
 import { realClock } from "../../lib/clock.ts";
+import type { BuildOptions } from "../../node-agent/build/build.ts";
 import { commandLine, linesOf } from "../images/ask-node.ts";
 import { readContext, readContextWith } from "../images/build-context.ts";
 import { type BuildPrinter, buildPrinter } from "../images/build-progress.ts";
@@ -66,6 +67,21 @@ export function withBuilt(objects: readonly KubeObject[], names: ReadonlyMap<str
   );
 }
 
+/** What the builder is told beside the context. Pure. */
+export function buildOptions(
+  { image, repository, plan }: Build,
+  { noCache, pull }: Pick<BuildChoice, "noCache" | "pull">,
+): BuildOptions {
+  const { context: _, dockerfile: _path, dockerfileText: _text, secrets: _secrets, args, ...same } = plan;
+  return {
+    ...same,
+    buildArgs: args,
+    noCache: noCache || plan.noCache,
+    pull: pull || plan.pull,
+    tags: [...new Set([`${repository}:latest`, image, ...plan.tags])],
+  };
+}
+
 async function readyNodes({ connection }: ProjectPlace): Promise<readonly string[]> {
   const { items } = await connection.send<{ items: readonly Node[] }>("GET", pathOf(nodes, undefined));
   return items
@@ -86,10 +102,11 @@ async function findBuilt(
 
 async function buildOne(
   { connection }: ProjectPlace,
-  { service, image, repository, plan }: Build,
-  { node, mode, noCache, pull }: BuildChoice & { readonly node: string },
+  build: Build,
+  { node, mode, ...choice }: BuildChoice & { readonly node: string },
 ): Promise<Built> {
-  const { context: folder, dockerfile, dockerfileText, secrets, tags, ...options } = plan;
+  const { service, plan } = build;
+  const { context: folder, dockerfile, dockerfileText, secrets } = plan;
   const context =
     dockerfileText === undefined
       ? await readContext(folder, dockerfile === undefined ? undefined : resolve(folder, dockerfile))
@@ -109,10 +126,8 @@ async function buildOne(
     command: {
       command: "build",
       options: {
-        ...options,
+        ...buildOptions(build, choice),
         ...where,
-        ...{ noCache: noCache || plan.noCache, pull: pull || plan.pull },
-        tags: [...new Set([`${repository}:latest`, image, ...tags])],
         ...(epoch !== undefined && /^\d+$/.test(epoch) ? { sourceDateEpoch: Number(epoch) } : {}),
       },
       secrets: Object.fromEntries(
