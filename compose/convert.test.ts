@@ -232,10 +232,11 @@ services:
     ports: !override ["81:80"]
     labels: !reset null
 `,
-      "/p/lib/base.yaml": "services: { cache: { image: redis, env_file: cache.env } }\n",
+      "/p/lib/base.yaml": "services: { cache: { image: '${IN_LIB}:${TAG}', env_file: cache.env } }\n",
       "/p/lib/common.yaml":
         "services: { common: { image: none, labels: { a: b }, environment: { C: '${HOME_TOWN}' } } }\n",
       "/p/lib/cache.env": "SIZE=5 # a comment\nNAME='$literal'\n",
+      "/p/lib/.env": "IN_LIB=redis\nTAG=8\n",
       "/p/.env": "TAG=7\n",
     },
     { variables: { HOME_TOWN: "Seoul" } },
@@ -256,7 +257,7 @@ services:
     [
       {
         name: "cache",
-        image: "redis",
+        image: "redis:7",
         args: undefined,
         env: environment(["SIZE", "5"], ["NAME", "$literal"]),
         ports: undefined,

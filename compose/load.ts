@@ -93,12 +93,14 @@ class Loader {
     if (include.type !== "list") throw new ComposeError(include.place, `include takes a list, got a ${include.type}`);
     let result: Node = without(tree, "include");
     for (const item of include.items) {
-      const paths = scalarsOf(item.type === "map" ? item.entries.get("path") : item);
-      if (paths.length === 0) throw new ComposeError(item.place, "include takes a file, or a map with path");
-      const files = paths.map((file) => beside(path, file));
-      const env = item.type === "map" ? scalarsOf(item.entries.get("env_file")).map((file) => beside(path, file)) : [];
-      const own = env.length === 0 ? variables : { ...this.envOf(env, true), ...variables };
-      result = mergeNodes(rebased(this.merged(files, own, depth + 1), dirname(files[0] ?? path)), result);
+      const said = (key: string) =>
+        item.type === "map" ? scalarsOf(item.entries.get(key)).map((file) => beside(path, file)) : [];
+      const files = item.type === "map" ? said("path") : scalarsOf(item).map((file) => beside(path, file));
+      if (files.length === 0) throw new ComposeError(item.place, "include takes a file, or a map with path");
+      const [folder = dirname(files[0] ?? path)] = said("project_directory");
+      const env = said("env_file");
+      const found = this.envOf(env.length === 0 ? [join(folder, ".env")] : env, env.length > 0);
+      result = mergeNodes(rebased(this.merged(files, { ...found, ...variables }, depth + 1), folder), result);
     }
     return result;
   }
