@@ -1,5 +1,5 @@
 // The cluster of `naru up`: virtual hosts, one server, an agent on each host; begun in order, ended in reverse.
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { totalmem } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
@@ -59,7 +59,6 @@ export async function runCluster(
 ): Promise<void> {
   const { name, dataDir } = options;
   const runDir = `/run/naru/${name}`;
-  for (const dir of [dataDir, runDir]) mkdirSync(dir, { recursive: true, mode: 0o700 });
   await using stack = new AsyncDisposableStack();
   stack.use(lockCluster({ name, runDir, dataDir }));
   const cgroup = cgroupOf(name);

@@ -1,11 +1,12 @@
 // One `naru up` per cluster and folder: the second says who is first.
-import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { lockDirectory } from "../../node-agent/directory-lock.ts";
 
 /** sqlite3.h: somebody else holds the lock. */
 const sqliteBusy = 5;
 
+/** Makes both folders. A refusal leaves nothing. */
 export function lockCluster(place: {
   readonly name: string;
   readonly runDir: string;
@@ -13,6 +14,7 @@ export function lockCluster(place: {
 }): Disposable {
   const { name, runDir, dataDir } = place;
   using stack = new DisposableStack();
+  const isNew = mkdirSync(runDir, { recursive: true, mode: 0o700 }) !== undefined;
   const holderPath = join(runDir, "up.pid");
   stack.use(
     lockOr(runDir, () => {
@@ -20,12 +22,14 @@ export function lockCluster(place: {
       return `the cluster ${name} runs already${holder}: end that first, or give this one another --name`;
     }),
   );
-  stack.use(
-    lockOr(
-      dataDir,
-      () => `another cluster keeps its state in ${dataDir}: end that first, or give this one another --data`,
-    ),
-  );
+  mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+  const elsewhere = `another cluster keeps its state in ${dataDir}: end that first, or give this one another --data`;
+  try {
+    stack.use(lockOr(dataDir, () => elsewhere));
+  } catch (error) {
+    if (isNew) rmSync(runDir, { recursive: true, force: true });
+    throw error;
+  }
   writeFileSync(holderPath, String(process.pid));
   stack.defer(() => rmSync(holderPath, { force: true }));
   return stack.move();
