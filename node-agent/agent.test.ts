@@ -706,3 +706,21 @@ test("openAgent rejects pods that do not fit beside those it has, and takes othe
     ],
   );
 });
+
+test("openAgent tells a pod's files of resources that it was given while it runs, not of those it only wants", async () => {
+  const { clock, node, session } = await open();
+  const sized = (cpu: string) => pod({}, { resources: { requests: { cpu }, limits: { cpu } } });
+  for (const cpu of ["100m", "200m", "100"]) {
+    session.put("pods", sized(cpu));
+    await clock.settle();
+  }
+  session.put("pods", { ...sized("100"), metadata: { ...sized("100").metadata, labels: { a: "b" } } });
+  await clock.settle();
+  assert.deepEqual(
+    node.refreshed.map(({ metadata, spec }) => [metadata?.labels, spec?.containers[0]?.resources?.limits]),
+    [
+      [undefined, { cpu: "200m" }],
+      [{ a: "b" }, { cpu: "200m" }],
+    ],
+  );
+});

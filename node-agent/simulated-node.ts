@@ -34,6 +34,8 @@ export class SimulatedNode {
   readonly links = new SimulatedLinks();
   readonly checkpoints = new Map<string, Pod>();
   readonly objects = new Map<string, SavedObject>();
+  /** As the files of their volumes were told to follow them. */
+  readonly refreshed: Pod[] = [];
   readonly images: ImageStore;
 
   constructor(options: SimulatedNodeOptions) {
@@ -63,7 +65,7 @@ export class SimulatedNode {
       }),
       images: this.images,
       network: openSimulatedNetwork(this.links),
-      storage: openMemoryStorage(this.checkpoints, this.objects),
+      storage: openMemoryStorage(this.checkpoints, this.objects, (pod) => void this.refreshed.push(pod)),
       transport: this.#transport(),
       cache: session.cache,
       reports: session.reports,

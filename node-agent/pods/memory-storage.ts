@@ -4,15 +4,16 @@ import { volumeTypes } from "../volumes/list.ts";
 import { VolumeError } from "../volumes/volume-type.ts";
 import type { PodStorage, SavedObject, StorageContext } from "./storage.ts";
 
-/** The maps are the simulated disk: hand the same ones to the next agent of the node. */
+/** The maps are the simulated disk: hand the same ones to the next agent of the node. `refreshed`: told whose files follow which pod. */
 export function openMemoryStorage(
   checkpoints: Map<string, Pod> = new Map(),
   objects: Map<string, SavedObject> = new Map(),
+  refreshed: (pod: Pod) => void = () => {},
 ): PodStorage {
   return {
     setUp: async (pod, context) => checkVolumes(pod, context),
     userRange: async () => ({ hostId: 65_536, size: 65_536 }),
-    refresh: async () => {},
+    refresh: async (pod) => refreshed(pod),
     containerMounts: async () => [],
     freeBytes: async () => Number.MAX_SAFE_INTEGER,
     volumeBytes: async () => 0,

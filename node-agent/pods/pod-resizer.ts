@@ -18,9 +18,16 @@ import { messageOf } from "./start-problem.ts";
 
 const retryMs = 10_000;
 
+export interface ResizeListener {
+  /** A resize may go on, or came to an end. */
+  changed(): void;
+  /** Containers have other resources now, which the pod's files may tell. */
+  given(): void;
+}
+
 export class PodResizer {
   readonly #parts: PodParts;
-  readonly #changed: () => void;
+  readonly #listener: ResizeListener;
   readonly #allocation: Map<string, ResourceRequirements>;
   #refused: Resize | undefined;
   #timer: Timer | undefined;
@@ -28,10 +35,9 @@ export class PodResizer {
   /** Wants nothing that it has not. */
   #settled: Pod | undefined;
 
-  /** `changed` is called when a resize may go on, or came to an end. */
-  constructor(pod: Pod, parts: PodParts, changed: () => void) {
+  constructor(pod: Pod, parts: PodParts, listener: ResizeListener) {
     this.#parts = parts;
-    this.#changed = changed;
+    this.#listener = listener;
     this.#allocation = new Map(allocationOf(pod));
   }
 
@@ -67,6 +73,7 @@ export class PodResizer {
     }
     const before = new Map(this.#allocation);
     for (const { name, resources = {} } of wanting) this.#give(name, resources);
+    this.#listener.given();
     const steps: ContainerStep[] = [];
     for (const container of wanting) {
       const { name } = container;
@@ -95,7 +102,7 @@ export class PodResizer {
           message: `Resized container ${name}`,
           container: name,
         });
-        this.#changed();
+        this.#listener.changed();
       },
       (error) => {
         this.#give(name, run.before);
@@ -114,6 +121,6 @@ export class PodResizer {
 
   #again(): void {
     this.#timer?.cancel();
-    this.#timer = this.#parts.clock.after(retryMs, this.#changed);
+    this.#timer = this.#parts.clock.after(retryMs, this.#listener.changed);
   }
 }

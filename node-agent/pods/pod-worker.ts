@@ -62,7 +62,7 @@ export class PodWorker {
     this.#oldIds = found.ids;
     const { startTime } = pod.status ?? {};
     this.#startedAtMs = startTime === undefined ? parts.clock.now() : Date.parse(startTime);
-    this.#given = new PodResizer(pod, parts, () => this.wake());
+    this.#given = new PodResizer(pod, parts, { changed: () => this.wake(), given: () => this.#refreshVolumes() });
     this.#runs = new ContainerRuns({
       parts,
       pod: () => this.allocated,
@@ -201,12 +201,16 @@ export class PodWorker {
   sourcesChanged(): void {
     this.#runs.retryConfig();
     if (this.#state.phase === "SetUpFailed") this.#state = { ...this.#state, retryAtMs: 0 };
-    if (this.#ground !== undefined && this.#state.phase === "Up") {
-      this.#parts.storage
-        .refresh(this.#pod, storageContext(this.#pod, this.#ground.ips, this.#parts))
-        .catch((error) => this.#event("Warning", "FailedMount", messageOf(error)));
-    }
+    this.#refreshVolumes();
     this.wake();
+  }
+
+  #refreshVolumes(): void {
+    if (this.#ground === undefined || this.#state.phase !== "Up") return;
+    const pod = this.allocated;
+    this.#parts.storage
+      .refresh(pod, storageContext(pod, this.#ground.ips, this.#parts))
+      .catch((error) => this.#event("Warning", "FailedMount", messageOf(error)));
   }
 
   /** Asks for a pass soon; many asks in one go make one pass. */
