@@ -152,4 +152,8 @@ test("kubectl 1.36 warns of unknown fields and applies on the server side", asyn
     assert.equal(await kubectl("apply", "--server-side", "-f", file), "configmap/b serverside-applied");
     assert.equal(await kubectl("apply", "--server-side", "-f", file), "configmap/b serverside-applied");
     assert.match(await kubectl("diff", "-f", file), /^$|^diff/);
+    await writeFile(file, "{apiVersion: v1, kind: ConfigMap, metadata: {name: c}, data: {x: '1'}}");
+    assert.equal(await kubectl("apply", "-f", file), "configmap/c created");
+    await writeFile(file, "{apiVersion: v1, kind: ConfigMap, metadata: {name: c}, data: {x: '2'}}");
+    assert.equal(await kubectl("apply", "--server-side", "-f", file), "configmap/c serverside-applied");
   }));

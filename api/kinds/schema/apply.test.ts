@@ -140,6 +140,27 @@ test("applyServerSide meets an object that was never applied", () => {
   assert.deepEqual([applied["spec"], applied["status"]], [{ replicas: 2, paused: true }, { replicas: 2 }]);
 });
 
+test("applyServerSide takes over from kubectl what kubectl applied by itself before, and nothing else", () => {
+  const noted = { apiVersion: "apps/v1", kind: "Deployment", metadata: { name: "web" } };
+  const note = (text: string) => ({ "kubectl.kubernetes.io/last-applied-configuration": text });
+  const live = (text: string) => ({
+    ...noted,
+    metadata: { name: "web", annotations: note(text) },
+    spec: { replicas: 2, paused: true, minReadySeconds: 1 },
+  });
+  const web = live(JSON.stringify({ ...noted, spec: { replicas: 2, minReadySeconds: 7 } }));
+  assert.deepEqual(specOf(apply(web, "kubectl", { replicas: 3 })), { replicas: 3, paused: true, minReadySeconds: 1 });
+  const refusal = (field: string) => ({
+    message: `Apply failed with 1 conflict: conflict with "before-first-apply" using apps/v1: ${field}`,
+  });
+  assert.throws(() => apply(web, "other", { replicas: 3 }), refusal(".spec.replicas"));
+  // Scaled, or paused, by somebody since.
+  assert.throws(() => apply(web, "kubectl", { minReadySeconds: 9, replicas: 3 }), refusal(".spec.minReadySeconds"));
+  assert.throws(() => apply(web, "kubectl", { paused: false }), refusal(".spec.paused"));
+  for (const broken of ["{", "7", "null"])
+    assert.throws(() => apply(live(broken), "kubectl", { replicas: 3 }), refusal(".spec.replicas"));
+});
+
 test("applyServerSide refuses managedFields", () => {
   const applied = { metadata: { name: "web", managedFields: [{ manager: "x" }] } };
   assert.throws(() => applyServerSide({ typeName, live: undefined, applied, writer: writer("one"), force: false }), {

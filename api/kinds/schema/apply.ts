@@ -3,6 +3,7 @@
 import { timestamp } from "../../../lib/clock.ts";
 import { ApiError } from "../status.ts";
 import { layOver, takeAway } from "./apply-merge.ts";
+import { clientApplied } from "./client-side-apply.ts";
 import {
   compareFields,
   difference,
@@ -55,7 +56,10 @@ export function applyServerSide(
   const fields = ownable(fieldsOf({ value: applied, schema }, schemas));
   const merged = layOver({ value: withManagers(live, []), schema }, { value: applied, schema }, schemas);
   const compared = compareFields({ value: withManagers(live, []), schema }, { value: merged, schema }, schemas);
-  if (!force) refuseConflicts(others, compared.changed);
+  if (!force && compared.changed !== undefined) {
+    const own = clientApplied(live, writer.manager, { schema, schemas });
+    refuseConflicts(others, difference(compared.changed, own));
+  }
   const left = others.flatMap((m) => shrunk(m, compared.changed));
   const kept = left.map((m) => m.fields).reduce<Fields | undefined>(union, fields);
   const object = last === undefined ? merged : takeAway({ value: merged, schema }, { last, kept }, schemas);
