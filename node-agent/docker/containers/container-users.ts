@@ -1,4 +1,6 @@
 // Users whom a container has made itself, for those who exec as one of them: its own passwd and group, where the image's do not know.
+import type { Readable } from "node:stream";
+import { pipeline } from "node:stream/promises";
 import { extract } from "tar-stream";
 import type { ContainerRoot, ImageLibrary } from "../../images/library.ts";
 import { homeOf, resolveUser } from "../../images/users.ts";
@@ -16,17 +18,23 @@ export async function containersOwnUser(
   return { ...resolveUser(text, { passwd: passwd ?? "", group: group ?? "" }), home: homeOf(text, passwd ?? "") };
 }
 
-// As the container sees it; "" when it is not there, is no file, or is larger than such a file is.
+// As the container sees it; "" when it is not there, cannot be read, is no file, or is larger than such a file is. Whatever a container
+// has put at its place, no more of it is read than that.
 async function readFile(images: Pick<ImageLibrary, "readPath">, root: ContainerRoot, path: string): Promise<string> {
   const tar = await images.readPath(root, path).catch(() => undefined);
   if (tar === undefined) return "";
   const entries = extract();
-  tar.pipe(entries);
-  let text = "";
-  for await (const entry of entries) {
-    const { type, size = 0 } = entry.header;
-    if (type !== "file" || size > fileBytesMax) entry.resume();
-    else for await (const part of entry) text += String(part);
+  pipeline(tar, entries).catch(() => {}); // told by the loop
+  try {
+    for await (const entry of entries) {
+      const { type, size = 0 } = entry.header;
+      if (type !== "file" || size > fileBytesMax) return "";
+      return Buffer.concat(await Array.fromAsync(entry as AsyncIterable<Buffer>)).toString();
+    }
+    return "";
+  } catch {
+    return "";
+  } finally {
+    (tar as Readable).destroy();
   }
-  return text;
 }
