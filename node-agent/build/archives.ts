@@ -13,13 +13,16 @@ export async function readFileOf(workshop: Workshop, root: string, path: string)
   const { tar, done, kill } = workshop.pack(["pack", root, path, "file"]);
   const reader = tar.pipe(extract());
   const entries = reader[Symbol.asyncIterator]();
-  const first = await entries.next();
   const close = async () => {
     kill();
     tar.destroy();
     reader.destroy();
     await done.catch(() => {});
   };
+  const first = await entries.next().catch(async (error) => {
+    await close();
+    throw error;
+  });
   if (first.done === true || first.value.header.type !== "file") {
     await close();
     throw new Error(`${path} is no plain file`);

@@ -66,7 +66,7 @@ function unspare({ pid }: ChildProcess): void {
 }
 
 function collect(child: ChildProcess, results: Readable | null): Promise<Buffer> {
-  return new Promise<Buffer>((resolve, reject) => {
+  const done = new Promise<Buffer>((resolve, reject) => {
     const parts: Buffer[] = [];
     let bytes = 0;
     results?.on("data", (part: Buffer) => {
@@ -89,6 +89,9 @@ function collect(child: ChildProcess, results: Readable | null): Promise<Buffer>
       else reject(parseFailure(output, signal));
     });
   });
+  // Who hears of a failure by the tar that breaks off, before asking for this, must not end the agent by it.
+  done.catch(() => {});
+  return done;
 }
 
 function lastLine(output: Buffer): string {
