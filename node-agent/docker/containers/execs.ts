@@ -226,14 +226,20 @@ export class Execs {
     );
   }
 
-  // Those that ended stay for a while, for whoever asks how.
+  // Those that ended stay for a while, for whoever asks how; those that run stay until they have.
   #sweep(): void {
     const oldMs = this.#parts.clock.now() - keptMs;
     for (const [id, exec] of this.#execs) {
+      const isOver = exec.exitCode !== undefined || !exec.started;
       const isOld = exec.exitCode !== undefined && exec.endedAtMs < oldMs;
-      if (isOld || this.#execs.size >= keptMax || this.#parts.store.get(exec.containerId) === undefined)
-        this.#execs.delete(id);
+      const isOrphan = this.#parts.store.get(exec.containerId) === undefined;
+      if (isOld || isOrphan || (isOver && this.#execs.size >= keptMax)) this.#forget(id, exec);
     }
+  }
+
+  #forget(id: string, { containerId }: Exec): void {
+    this.#execs.delete(id);
+    if (this.#parts.store.get(containerId) !== undefined) this.#life.execIds(containerId).delete(id);
   }
 }
 
