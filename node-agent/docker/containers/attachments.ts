@@ -37,24 +37,34 @@ export class Attachments {
 /** The same process for several: each hears all of it, and all speak to it. */
 export function share(streams: ProcessStreams, count: number): readonly ProcessStreams[] {
   if (count <= 1) return [streams];
-  const split = (source: NodeJS.ReadableStream) => {
-    const copies = Array.from({ length: count }, () => new PassThrough());
-    source.on("data", (bytes: Buffer) => {
-      for (const copy of copies) copy.write(bytes);
-    });
-    source.on("end", () => {
-      for (const copy of copies) copy.end();
-    });
-    return copies;
-  };
-  const stdout = split(streams.stdout);
-  const stderr = streams.stderr === undefined ? [] : split(streams.stderr);
+  const stdout = split(streams.stdout, count);
+  const stderr = streams.stderr === undefined ? [] : split(streams.stderr, count);
   return stdout.map((copy, i) => ({
     ...streams,
     stdin: streams.stdin === undefined ? undefined : passOn(streams.stdin),
     stdout: copy,
     stderr: stderr[i],
   }));
+}
+
+// As fast as the slowest of those who still listen reads: what waits for it is bounded.
+function split(source: NodeJS.ReadableStream, count: number): readonly PassThrough[] {
+  const copies = Array.from({ length: count }, () => new PassThrough());
+  const full = new Set<PassThrough>();
+  const goOn = (copy: PassThrough) => {
+    if (full.delete(copy) && full.size === 0) source.resume();
+  };
+  for (const copy of copies) copy.on("drain", () => goOn(copy)).on("close", () => goOn(copy));
+  source.on("data", (bytes: Buffer) => {
+    for (const copy of copies) if (!copy.destroyed && !copy.write(bytes)) full.add(copy);
+    if (full.size > 0) source.pause();
+  });
+  // One that is cut off does not come to its end.
+  for (const event of ["end", "close", "error"])
+    source.on(event, () => {
+      for (const copy of copies) copy.end();
+    });
+  return copies;
 }
 
 function passOn(stdin: NodeJS.WritableStream): Writable {
