@@ -311,15 +311,15 @@ export class Life {
   nextChange(id: string, signal: AbortSignal): Promise<void> {
     const { waiters } = this.#memory(id);
     return new Promise((resolve, reject) => {
-      const wake = () => {
+      signal.throwIfAborted();
+      const settle = (then: () => void) => {
         waiters.delete(wake);
-        resolve();
+        signal.removeEventListener("abort", onAbort);
+        then();
       };
+      const wake = () => settle(resolve);
+      const onAbort = () => settle(() => reject(signal.reason));
       waiters.add(wake);
-      const onAbort = () => {
-        waiters.delete(wake);
-        reject(signal.reason);
-      };
       signal.addEventListener("abort", onAbort, { once: true });
     });
   }
