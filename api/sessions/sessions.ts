@@ -41,7 +41,7 @@ export interface SessionFlags {
   /** After the server's start, nodes that were Ready have so long to dial in. */
   readonly startGraceMs: number;
   readonly leaseRenewMs: number;
-  /** Changes within it travel together. */
+  /** Changes within it travel together; one that comes after a quiet moment goes at once. */
   readonly flushMs: number;
   /** What a goodbye may ask for. */
   readonly goodbyeMsMax: number;
@@ -101,6 +101,7 @@ export async function openSessions(options: SessionsOptions): Promise<Sessions> 
   const leaseTimers = new Map<string, Timer>();
   const unsent = new Set<NodeState>();
   let flushTimer: Timer | undefined;
+  let flushedMs = Number.NEGATIVE_INFINITY;
   let sessionCount = 0;
 
   // Timers that nobody waits for; they must not outlive the sessions.
@@ -117,10 +118,18 @@ export async function openSessions(options: SessionsOptions): Promise<Sessions> 
   const schedule = (state: NodeState) => {
     if (state.link === undefined) return;
     unsent.add(state);
-    flushTimer ??= clock.after(flags.flushMs, flush);
+    flushTimer ??= flushSoon();
+  };
+  const flushSoon = (): Timer => {
+    const waitMs = flushedMs + flags.flushMs - clock.monotonicMs();
+    if (waitMs > 0) return clock.after(waitMs, flush);
+    // What belongs to the same change, such as a pod's Secrets, is marked in this turn.
+    queueMicrotask(flush);
+    return { cancel: () => unsent.clear() };
   };
   const flush = () => {
     flushTimer = undefined;
+    flushedMs = clock.monotonicMs();
     const batch = [...unsent];
     unsent.clear();
     for (const state of batch) sendAssignments(context, state);
