@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { virtualClock } from "../lib/virtual-clock.ts";
 import { type Outbox, openOutbox } from "./session-outbox.ts";
 
 const pod = (name: string) => ({ namespace: "d", name, uid: name });
@@ -15,7 +16,7 @@ function drain(outbox: Outbox, nowMs: number): readonly string[] {
 }
 
 test("openOutbox keeps the latest status per pod, and says again what nobody acknowledged", () => {
-  const outbox = openOutbox(() => {});
+  const outbox = openOutbox(virtualClock(), () => {});
   outbox.podStatus(pod("a"), { phase: "Pending" });
   outbox.podStatus(pod("a"), { phase: "Running" });
   outbox.podStatus(pod("b"), { phase: "Running" });
@@ -40,7 +41,7 @@ test("openOutbox keeps the latest status per pod, and says again what nobody ack
 });
 
 test("openOutbox forgets a pod once the server knows that it is gone", () => {
-  const outbox = openOutbox(() => {});
+  const outbox = openOutbox(virtualClock(), () => {});
   outbox.podStatus(pod("a"), { phase: "Failed" });
   outbox.podGone(pod("a"));
   drain(outbox, 0);
@@ -49,9 +50,33 @@ test("openOutbox forgets a pod once the server knows that it is gone", () => {
   assert.deepEqual([drain(outbox, 1), outbox.unacknowledged], [[], 0]);
 });
 
+test("openOutbox lets events wait a moment behind statuses, but not behind the news that their pod is gone", async () => {
+  const clock = virtualClock();
+  let reports = 0;
+  const outbox = openOutbox(clock, () => {
+    reports++;
+  });
+  const event = () => outbox.event({ metadata: {}, involvedObject: {} });
+  event();
+  outbox.podStatus(pod("a"), { phase: "Running" });
+  const first = drain(outbox, 0);
+  await clock.advance(50);
+  const later = drain(outbox, 50);
+  event();
+  outbox.podGone(pod("a"));
+  const last = drain(outbox, 50);
+  outbox.hurry();
+  event();
+  assert.deepEqual(
+    [first, later, last, drain(outbox, 50), reports],
+    [['1 podStatus {"phase":"Running"}'], ["0 event event"], ["0 event event", "2 podGone a"], ["0 event event"], 5],
+  );
+});
+
 test("openOutbox keeps so many events at most, the newest", () => {
-  const outbox = openOutbox(() => {});
+  const outbox = openOutbox(virtualClock(), () => {});
   for (let i = 0; i < 300; i++) outbox.event({ metadata: {}, involvedObject: {}, message: String(i) });
+  outbox.hurry();
   const first = outbox.next(0)?.message;
   const text = first?.case === "event" ? Buffer.from(first.value.event).toString() : "";
   assert.deepEqual([JSON.parse(text).message, drain(outbox, 0).length], ["100", 199]);

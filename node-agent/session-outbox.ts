@@ -1,6 +1,8 @@
 // What the agent has to say: the latest status per pod and of the node, pods that are gone, and a bounded queue of events. What is not
-// acknowledged in time is sent again; a new session is told everything.
+// acknowledged in time is sent again; a new session is told everything. Events let others go first: a server is as long busy with one as
+// with a status, for which users wait.
 import { create } from "@bufbuild/protobuf";
+import type { Clock, Timer } from "../lib/clock.ts";
 import {
   type AgentMessage,
   AgentMessageSchema,
@@ -20,6 +22,8 @@ export interface Outbox extends Reports {
   resend(sentBeforeMs: number): boolean;
   /** A new session: everything is said again, for the server may have thought this node lost and marked its pods. */
   resendAll(): void;
+  /** The agent ends: events wait no more. */
+  hurry(): void;
   /** A number for another message that wants an acknowledgement. */
   nextSequence(): bigint;
   readonly unacknowledged: number;
@@ -27,6 +31,9 @@ export interface Outbox extends Reports {
 
 /** Beyond it the oldest events are dropped. */
 const eventsMax = 200;
+/** How long events wait for company, and for what is more urgent. */
+const gatherMs = 50;
+const gatherMax = 100;
 /** Beyond it the oldest acknowledged reports are forgotten. */
 const keptMax = 5000;
 
@@ -41,12 +48,17 @@ interface Entry {
 }
 
 /** `onReport` is called after each report, so that the session sends. */
-export function openOutbox(onReport: () => void): Outbox {
+export function openOutbox(clock: Clock, onReport: () => void): Outbox {
   const entries = new Map<string, Entry>();
   const bySequence = new Map<bigint, Entry>();
   // Slots that wait to be sent, oldest first.
   const waiting = new Set<string>();
+  /** Those of pods that are gone: the server takes no event about one any more. */
+  const leaving = new Set<string>();
   const events: Entry["content"][] = [];
+  let eventTimer: Timer | undefined;
+  let eventsDue = false;
+  let hurried = false;
   let sequence = 0n;
 
   const put = (slot: string, content: Content) => {
@@ -57,8 +69,35 @@ export function openOutbox(onReport: () => void): Outbox {
     entries.set(slot, entry);
     if (entries.size > keptMax) forgetOldest();
     bySequence.set(entry.sequence, entry);
-    waiting.add(slot);
+    queueOf(slot).add(slot);
     onReport();
+  };
+
+  const queueOf = (slot: string) => (slot.startsWith("gone/") ? leaving : waiting);
+
+  const sendEvents = () => {
+    eventTimer?.cancel();
+    eventTimer = undefined;
+    eventsDue = true;
+    onReport();
+  };
+
+  const nextSlot = (queue: Set<string>, nowMs: number): AgentMessage | undefined => {
+    for (const slot of queue) {
+      queue.delete(slot);
+      const entry = entries.get(slot);
+      if (entry === undefined) continue;
+      entry.sentMs = nowMs;
+      return create(AgentMessageSchema, { message: entry.content, sequence: entry.sequence });
+    }
+    return undefined;
+  };
+
+  const nextEvent = (): AgentMessage | undefined => {
+    if (!eventsDue && leaving.size === 0) return undefined;
+    const message = events.shift();
+    if (events.length === 0) eventsDue = false;
+    return message === undefined ? undefined : create(AgentMessageSchema, { message });
   };
 
   const forgetOldest = () => {
@@ -82,26 +121,17 @@ export function openOutbox(onReport: () => void): Outbox {
     event: (event) => {
       events.push({ case: "event", value: create(EventReportSchema, { event: encode(event) }) });
       if (events.length > eventsMax) events.shift();
-      onReport();
+      if (hurried || events.length >= gatherMax) sendEvents();
+      else eventTimer ??= clock.after(gatherMs, sendEvents);
     },
     mirrorPods: (pods) =>
       put("mirrors", { case: "mirrorPods", value: create(MirrorPodsSchema, { pods: pods.map(encode) }) }),
-    next: (nowMs) => {
-      for (const slot of waiting) {
-        waiting.delete(slot);
-        const entry = entries.get(slot);
-        if (entry === undefined) continue;
-        entry.sentMs = nowMs;
-        return create(AgentMessageSchema, { message: entry.content, sequence: entry.sequence });
-      }
-      const message = events.shift();
-      return message === undefined ? undefined : create(AgentMessageSchema, { message });
-    },
+    next: (nowMs) => nextSlot(waiting, nowMs) ?? nextEvent() ?? nextSlot(leaving, nowMs),
     acknowledged: (acknowledgedSequence) => {
       const entry = bySequence.get(acknowledgedSequence);
       if (entry === undefined) return; // superseded, or told twice
       bySequence.delete(acknowledgedSequence);
-      waiting.delete(entry.slot);
+      queueOf(entry.slot).delete(entry.slot);
       entry.acknowledged = true;
       if (!entry.slot.startsWith("gone/")) return;
       entries.delete(entry.slot);
@@ -114,7 +144,7 @@ export function openOutbox(onReport: () => void): Outbox {
       for (const entry of entries.values()) {
         if (entry.acknowledged || entry.sentMs === undefined || entry.sentMs >= sentBeforeMs) continue;
         entry.sentMs = undefined;
-        waiting.add(entry.slot);
+        queueOf(entry.slot).add(entry.slot);
         found = true;
       }
       return found;
@@ -126,8 +156,12 @@ export function openOutbox(onReport: () => void): Outbox {
         const entry: Entry = { slot, sequence: ++sequence, content, sentMs: undefined, acknowledged: false };
         entries.set(slot, entry);
         bySequence.set(entry.sequence, entry);
-        waiting.add(slot);
+        queueOf(slot).add(slot);
       }
+    },
+    hurry: () => {
+      hurried = true;
+      sendEvents();
     },
     nextSequence: () => ++sequence,
     get unacknowledged() {

@@ -59,7 +59,7 @@ export function openSession(options: SessionOptions, parts: SessionParts): Agent
   const cache = openAssignmentCache();
   const streams = openSessionStreams(options.onStream, log);
   const connection = openConnectionWatch(clock, limits.silentMs);
-  const outbox = openOutbox(() => current?.flush());
+  const outbox = openOutbox(clock, () => current?.flush());
   const tokens = openSessionTokens(clock, limits.tokenMs, (message) => current?.say(message));
   let current: Talk | undefined;
   let epoch = "";
@@ -245,6 +245,7 @@ export function openSession(options: SessionOptions, parts: SessionParts): Agent
           timer.cancel();
           resolve();
         };
+        outbox.hurry();
         goodbye = { backWithinMs, sequence: outbox.nextSequence(), done };
         current?.sendGoodbye();
       }),
