@@ -13,6 +13,7 @@ import {
 } from "node:fs";
 import { mkdir, readdir, readFile, rename, rm, statfs, writeFile } from "node:fs/promises";
 import { join, resolve, sep } from "node:path";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Pod, Volume } from "../../api/kinds/generated/types.ts";
 import { spreadDirectory } from "../../lib/spread-directory.ts";
 import type { Images } from "../images/images.ts";
@@ -140,6 +141,7 @@ export async function openDiskStorage({ dataDir, runDir, images }: DiskStorageOp
     },
 
     userRange: async (pod) => {
+      mkdirSync(podDir(uidOf(pod)), { recursive: true, mode: 0o700 });
       const path = join(podDir(uidOf(pod)), "users");
       const noted = parseRange(await readFile(path, "utf8").catch(() => ""));
       const range = noted ?? freeRange(new Set(ranges.values()), dataDir);
@@ -254,13 +256,15 @@ export async function openDiskStorage({ dataDir, runDir, images }: DiskStorageOp
 
     saveCheckpoint: async (pod) => {
       const dir = podDir(uidOf(pod));
-      if (!existsSync(dir)) {
+      // What was asked of others just now goes out first: they work meanwhile.
+      await nextTurn();
+      const known = checkpoints.get(uidOf(pod));
+      if (known === undefined) {
         for (const { container } of containersOf(pod))
           mkdirSync(join(logDir(pod), checkName(container.name)), { recursive: true, mode: 0o700 });
-        mkdirSync(dir, { mode: 0o700 });
+        mkdirSync(dir, { recursive: true, mode: 0o700 });
       }
       // Its status changes a few times while it starts: that is noted in memory, which outlives this agent, not the machine.
-      const known = checkpoints.get(uidOf(pod));
       if (known?.spec === pod.spec && known?.metadata === pod.metadata) {
         if (pod.status !== undefined) replaceFile(statusPath(uidOf(pod)), JSON.stringify(pod.status));
         return;

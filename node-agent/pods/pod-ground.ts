@@ -1,5 +1,6 @@
 // What a pod's containers stand on: namespaces, address, volumes and files. Made and removed as a whole; both can be asked again.
 import type { Container, Pod, Volume } from "../../api/kinds/generated/types.ts";
+import { allSettled } from "../../lib/all-settled.ts";
 import type { Sandbox } from "../runtime/runtime.ts";
 import type { FieldContext } from "./field-values.ts";
 import { hostNames } from "./hostname.ts";
@@ -73,10 +74,9 @@ async function makeSandbox(
   const { runtime, network, storage, node } = parts;
   const { hostNetwork, hostPID, shareProcessNamespace, hostUsers, securityContext } = pod.spec ?? {};
   const uid = pod.metadata?.uid ?? "";
-  await storage.saveCheckpoint(pod);
   const idMapping = hostUsers === false ? await storage.userRange(pod) : undefined;
   const handler = await runtimeHandlerOf(pod, parts);
-  const sandbox = await runtime.createSandbox(uid, {
+  const making = runtime.createSandbox(uid, {
     hostname: hostNames(pod, node).kernelName,
     hostNetwork: hostNetwork === true,
     sysctls: Object.fromEntries((securityContext?.sysctls ?? []).map(({ name, value }) => [name, value])),
@@ -84,6 +84,8 @@ async function makeSandbox(
     sharePids: shareProcessNamespace === true && hostPID !== true,
     ...(handler === undefined ? {} : { runtime: handler }),
   });
+  // Found without the other after a kill, neither does harm: the server tells of the pod again.
+  const [sandbox] = await allSettled(making, storage.saveCheckpoint(pod));
   if (hostNetwork === true) return { sandbox, ips: [node.nodeIp] };
   const { ips } = await network.attachPod(uid, sandbox.networkPath);
   return { sandbox, ips };

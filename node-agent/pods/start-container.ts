@@ -1,5 +1,6 @@
 // Brings one run of a container from its image to its process. Everything half-made is removed when it cannot be.
 import type { Container, Pod } from "../../api/kinds/generated/types.ts";
+import { allSettled } from "../../lib/all-settled.ts";
 import type { Image } from "../images/images.ts";
 import { LaunchError, type Sandbox } from "../runtime/runtime.ts";
 import { VolumeError } from "../volumes/volume-type.ts";
@@ -112,12 +113,6 @@ async function findTarget(pod: Pod, container: Container, { runtime }: PodParts)
     return `/proc/${found.state.pid}/ns/pid`;
   }
   throw new StartProblem("CreateContainerError", `the container ${target} that it is to look at does not run`);
-}
-
-// Both have ended when this does: what one made can be removed although the other failed.
-async function allSettled<A, B>(a: Promise<A>, b: Promise<B>): Promise<readonly [A, B]> {
-  await Promise.allSettled([a, b]);
-  return [await a, await b];
 }
 
 function explain(
