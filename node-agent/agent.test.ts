@@ -724,3 +724,54 @@ test("openAgent tells a pod's files of resources that it was given while it runs
     ],
   );
 });
+
+test("openAgent runs a pod's init containers again after its node lost all of it", async () => {
+  const order: string[] = [];
+  const { clock, node, session, agent } = await open({
+    program: ([name = ""]) => {
+      order.push(name);
+      return name === "init" ? { runMs: 100 } : {};
+    },
+  });
+  const web = pod(
+    {
+      initContainers: [
+        { name: "init", image: "i", command: ["init"] },
+        { name: "side", image: "i", command: ["side"], restartPolicy: "Always" },
+      ],
+    },
+    { command: ["main"] },
+  );
+  session.put("pods", web);
+  await clock.advance(1000);
+  const status = session.statuses.get("web") ?? {};
+  agent.close();
+  node.powerOff();
+  const next = new TestSession();
+  next.put("nodes", { metadata: { name: "n1" }, spec: { podCIDRs: ["10.244.1.0/24"] } });
+  next.put("pods", { ...web, status });
+  await node.startAgent(next);
+  await clock.advance(50);
+  const between = brief(next.statuses.get("web"));
+  await clock.advance(1000);
+  assert.deepEqual(
+    { order, between, after: brief(next.statuses.get("web")) },
+    {
+      order: ["init", "side", "main", "init", "side", "main"],
+      between: {
+        phase: "Running",
+        ready: "False",
+        states: [
+          "init: running, 1 restarts",
+          "side: ContainerCreating, 1 restarts",
+          "main: PodInitializing, 1 restarts",
+        ],
+      },
+      after: {
+        phase: "Running",
+        ready: "True",
+        states: ["init: Completed 0, 1 restarts", "side: running, 1 restarts", "main: running, 1 restarts"],
+      },
+    },
+  );
+});

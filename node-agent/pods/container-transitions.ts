@@ -88,7 +88,7 @@ export function beginAnew(
   const ran = now.phase === "Exited" ? now.exit : undefined;
   return {
     now: { phase: "Waiting", reason: "", message: "", retryAtMs: atMs },
-    again: true,
+    again: "rules",
     attempt: ran === undefined ? attempt : attempt + 1,
     last: ran ?? last,
     backoff: isTrigger && ran !== undefined ? nextBackoff(backoff, ran.finishedAtMs) : backoff,

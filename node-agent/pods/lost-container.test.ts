@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { ContainerStatus, Pod } from "../../api/kinds/generated/types.ts";
 import { lostContainer } from "./lost-container.ts";
+import type { ContainerRole } from "./pod-state.ts";
 
 const status: ContainerStatus = { name: "c", image: "i", imageID: "", ready: false, restartCount: 2 };
 const ran: ContainerStatus = { ...status, containerID: "naru://u.c.2" };
@@ -10,11 +11,13 @@ const podOf = (list: "containerStatuses" | "ephemeralContainerStatuses", one: Co
   status: { [list]: [one] },
 });
 
+const lost = (pod: Pod, role: ContainerRole, allLost = false) => lostContainer(pod, { name: "c", role }, { allLost });
+
 test("lostContainer counts on where the status left off", () => {
   const counts = [
-    lostContainer({ metadata: { uid: "u" } }, "c", "main"),
-    lostContainer(podOf("containerStatuses", status), "c", "main"),
-    lostContainer(podOf("containerStatuses", ran), "c", "main"),
+    lost({ metadata: { uid: "u" } }, "main"),
+    lost(podOf("containerStatuses", status), "main"),
+    lost(podOf("containerStatuses", ran), "main"),
   ].map(({ attempt, now }) => [attempt, now.phase]);
   assert.deepEqual(counts, [
     [0, "Waiting"],
@@ -26,7 +29,7 @@ test("lostContainer counts on where the status left off", () => {
 test("lostContainer does not run an ephemeral container a second time", () => {
   const startedAt = "2026-01-01T00:00:00Z";
   const running = { ...ran, restartCount: 0, state: { running: { startedAt } } };
-  assert.deepEqual(lostContainer(podOf("ephemeralContainerStatuses", running), "c", "ephemeral").now, {
+  assert.deepEqual(lost(podOf("ephemeralContainerStatuses", running), "ephemeral").now, {
     phase: "Exited",
     exit: {
       id: "u.c.0",
@@ -48,7 +51,18 @@ test("lostContainer keeps how the containers of an ended pod ended", () => {
     finishedAt: "2026-01-01T00:00:01Z",
   };
   const pod = podOf("containerStatuses", { ...ran, state: { terminated } });
-  const { attempt, now } = lostContainer({ ...pod, status: { ...pod.status, phase: "Failed" } }, "c", "main");
+  const { attempt, now } = lost({ ...pod, status: { ...pod.status, phase: "Failed" } }, "main");
   assert(now.phase === "Exited");
   assert.deepEqual([attempt, now.exit.exitCode, now.exit.message], [2, 3, ""]);
+});
+
+test("lostContainer begins a pod anew of which nothing is left, and keeps what is known of the last run", () => {
+  const again = [false, true].map((allLost) => {
+    const { last, ...record } = lost(podOf("containerStatuses", ran), "main", allLost);
+    return [record.again, last?.id, last?.reason];
+  });
+  assert.deepEqual(again, [
+    [undefined, "u.c.2", "ContainerStatusUnknown"],
+    ["lost", "u.c.2", "ContainerStatusUnknown"],
+  ]);
 });

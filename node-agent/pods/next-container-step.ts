@@ -90,7 +90,7 @@ export function initialised(observed: readonly ContainerRecord[]): boolean {
   return observed.some(
     ({ role, now, attempt, last, again }) =>
       role === "main" &&
-      again !== true &&
+      again === undefined &&
       (now.phase !== "Waiting" || attempt > 0 || last !== undefined || now.reason !== ""),
   );
 }

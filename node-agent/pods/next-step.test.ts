@@ -140,7 +140,7 @@ const cases: readonly Case[] = [
     title: "begins anew with the init containers",
     state: up,
     spec: ruledAll,
-    more: { again: true, attempt: 1 },
+    more: { again: "rules", attempt: 1 },
     step: containers([{ do: "start", name: "i", attempt: 1 }]),
   },
   { title: "sets a new pod up", state: { phase: "Accepted" }, step: { do: "setUp" } },

@@ -90,8 +90,11 @@ export interface ContainerRecord {
   readonly now: ContainerPhase;
   /** The run before. */
   readonly last: Termination | undefined;
-  /** All containers of the pod begin anew, init containers first: its earlier runs count for nothing there. */
-  readonly again?: true | undefined;
+  /**
+   * All containers of the pod begin anew, init containers first: its earlier runs count for nothing there. A container's rules ask for it,
+   * or the node lost them all.
+   */
+  readonly again?: "rules" | "lost" | undefined;
   /** Of the run's labels; "" before the first. */
   readonly imageId: string;
   readonly imagePin: string;

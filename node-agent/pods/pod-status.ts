@@ -157,7 +157,7 @@ function conditions(input: PodStatusInput, nowMs: number): readonly PodCondition
 function beginsAnew(pod: Pod, records: readonly ContainerRecord[]): boolean {
   return containersOf(pod).some(({ container }) => {
     const record = records.find(({ name }) => name === container.name);
-    return record !== undefined && (record.again === true || restartsAll(container, record));
+    return record !== undefined && (record.again === "rules" || restartsAll(container, record));
   });
 }
 

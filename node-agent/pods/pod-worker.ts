@@ -69,7 +69,8 @@ export class PodWorker {
       cgroup: found.cgroup ?? podCgroup(pod),
       records: containersOf(pod).map(
         ({ container, role }) =>
-          found.containers.find(({ name }) => name === container.name) ?? lostContainer(pod, container.name, role),
+          found.containers.find(({ name }) => name === container.name) ??
+          lostContainer(pod, { name: container.name, role }, { allLost: found.containers.length === 0 }),
       ),
       changed: () => this.wake(),
     });
