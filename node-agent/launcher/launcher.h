@@ -117,7 +117,7 @@ struct launch_request {
   int control;
   int stream;
   struct field request_id;
-  /* The ops are the beginning of a plan; its rest comes over `control`, with the name. */
+  /* The ops are the beginning of a plan, or none; its rest comes over `control`, with the name. */
   bool pooled;
 };
 

@@ -1,4 +1,5 @@
-/* A monitor that waits in the pool: its child has performed the beginning of a plan, and the launcher sends what follows. */
+/* A monitor that waits: its child has performed the beginning of a plan, and the launcher sends what follows; or it is spare, and gets
+   the whole plan. */
 #include "kernel.h"
 #include "monitor.h"
 
@@ -22,8 +23,7 @@ static size_t wait_for_request(void) {
   }
 }
 
-/* Performs the beginning of a plan, and waits for the rest: request is then what is asked for. */
-void wait_in_pool(struct launch_request *request, struct field *rest) {
+static void begin_plan(const struct launch_request *request) {
   int index = 0;
   struct op_call call = {0};
   struct report report = {.kind = REPORT_FAILED};
@@ -39,6 +39,11 @@ void wait_in_pool(struct launch_request *request, struct field *rest) {
   write_begin(&writer, data, sizeof data);
   write_text(&writer, "ready");
   tell(&writer);
+}
+
+void wait_in_pool(struct launch_request *request, struct field *rest) {
+  bool spare = request->count == 0;
+  if (!spare) begin_plan(request);
   size_t size = wait_for_request();
   struct reader reader = {.at = pooled_bytes, .end = pooled_bytes + size};
   monitor.launch.ahead = request->count;
@@ -47,4 +52,5 @@ void wait_in_pool(struct launch_request *request, struct field *rest) {
   request->ops = pooled_fields;
   request->count = read_fields(reader, pooled_fields, FIELDS_MAX);
   if (request->count < 1) _exit(1);
+  if (spare) request->pooled = false;
 }

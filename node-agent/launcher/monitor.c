@@ -193,8 +193,9 @@ static void keep_kill_alone(void) {
 
 static void name_process(const struct launch_request *request) {
   char title[128];
-  snprintf(title, sizeof title, request->pooled && request->name.size == 0 ? "naru-waiting" : monitor.is_exec ? "naru-exec" : "naru-monitor %.100s",
-           request->name.data);
+  const char *waiting = request->count == 0 ? "naru-spare" : "naru-waiting";
+  bool waits = request->pooled && request->name.size == 0;
+  snprintf(title, sizeof title, waits ? "%s" : monitor.is_exec ? "naru-exec" : "naru-monitor %.100s", waits ? waiting : request->name.data);
   set_title(title);
 }
 

@@ -47,7 +47,8 @@ int listen_in_directory(void);
 
 /* --- monitor-pool.c ----------------------------------------------------------------------------------------------------- */
 
-/* Performs the beginning of a plan, and waits for the rest: request is then what is asked for, and *rest its bytes. */
+/* Performs the beginning of a plan, and waits for the rest: request is then what is asked for, and *rest its bytes. Without a beginning
+   it is a request like any other from then on. */
 void wait_in_pool(struct launch_request *request, struct field *rest);
 
 #endif

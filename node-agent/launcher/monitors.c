@@ -123,6 +123,7 @@ void hear(struct peer *monitor) {
     if (client != NULL) reply_error(client, id, ECHILD, "the monitor was ended");
     if (!monitor->ended) broadcast("lost", monitor->name, "");
     forget(monitor);
+    note_gone();
     return;
   }
   struct field said[4];

@@ -75,11 +75,13 @@ void adopt(const char *name);
 
 /* Somebody asked for something, or was told. */
 void note_busy(void);
-/* Milliseconds until one more sandbox should be made; -1: none is lacking. */
+/* A monitor has gone: the moment for another, when nobody waits for a start. */
+void note_gone(void);
+/* Milliseconds until one more sandbox, or a spare monitor, should be made; -1: none is lacking. */
 int fill_pool_when_quiet(void);
 /* pool <wanted> <ops…>: how many wait already. */
 int set_pool(struct op_call *call);
-/* One that waits for just this: it has the rest now, and is no more in the pool. NULL when there is none. */
+/* One that waits for just this, or a spare one: it has the rest now, and is no more in the pool. NULL when there is none. */
 struct peer *take_pooled(int count);
 /* What one in the pool says: ready, or failed. */
 void hear_pooled(struct peer *monitor);

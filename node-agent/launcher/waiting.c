@@ -1,4 +1,5 @@
-/* Sandboxes that wait for containers: made one at a time in quiet moments, given away, ended. pool.c knows of what kinds. */
+/* Sandboxes that wait for containers: made one at a time in quiet moments, given away, ended. pool.c knows of what kinds. And a spare
+   monitor, for a launch that finds no sandbox: forked before anybody asks. */
 #include "kernel.h"
 #include "serve.h"
 
@@ -10,6 +11,9 @@
 #define QUIET_MS 20
 
 static int64_t busy_ms;
+static bool gone;
+/* Of the spare monitor: a plan without a beginning. */
+static struct shape spare = {.wanted = 1};
 
 static int64_t quiet_clock_ms(void) {
   struct timespec now;
@@ -17,7 +21,12 @@ static int64_t quiet_clock_ms(void) {
   return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-void note_busy(void) { busy_ms = quiet_clock_ms(); }
+void note_busy(void) {
+  busy_ms = quiet_clock_ms();
+  gone = false;
+}
+
+void note_gone(void) { gone = true; }
 
 static bool is_of(const struct peer *peer, const struct shape *shape) {
   return peer->kind == MONITOR && peer->fd >= 0 && peer->shape == shape && peer->shape_version == shape->version;
@@ -34,6 +43,7 @@ static int count_of(const struct shape *shape, bool ready) {
 static struct shape *lacking(void) {
   for (struct peer *peer = peers; peer != NULL; peer = peer->next)
     if (peer->kind == MONITOR && peer->fd >= 0 && (peer->asked_by != 0 || (peer->shape != NULL && !peer->ready))) return NULL;
+  if (!spare.failed && count_of(&spare, false) == 0) return &spare;
   struct shape *shape;
   for (int i = 0; (shape = pool_shape(i)) != NULL; i++)
     if (shape->count > 0 && !shape->failed && count_of(shape, false) < shape->wanted) return shape;
@@ -49,6 +59,8 @@ static void fill_pool(struct shape *shape) {
   if (monitor == NULL) return;
   monitor->shape = shape;
   monitor->shape_version = shape->version;
+  /* What is sent to it before it listens is there when it does. */
+  monitor->ready = shape == &spare;
 }
 
 /* Those that are too many, and of shapes that are wanted no more. They end when their socket does. */
@@ -69,15 +81,21 @@ int set_pool(struct op_call *call) {
   return 0;
 }
 
+static struct peer *ready_of(const struct shape *shape) {
+  struct peer *peer = shape == NULL ? NULL : peers;
+  while (peer != NULL && !(is_of(peer, shape) && peer->ready)) peer = peer->next;
+  return peer;
+}
+
 struct peer *take_pooled(int count) {
-  struct shape *shape = pool_match(fields + 4, count - 4);
-  struct peer *peer = peers;
-  while (shape != NULL && peer != NULL && !(is_of(peer, shape) && peer->ready)) peer = peer->next;
-  if (shape == NULL || peer == NULL) return NULL;
+  struct peer *peer = ready_of(pool_match(fields + 4, count - 4));
+  if (peer == NULL) peer = ready_of(&spare);
+  spare.failed = false;
+  if (peer == NULL) return NULL;
   struct writer writer;
   write_begin(&writer, reply_data, POOLED_BYTES_MAX);
   write_field(&writer, fields[3].data, fields[3].size);
-  for (int i = 4 + shape->count; i < count; i++) write_field(&writer, fields[i].data, fields[i].size);
+  for (int i = 4 + peer->shape->count; i < count; i++) write_field(&writer, fields[i].data, fields[i].size);
   size_t size = write_end(&writer);
   /* What is that long starts without. */
   if (size == 0 || send(peer->fd, reply_data + 4, size - 4, MSG_NOSIGNAL | MSG_DONTWAIT) < 0) return NULL;
@@ -87,7 +105,7 @@ struct peer *take_pooled(int count) {
 
 int fill_pool_when_quiet(void) {
   struct shape *shape = lacking();
-  int64_t left_ms = shape == NULL ? -1 : busy_ms + QUIET_MS - quiet_clock_ms();
+  int64_t left_ms = shape == NULL ? -1 : shape == &spare && gone ? 0 : busy_ms + QUIET_MS - quiet_clock_ms();
   if (shape != NULL && left_ms <= 0) fill_pool(shape);
   return left_ms > 0 ? (int)left_ms : -1;
 }
@@ -102,6 +120,6 @@ void hear_pooled(struct peer *monitor) {
     monitor->ready = true;
     return;
   }
-  if (!monitor->ready && is_of(monitor, monitor->shape)) monitor->shape->failed = true;
+  if ((!monitor->ready || monitor->shape == &spare) && is_of(monitor, monitor->shape)) monitor->shape->failed = true;
   forget(monitor);
 }

@@ -113,7 +113,7 @@ static int is_ours(const char *pid, char *name, size_t size) {
   if (file != NULL) fclose(file);
   name[strcspn(name, "\n")] = 0;
   /* Not naru-init, which is a container's. */
-  static const char *const ours[] = {"naru-launcher", "naru-monitor", "naru-waiting", "naru-exec", "naru-pause", "naru-unpack"};
+  static const char *const ours[] = {"naru-launcher", "naru-monitor", "naru-waiting", "naru-spare", "naru-exec", "naru-pause", "naru-unpack"};
   for (size_t i = 0; i < sizeof ours / sizeof ours[0]; i++)
     if (strncmp(name, ours[i], strlen(ours[i])) == 0) return 1;
   return 0;

@@ -38,12 +38,22 @@ function childrenOf(parent: number): readonly number[] {
     });
 }
 
+async function monitorsOf(rig: Rig, title: string): Promise<readonly number[]> {
+  return childrenOf(await launcherOf(rig)).filter((pid) =>
+    readFileSync(`/proc/${pid}/cmdline`, "latin1").startsWith(title),
+  );
+}
+
 /** Monitors that wait, and the first processes of their sandboxes. */
 async function waitingIn(rig: Rig): Promise<readonly number[]> {
-  const waiting = childrenOf(await launcherOf(rig)).filter((pid) =>
-    readFileSync(`/proc/${pid}/cmdline`, "latin1").startsWith("naru-waiting"),
-  );
+  const waiting = await monitorsOf(rig, "naru-waiting");
   return waiting.flatMap((pid) => [pid, ...childrenOf(pid)]);
+}
+
+/** The one that waits for any start, once it does. */
+async function spareOf(rig: Rig): Promise<number> {
+  await until("a monitor is spare", async () => (await monitorsOf(rig, "naru-spare")).length === 1);
+  return (await monitorsOf(rig, "naru-spare"))[0] ?? 0;
 }
 
 function identities(pids: readonly number[]) {
@@ -109,6 +119,25 @@ test("one that is killed while it waits is made anew start", { skip }, async () 
     const anew = await waitingIn(rig);
     assert.deepEqual(await start(rig, id), anew);
   }
+});
+
+test("a start without a sandbox takes the spare monitor, and goes on without one start", async () => {
+  await using rig = await openRig();
+  for (const id of ["a", "b"]) await create(rig, id);
+  const spare = await spareOf(rig);
+  const [first] = await start(rig, "a");
+  const next = await spareOf(rig);
+  process.kill(next, "SIGKILL");
+  const [second] = await start(rig, "b");
+  await spareOf(rig);
+  assert.deepEqual([first === spare, next === spare, second === next], [true, false, false]);
+});
+
+test("the spare monitor goes with the launcher stop", async () => {
+  await using rig = await openRig();
+  const spare = identities([await spareOf(rig)]);
+  process.kill(await launcherOf(rig), "SIGKILL");
+  await until("it is gone", () => !spare.some(isAlive));
 });
 
 test("a plan whose rest is too long for one that waits is performed anew start", { skip }, async () => {
