@@ -1,5 +1,14 @@
 // A container's directory on disk, from which a new agent learns what runs: spec.json by us; status and exit by its monitor.
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import {
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+  unlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import type { ContainerSpec, ContainerState } from "./runtime.ts";
 
@@ -83,6 +92,17 @@ export function writeExit(directory: string, stopped: Stopped): void {
 /** Makes a stopped container startable again. */
 export function forgetRun(directory: string): void {
   for (const name of ["exit", "status", "monitor"]) rmSync(join(directory, name), { force: true });
+}
+
+/** Nothing is ever mounted below it. What goes first is what makes it a container's. */
+export function removeDirectory(directory: string): void {
+  try {
+    // What one that has run leaves; to look what is there costs more than all of this.
+    for (const name of ["spec.json", "status", "exit"]) unlinkSync(join(directory, name));
+    rmdirSync(directory);
+  } catch {
+    rmSync(directory, { recursive: true, force: true });
+  }
 }
 
 export function listDirectories(parent: string): readonly string[] {

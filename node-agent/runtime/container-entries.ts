@@ -14,6 +14,7 @@ import {
   readExit,
   readSpec,
   readStatus,
+  removeDirectory,
   replaceSpec,
   type StatusRecord,
   type Stopped,
@@ -128,8 +129,7 @@ export class ContainerEntries {
   }
 
   delete(id: string): void {
-    // Nothing is ever mounted below it.
-    rmSync(this.directoryOf(id), { recursive: true, force: true });
+    removeDirectory(this.directoryOf(id));
     this.#entries.delete(id);
   }
 
