@@ -232,7 +232,7 @@ extern const int clone_launch_op_count, monitor_launch_op_count, apart_launch_op
 /* Performs ops in the monitor up to and with clone, and the monitor's own behind it. 0 once the child exists and has what it needs;
    the child never returns. On failure -errno, *index says which op, and call what. */
 int plan_run(struct launch *launch, const struct field *ops, int count, int *index, struct op_call *call);
-/* The monitor's part of a plan whose child exists: from `monitor` to `hand-over`, which also sends `rest` to a pooled one. */
+/* The monitor's parts of a plan whose child exists: from each `monitor` to its `hand-over`, whose first also sends `rest` to a pooled one. */
 int plan_monitor(struct launch *launch, const struct field *ops, int count, struct field rest, int *index, struct op_call *call);
 /* Closes every file from `first` on but those of `keep`. Sorts keep. */
 void close_all_but(unsigned first, int *keep, int count);

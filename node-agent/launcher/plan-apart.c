@@ -133,6 +133,7 @@ ssize_t receive_held(struct launch *launch, char *data, size_t capacity) {
     return -1;
   }
   struct cmsghdr *head = got > 0 ? CMSG_FIRSTHDR(&message) : NULL;
+  launch->held_count = launch->placed = 0;
   if (head != NULL && head->cmsg_level == SOL_SOCKET && head->cmsg_type == SCM_RIGHTS) {
     int count = (int)((head->cmsg_len - CMSG_LEN(0)) / sizeof(int));
     for (int i = 0; i < count; i++) {
@@ -141,14 +142,16 @@ ssize_t receive_held(struct launch *launch, char *data, size_t capacity) {
     }
     launch->held_count = count;
   }
-  if (got > 0) launch->handed_over = true;
   return got;
 }
 
-/* monitor, hand-over: what stands between them is the monitor's part, which it performs while the child is still busy before it. */
+/* monitor, hand-over: what stands between them is a part of the monitor's, which it performs while the child is still busy before it. */
 static int op_hand_over(struct launch *launch, struct op_call *call) {
   char word[8];
-  if (launch->handed_over) return 0;
+  if (launch->handed_over) {
+    launch->handed_over = false;
+    return 0;
+  }
   ssize_t got = receive_held(launch, word, sizeof word);
   /* The monitor failed, and has said so. */
   if (got == 0) _exit(1);

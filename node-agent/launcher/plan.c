@@ -87,8 +87,9 @@ void read_report(const struct launch *launch, struct report *report) {
   } space = {0};
   struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = space.bytes, .msg_controllen = sizeof space.bytes};
   ssize_t got;
+  /* A child that ended before it took what was handed over resets the connection; what it said before is still there. */
   do got = recvmsg(launch->report, &message, MSG_CMSG_CLOEXEC);
-  while (got < 0 && errno == EINTR);
+  while (got < 0 && (errno == EINTR || errno == ECONNRESET));
   if (got <= 0) return;
   struct cmsghdr *head = CMSG_FIRSTHDR(&message);
   if (head != NULL && head->cmsg_type == SCM_RIGHTS) {
@@ -139,16 +140,21 @@ int send_with_file(int socket, const char *word, int fd) {
 }
 
 int plan_monitor(struct launch *launch, const struct field *ops, int count, struct field rest, int *index, struct op_call *call) {
-  int i = find_word(ops, 0, count, "monitor"), end = find_word(ops, i, count, "hand-over");
-  if (end == count) return i == count && rest.size == 0 ? 0 : op_fail(call, EINVAL, "the monitor's part of the plan has no end");
-  for (; i < end; i++) {
-    *index = launch->ahead + i;
-    crash_point(launch, *index);
-    int result = op_is(ops[i], "monitor") ? 0 : run_one(launch, ops[i], call);
-    if (result < 0) return result;
+  int i = find_word(ops, 0, count, "monitor");
+  if (i == count && rest.size > 0) return op_fail(call, EINVAL, "the rest of the plan has no part of the monitor's");
+  for (; i < count; i = find_word(ops, i, count, "monitor")) {
+    int end = find_word(ops, i, count, "hand-over");
+    if (end == count) return op_fail(call, EINVAL, "the monitor's part of the plan has no end");
+    for (; i < end; i++) {
+      *index = launch->ahead + i;
+      crash_point(launch, *index);
+      int result = op_is(ops[i], "monitor") ? 0 : run_one(launch, ops[i], call);
+      if (result < 0) return result;
+    }
+    /* A child that is gone already says why in its report. */
+    (void)send_held(launch, rest.size == 0 ? "go" : rest.data, rest.size == 0 ? 2 : rest.size);
+    rest.size = 0;
   }
-  /* A child that is gone already says why in its report. */
-  (void)send_held(launch, rest.size == 0 ? "go" : rest.data, rest.size == 0 ? 2 : rest.size);
   return 0;
 }
 
@@ -159,6 +165,7 @@ static int receive_rest(struct launch *launch, struct field *ops, struct op_call
   ssize_t got = receive_held(launch, rest, sizeof rest);
   /* Nobody wants it any more. */
   if (got == 0) _exit(0);
+  launch->handed_over = got > 0;
   int count = got < 0 ? -1 : read_fields((struct reader){.at = rest, .end = rest + got}, ops, FIELDS_MAX);
   return count < 0 ? op_fail(call, EPROTO, "read the rest of the plan") : count;
 }

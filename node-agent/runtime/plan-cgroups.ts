@@ -1,6 +1,8 @@
 // A container's cgroups in its launch plan: made, joined, and shown to it. Pure.
 import type { CgroupPlan } from "./cgroups.ts";
 import type { LaunchContext, LaunchOp } from "./launch-op.ts";
+import { planHeld } from "./plan-mounts.ts";
+import { isOwn } from "./plan-namespaces.ts";
 import type { ContainerSpec, Mount } from "./runtime.ts";
 
 /** Nothing of it does harm when it is there already. */
@@ -30,6 +32,31 @@ export function planCgroupUse({ cgroup }: Pick<LaunchContext, "cgroup">): readon
 /** Version 1: a process moves itself by writing to these. */
 export function joinFiles(cgroup: CgroupPlan | undefined): readonly string[] {
   return cgroup?.join.type === "tasks" ? cgroup.join.files : [];
+}
+
+/** How a container gets into its cgroups: what its monitor does and opens, and what it does with that. */
+export interface CgroupEntry {
+  readonly monitor: readonly LaunchOp[];
+  readonly child: readonly LaunchOp[];
+}
+
+/** `shown`: its cgroups that are placed once it is in them. */
+export function planCgroupEntry(spec: ContainerSpec, context: LaunchContext, shown: readonly Mount[]): CgroupEntry {
+  const { cgroup } = context;
+  const files = joinFiles(cgroup);
+  return {
+    monitor: [
+      ...(cgroup?.join.type === "into" ? [] : [...planCgroupMake(context), ...planCgroupUse(context)]),
+      ...files.map((file): LaunchOp => ["hold-file", file]),
+      ...shown.flatMap((mount) => planHeld(mount, context.rootfsPath)),
+    ],
+    child: [
+      ...files.map((): LaunchOp => ["write-held", "0"]),
+      // Its cgroup so becomes the "/" that it sees.
+      ...(isOwn(spec, "cgroup") ? [["unshare", "cgroup"] satisfies LaunchOp] : []),
+      ...shown.map(({ destination }): LaunchOp => ["place", destination]),
+    ],
+  };
 }
 
 export function joinCgroup(cgroup: CgroupPlan | undefined): readonly LaunchOp[] {

@@ -38,8 +38,6 @@ export function planNamespaces(spec: ContainerSpec): readonly LaunchOp[] {
   return [
     ...joinedNamespaces(spec).map(({ type }): LaunchOp => ["enter-held", type]),
     ...(spec.namespaces.some(({ type }) => type === "user") ? [["users-held"] satisfies LaunchOp] : []),
-    // After it joined its cgroup, which so becomes the "/" that it sees.
-    ...(isOwn(spec, "cgroup") ? [["unshare", "cgroup"] satisfies LaunchOp] : []),
     ...(spec.hostname !== undefined && isOwn(spec, "uts") ? [["hostname", spec.hostname] satisfies LaunchOp] : []),
   ];
 }

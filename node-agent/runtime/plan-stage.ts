@@ -115,10 +115,9 @@ export function planFiles(spec: ContainerSpec, context: LaunchContext, stage: St
   const { cgroup } = context;
   const staged = new Set([...stage.early.mounts, ...stage.late.mounts].map(({ destination }) => destination));
   const defaults = defaultMountsOf(spec).filter(({ destination }) => !staged.has(destination));
-  const isLeft = ({ destination }: Mount) => !stage.cgroups || destination !== cgroupsPath;
   const carried = stage.carried.map((destination) => ({ destination, op: ["carry", destination] satisfies LaunchOp }));
   const own = sortByDepth(
-    [...defaults, ...ownMounts(spec, cgroup).filter(isLeft)].map((mount) => withOp(mount, spec.idMapping)),
+    [...defaults, ...ownMounts(spec, cgroup, stage)].map((mount) => withOp(mount, spec.idMapping)),
   );
   const tmpfsDev = spec.mounts.find(({ destination }) => plain(destination) === "/dev")?.type === "tmpfs";
   return [
@@ -169,6 +168,11 @@ function defaultMountsOf(spec: ContainerSpec): readonly Mount[] {
 }
 
 /** Besides the default ones; in the order in which they are placed. */
-export function ownMounts(spec: ContainerSpec, cgroup: CgroupPlan | undefined): readonly Mount[] {
-  return sortByDepth([...(ownCgroups(spec) ? cgroupMounts(spec, cgroup) : []), ...spec.mounts]);
+export function ownMounts(spec: ContainerSpec, cgroup: CgroupPlan | undefined, stage: Stage): readonly Mount[] {
+  return sortByDepth([...(ownCgroups(spec) && !stage.cgroups ? cgroupMounts(spec, cgroup) : []), ...spec.mounts]);
+}
+
+/** Its cgroups where only their places are there already. */
+export function cgroupsToShow(spec: ContainerSpec, cgroup: CgroupPlan | undefined, stage: Stage): readonly Mount[] {
+  return stage.cgroups ? cgroupMounts(spec, cgroup).filter(({ type }) => type === "bind") : [];
 }

@@ -1,7 +1,7 @@
 // Launch plans: what has to be done, one system call or few at a time, to get from a container's spec to its running process.
 // Pure. The launcher performs the ops in this order (node-agent/launcher/README.md lists them).
 import type { ExecTarget, LaunchContext, LaunchOp } from "./launch-op.ts";
-import { joinCgroup, joinFiles, planCgroupMake, planCgroupUse } from "./plan-cgroups.ts";
+import { joinCgroup, planCgroupEntry, planCgroupMake, planCgroupUse } from "./plan-cgroups.ts";
 import { planHeld, planHeldRoot } from "./plan-mounts.ts";
 import {
   isOwn,
@@ -13,7 +13,7 @@ import {
   planSysctls,
 } from "./plan-namespaces.ts";
 import { mergeEnv, planBounding, planProcess } from "./plan-process.ts";
-import { ownMounts, planFiles, planStage, stageOf } from "./plan-stage.ts";
+import { cgroupsToShow, ownMounts, planFiles, planStage, stageOf } from "./plan-stage.ts";
 import type { ContainerSpec, ExecRequest } from "./runtime.ts";
 
 /**
@@ -22,13 +22,14 @@ import type { ContainerSpec, ExecRequest } from "./runtime.ts";
  */
 export function planLaunch(spec: ContainerSpec, context: LaunchContext): readonly LaunchOp[] {
   const { cgroup } = context;
-  const made = [...planCgroupMake(context), ...planCgroupUse(context)];
-  const early = cgroup?.join.type === "into";
   const staged = stageOf(spec, cgroup);
+  const entry = planCgroupEntry(spec, context, cgroupsToShow(spec, cgroup, staged));
+  // Cgroups whose places are there are made while the child is at work with its root.
+  const [first, last] = staged.cgroups ? [undefined, entry] : [entry, undefined];
   // A user namespace that is entered later would give all of it back.
   const [ahead, bounding] = spec.idMapping === undefined ? [planBounding(spec), []] : [[], planBounding(spec)];
   return [
-    ...(early ? made : []),
+    ...(cgroup?.join.type === "into" ? [...planCgroupMake(context), ...planCgroupUse(context)] : []),
     ...planStdio(spec),
     ...planClone(spec),
     ["die-with-monitor"],
@@ -42,20 +43,22 @@ export function planLaunch(spec: ContainerSpec, context: LaunchContext): readonl
     ...(spec.logPath === undefined
       ? []
       : [["log", spec.logPath, context.logFileBytesMax, context.logFilesMax] satisfies LaunchOp]),
-    ...(early ? [] : made),
-    ...joinFiles(cgroup).map((file): LaunchOp => ["hold-file", file]),
+    ...(first?.monitor ?? []),
     ["oom-score", oomScoreOf(spec)],
     ...planHeldNamespaces(spec),
     ...planHeldSysctls(spec),
     ...planHeldRoot(spec, context.rootfsPath),
-    ...ownMounts(spec, cgroup).flatMap((mount) => planHeld(mount, context.rootfsPath)),
+    ...ownMounts(spec, cgroup, staged).flatMap((mount) => planHeld(mount, context.rootfsPath)),
     ["hand-over"],
-    ...joinFiles(cgroup).map((): LaunchOp => ["write-held", "0"]),
+    ...(first?.child ?? []),
     ...planNamespaces(spec),
     ...planSysctls(spec),
     ...planStage(spec, context, staged.late),
     ["root"],
     ...planFiles(spec, context, staged),
+    ...(last === undefined
+      ? []
+      : [["monitor"] satisfies LaunchOp, ...last.monitor, ["hand-over"] satisfies LaunchOp, ...last.child]),
     ["pivot"],
     ...planProcess(spec, context.seccompFilter, { enterUsers: ["enter-users"], bounding }),
     ["exec", spec.args.length, ...spec.args, ...spec.env],
