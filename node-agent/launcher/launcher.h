@@ -197,6 +197,8 @@ struct launch {
   int mount_users[MOUNT_USERS_MAX], mount_user_count;
   bool cloned, settled;
   bool hold_output;
+  /* One of its cgroups was there already. */
+  bool cgroup_reused;
   /* once.c: where the child waits for its start, who gets its terminal, its number as the host sees it, files that it inherits,
      and whether `report` is a stream now, which takes whole frames. */
   int listener, console;

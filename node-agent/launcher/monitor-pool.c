@@ -44,6 +44,7 @@ static void begin_plan(const struct launch_request *request) {
 void wait_in_pool(struct launch_request *request, struct field *rest) {
   bool spare = request->count == 0;
   if (!spare) begin_plan(request);
+  learn_starts();
   size_t size = wait_for_request();
   struct reader reader = {.at = pooled_bytes, .end = pooled_bytes + size};
   monitor.launch.ahead = request->count;

@@ -52,10 +52,15 @@ static struct {
   uint64_t child_start, own_start, oom_kills;
 } known;
 
+void learn_starts(void) {
+  if (known.own_start == 0) known.own_start = process_start(getpid());
+  if (known.child_start == 0 && monitor.launch.pid > 0) known.child_start = process_start(monitor.launch.pid);
+}
+
 static void learn(void) {
-  known.child_start = process_start(monitor.launch.pid);
-  known.own_start = process_start(getpid());
-  known.oom_kills = read_counter(monitor.launch.oom_path, monitor.launch.oom_key);
+  learn_starts();
+  /* Nobody has been killed in a cgroup that was made for this. */
+  if (delegated() || monitor.launch.cgroup_reused) known.oom_kills = read_counter(monitor.launch.oom_path, monitor.launch.oom_key);
 }
 
 /* The container's monitor.mounts stay as long as this file: taking them apart takes the kernel longer than all else of an end, and who waits

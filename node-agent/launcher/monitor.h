@@ -21,6 +21,9 @@ struct monitor {
 
 extern struct monitor monitor;
 
+/* Asks when this process and its child began, as far as they are there and that is not known. */
+void learn_starts(void);
+
 /* --- monitor-clients.c -------------------------------------------------------------------------------------------------- */
 
 void forget_clients(void);

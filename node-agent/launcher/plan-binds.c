@@ -128,11 +128,10 @@ static int open_or_make_beneath(int root, const char *wanted) {
   return -1;
 }
 
-/* What `below` leads to inside of source, or source itself when that is "". */
+/* What `below` leads to inside of source. */
 static int open_source(struct op_call *call, const char *source, const char *below) {
   int root = open_path(source, O_PATH);
   if (root < 0) return op_fail(call, errno, "bind %s", source);
-  if (below[0] == 0) return root;
   int fd = open_or_make_beneath(root, below);
   int error = errno;
   close(root);
@@ -152,9 +151,10 @@ static int map_tree(const struct launch *launch, int tree, const struct mount_wo
   return sys_mount_idmap(tree, words->idmap_all ? AT_RECURSIVE : 0, users);
 }
 
+/* Of what is open, or of the path when nothing is. */
 static int tree_of(const struct launch *launch, struct op_call *call, int source, const char *path, const struct mount_words *words) {
-  unsigned recursive = words->recursive ? AT_RECURSIVE : 0;
-  int tree = sys_open_tree(source, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | recursive);
+  unsigned recursive = words->recursive ? AT_RECURSIVE : 0, flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | recursive;
+  int tree = source < 0 ? sys_open_tree(AT_FDCWD, path, flags) : sys_open_tree(source, "", flags | AT_EMPTY_PATH);
   const char *what = "bind";
   /* One mount takes all at once. */
   uint64_t first = words->recursive ? words->set_all : words->set_all | words->set;
@@ -169,24 +169,27 @@ static int tree_of(const struct launch *launch, struct op_call *call, int source
 }
 
 int tree_at(const struct launch *launch, struct op_call *call, const char *path, const struct mount_words *words) {
-  int source = open_source(call, path, "");
-  if (source < 0) return source;
-  int tree = tree_of(launch, call, source, path, words);
-  close(source);
-  return tree;
+  return tree_of(launch, call, -1, path, words);
+}
+
+static int open_plain(int root, const char *path) {
+  struct open_how how = {.flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS};
+  return (int)syscall(SYS_openat2, root, path, &how, sizeof how);
 }
 
 int open_mount_point(int root, const char *path, bool directory, bool plain) {
-  int to = make_in_root(root, path, directory, 0755);
+  int to = plain ? open_plain(root, path) : -1;
+  /* What is absent is made, and then looked at: a link may have led elsewhere. */
+  bool made = to < 0 && (!plain || errno == ENOENT);
+  if (made) to = make_in_root(root, path, directory, 0755);
   if (to < 0) return -1;
   struct statfs info;
   struct stat there, seen;
   int error = 0;
   /* Only the kernel's own files may be what they seem there: a link of an image must not put others in their place. */
   if (strncmp(path, "/proc/", 6) != 0 && (fstatfs(to, &info) != 0 || info.f_type == PROC_SUPER_MAGIC)) error = EPERM;
-  if (plain && error == 0) {
-    struct open_how how = {.flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS};
-    int direct = (int)syscall(SYS_openat2, root, path, &how, sizeof how);
+  if (plain && made && error == 0) {
+    int direct = open_plain(root, path);
     if (direct < 0 || fstat(direct, &there) != 0 || fstat(to, &seen) != 0) error = errno;
     else if (there.st_dev != seen.st_dev || there.st_ino != seen.st_ino) error = ELOOP;
     if (direct >= 0) close(direct);
@@ -214,9 +217,11 @@ static int tree_asked(struct launch *launch, struct op_call *call) {
     if (!is_text(call->args[i])) return op_fail(call, EINVAL, "bind");
   struct mount_words words;
   if (!mount_words(call->args[3], &words)) return op_fail(call, EINVAL, "bind: attributes");
-  int source = open_source(call, call->args[0].data, call->args[1].data);
+  const char *path = call->args[0].data;
+  if (call->args[1].data[0] == 0) return tree_of(launch, call, -1, path, &words);
+  int source = open_source(call, path, call->args[1].data);
   if (source < 0) return source;
-  int tree = tree_of(launch, call, source, call->args[0].data, &words);
+  int tree = tree_of(launch, call, source, path, &words);
   close(source);
   return tree;
 }

@@ -70,32 +70,34 @@ static int op_oom_counter(struct launch *launch, struct op_call *call) {
   return 0;
 }
 
-/* Everybody may look into it, such as a container's user into its cgroup. */
-static bool make_directory(const char *path) {
+/* Everybody may look into it, such as a container's user into its cgroup. 0, EEXIST, or why not. */
+static int make_directory(const char *path) {
   mode_t mask = umask(022);
-  bool there = mkdir(path, 0755) == 0 || errno == EEXIST;
-  int error = errno;
+  int error = mkdir(path, 0755) == 0 ? 0 : errno;
   umask(mask);
-  errno = error;
-  return there;
+  return error;
 }
+
+static bool is_there(int error) { return error == 0 || error == EEXIST; }
 
 /* make-directory <path>: with every parent that is absent. */
 static int op_make_directory(struct launch *launch, struct op_call *call) {
-  (void)launch;
   char path[4096];
   struct field to = call->args[0];
   if (!is_text(to) || to.size == 0 || to.size >= sizeof path || to.data[0] != '/') return op_fail(call, EINVAL, "make-directory");
   memcpy(path, to.data, to.size + 1);
   /* A neighbour that goes takes the empty directory above away, maybe in between. */
-  for (int tries = 0; !make_directory(path); tries++) {
-    if (errno != ENOENT || tries == DIRECTORY_TRIES_MAX) return op_fail(call, errno, "make directory %s", path);
+  int made;
+  for (int tries = 0; !is_there(made = make_directory(path)); tries++) {
+    if (made != ENOENT || tries == DIRECTORY_TRIES_MAX) return op_fail(call, made, "make directory %s", path);
     for (char *slash = strchr(path + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
       *slash = 0;
-      if (!make_directory(path) && errno != ENOENT) return op_fail(call, errno, "make directory %s", path);
+      int above = make_directory(path);
+      if (!is_there(above) && above != ENOENT) return op_fail(call, above, "make directory %s", path);
       *slash = '/';
     }
   }
+  if (made == EEXIST) launch->cgroup_reused = true;
   return 0;
 }
 
