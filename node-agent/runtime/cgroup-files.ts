@@ -1,5 +1,5 @@
 // Reads and removes cgroups: what needs no launcher.
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Clock, sleep } from "../../lib/clock.ts";
 import {
@@ -218,8 +218,6 @@ function collect(directory: string, path: string, into: Set<string>): void {
 function removeOnce(layout: CgroupLayout, path: string): boolean {
   let gone = true;
   for (const directory of cgroupDirectories(layout, path)) {
-    // Most share one of the devices' tree, and an exception costs more than a look.
-    if (!existsSync(directory)) continue;
     try {
       rmdirSync(directory);
     } catch (error) {

@@ -138,8 +138,8 @@ export function planParent(layout: CgroupLayout, parent: string, resources: Reso
 /** v1: most containers may use the same devices, so they share one cgroup of that tree, made once. */
 export function planSharedDevices(layout: CgroupLayout, parent: string): SharedDevices | undefined {
   if (layout.version !== 1) return undefined;
-  const { devices, ...others } = layout.mounts;
-  if (devices === undefined || Object.values(others).includes(devices)) return undefined;
+  const { devices } = layout.mounts;
+  if (devices === undefined || !sharesDevices(layout.mounts)) return undefined;
   const directory = join(devices, parent, "default-devices");
   return { directory, writes: deviceWrites(directory, allowedDevices) };
 }
@@ -155,10 +155,8 @@ function deviceWrites(directory: string, devices: readonly DeviceRule[]): readon
 function planV1(mounts: Readonly<Record<string, string>>, request: CgroupRequest): CgroupPlan {
   const path = join(request.parent, request.path);
   const { devices } = mounts;
-  const usual = !request.allDevices && (request.devices ?? []).length === 0;
-  const shared = usual ? planSharedDevices({ version: 1, mounts }, request.parent) : undefined;
-  const own = shared === undefined ? mounts : without(mounts, "devices");
-  const directories = cgroupDirectories({ version: 1, mounts: own }, path);
+  const shared = usesUsualDevices(request) ? planSharedDevices({ version: 1, mounts }, request.parent) : undefined;
+  const directories = cgroupDirectories(ownTrees({ version: 1, mounts }, request), path);
   return {
     directories,
     writes: [
@@ -182,8 +180,22 @@ function planV1(mounts: Readonly<Record<string, string>>, request: CgroupRequest
   };
 }
 
-function without(mounts: Readonly<Record<string, string>>, controller: string): Readonly<Record<string, string>> {
-  return Object.fromEntries(Object.entries(mounts).filter(([name]) => name !== controller));
+type DeviceRequest = Pick<CgroupRequest, "allDevices" | "devices">;
+
+function usesUsualDevices({ allDevices, devices = [] }: DeviceRequest): boolean {
+  return !allDevices && devices.length === 0;
+}
+
+/** Those in which a container has a directory of its own. */
+export function ownTrees(layout: CgroupLayout, request: DeviceRequest): CgroupLayout {
+  if (layout.version === 2 || !usesUsualDevices(request) || !sharesDevices(layout.mounts)) return layout;
+  const { devices, ...mounts } = layout.mounts;
+  return { version: 1, mounts };
+}
+
+/** Where that tree has no other controller. */
+function sharesDevices({ devices, ...others }: Readonly<Record<string, string>>): boolean {
+  return devices !== undefined && !Object.values(others).includes(devices);
 }
 
 /** What programs read to learn their limits. */
@@ -260,7 +272,8 @@ function dirname(path: string): string {
   return path.slice(0, path.lastIndexOf("/"));
 }
 
-function join(...parts: readonly string[]): string {
-  const path = parts.join("/");
+function join(first: string, ...parts: readonly string[]): string {
+  let path = first;
+  for (const part of parts) path += part.startsWith("/") || path.endsWith("/") ? part : `/${part}`;
   return path.includes("//") ? path.replaceAll(/\/+/g, "/") : path;
 }

@@ -25,6 +25,7 @@ import {
   controllersWanted,
   detectAllCgroups,
   detectCgroups,
+  ownTrees,
   planCgroup,
   planParent,
   planSharedDevices,
@@ -66,7 +67,7 @@ export class ContainerCgroups {
   plan(spec: ContainerSpec): CgroupPlan | undefined {
     const layout = this.#layoutOf(spec);
     if (layout === undefined) return undefined;
-    const { cgroupPath, resources, resourcesAbove: above, privileged, devices = [], deviceRules = [] } = spec;
+    const { cgroupPath, resources, resourcesAbove: above } = spec;
     if (layout !== this.layout) prepareCpuset(layout, this.#pathOf(spec));
     this.#settleAbove(layout, spec);
     return planCgroup(layout, {
@@ -74,8 +75,7 @@ export class ContainerCgroups {
       path: cgroupPath,
       resources,
       ...(above === undefined ? {} : { above }),
-      allDevices: privileged,
-      devices: [...devices, ...deviceRules],
+      ...devicesOf(spec),
     });
   }
 
@@ -169,8 +169,10 @@ export class ContainerCgroups {
     if (this.layout.version === 1 || directory === undefined || !killCgroup(directory)) killAll(this.layout, path, 9);
   }
 
-  /** With all that is in it, from all trees of `layout`: other runtimes use more of them. */
-  async remove(spec: ContainerSpec, layout: CgroupLayout | undefined = this.#layoutOf(spec)): Promise<void> {
+  /** With all that is in it, from all trees of `everywhere`: other runtimes use more of them. */
+  async remove(spec: ContainerSpec, everywhere?: CgroupLayout): Promise<void> {
+    const usual = this.#layoutOf(spec);
+    const layout = everywhere ?? (usual === undefined ? undefined : ownTrees(usual, devicesOf(spec)));
     if (layout === undefined) return;
     const [first = "", ...rest] = spec.cgroupPath.split("/");
     if (this.#groups.has(first) && rest.length > 0)
@@ -188,4 +190,8 @@ export class ContainerCgroups {
   #pathOf(spec: ContainerSpec): string {
     return join(this.#parent, spec.cgroupPath);
   }
+}
+
+function devicesOf({ privileged, devices = [], deviceRules = [] }: ContainerSpec) {
+  return { allDevices: privileged, devices: [...devices, ...deviceRules] };
 }

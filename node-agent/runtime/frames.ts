@@ -52,6 +52,10 @@ export class FrameReader {
   }
 }
 
+const notAscii = /[^\p{ASCII}]/u;
+/** Of almost all strings. */
+const smallSizes = Array.from({ length: 128 }, (_, size) => sizeText(size));
+
 /** Bytes as characters of the same numbers: joined as text, hundreds of short strings are many times faster than as buffers. */
 function textOf(fields: readonly FrameField[]): string {
   let text = "";
@@ -64,18 +68,17 @@ function textOf(fields: readonly FrameField[]): string {
 
 function bytesOf(field: FrameField): string {
   if (typeof field === "number") return String(field);
-  if (typeof field === "string") return isAscii(field) ? field : Buffer.from(field).toString("latin1");
+  if (typeof field === "string") return notAscii.test(field) ? Buffer.from(field).toString("latin1") : field;
   if (field instanceof Uint8Array)
     return Buffer.from(field.buffer, field.byteOffset, field.byteLength).toString("latin1");
   return textOf(field);
 }
 
-function isAscii(text: string): boolean {
-  for (let i = 0; i < text.length; i++) if (text.charCodeAt(i) > 127) return false;
-  return true;
-}
-
 /** Little-endian. */
 function sizeOf(size: number): string {
+  return smallSizes[size] ?? sizeText(size);
+}
+
+function sizeText(size: number): string {
   return String.fromCharCode(size & 255, (size >> 8) & 255, (size >> 16) & 255, size >>> 24);
 }
