@@ -18,33 +18,27 @@ import { runUntilEnd } from "./end-node.ts";
 import { openNodeCare } from "./eviction/open-node-care.ts";
 import { allocatable } from "./eviction/reserve.ts";
 import { openIdentity, renewIfDue } from "./identity.ts";
-import { openImageServer } from "./image-server.ts";
 import { openImages } from "./images/open-images.ts";
 import { isLogLevel, jsonLogger } from "./json-log.ts";
 import { lazyBuilder } from "./lazy-builder.ts";
 import { openLinuxNetwork } from "./network/linux.ts";
-import { hasAddress } from "./network/own-address.ts";
-import { nodeDoor } from "./node-door.ts";
+import { type NodeDoors, openNodeDoors } from "./node-doors.ts";
+import { openNodeRuntime } from "./node-runtime.ts";
 import { nodeObject, nodeStatus, readLoad, readMachine } from "./node-status.ts";
 import { sparedByOomKiller } from "./oom-score.ts";
 import { peerNodes } from "./peer-nodes.ts";
 import { every } from "./periodic.ts";
 import { openDiskStorage } from "./pods/disk-storage.ts";
 import { realProbeTransport } from "./pods/probe-transport.ts";
-import { messageOf } from "./pods/start-problem.ts";
 import type { RegistriesFile } from "./registries-file.ts";
-import { openRegistry, registryPort } from "./registry/registry.ts";
 import { openAppArmor } from "./runtime/apparmor.ts";
 import { readMountinfo } from "./runtime/cgroup-files.ts";
 import { detectCgroups } from "./runtime/cgroups.ts";
-import { openLinuxRuntime } from "./runtime/linux.ts";
-import { findOciPrograms, parseOciProgram, refuseBelowChroot } from "./runtime/oci-programs.ts";
 import { openSession } from "./session.ts";
 import { grpcTransport } from "./session-grpc.ts";
 import type { AgentSession } from "./session-types.ts";
 import { openStaticPods } from "./static-pods.ts";
 import { streamHandler } from "./streams/serve-stream.ts";
-import { openTlsDoor, type TlsDoor } from "./tls-door.ts";
 
 export type { AgentOptions };
 
@@ -53,9 +47,6 @@ const initPath = new URL("./docker/init/build/naru-init", import.meta.url).pathn
 const launcherPathDefault = new URL("./launcher/build/naru-launcher", import.meta.url).pathname;
 const statusMs = 10_000;
 const renewCheckMs = 3_600_000;
-/** Ready for what starts next, at 0.2 MB each. */
-const waitingSandboxes = 2;
-
 /** Runs until the signal is aborted. Containers go on then, unless `stopPods`. */
 export async function runAgent(options: AgentOptions, signal: AbortSignal): Promise<void> {
   const clock = realClock;
@@ -89,29 +80,7 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
   const nodeIp = options.nodeIp ?? (await addressTowards(serverHost, Number(serverUrl.port || 443), signal));
 
   const launcherPath = options.launcherPath ?? launcherPathDefault;
-  const found = findOciPrograms((options.ociRuntimes ?? []).map(parseOciProgram), process.env["PATH"]);
-  const ociPrograms = refuseBelowChroot(found, launcherPath);
-  for (const { handler, path, refused } of ociPrograms)
-    if (refused !== undefined)
-      log.warn({ handler, path, reason: refused }, "an OCI runtime of the machine is not used");
-  const runtimeOptions = {
-    runDir: join(runDir, "runtime"),
-    stateDir: join(dataDir, "runtime"),
-    launcherPath,
-    cgroupParent: options.cgroupParent,
-    ociPrograms,
-    clock,
-    log,
-    waiting: waitingSandboxes,
-  };
-  let runtime = await openLinuxRuntime(runtimeOptions);
-  if (!(await hasAddress(runtime, nodeIp))) {
-    // A virtual host was made anew while its launcher lived on: what runs there can reach nobody any more.
-    log.warn({ nodeIp }, "the launcher is in another network namespace, its containers are removed");
-    await runtime.tearDown();
-    runtime = await openLinuxRuntime(runtimeOptions);
-  }
-  stack.use(runtime);
+  const runtime = stack.use(await openNodeRuntime({ clock, log, options, dataDir, runDir, launcherPath, nodeIp }));
   // The session, which comes later, knows the others.
   let peersOf: () => readonly Node[] = () => [];
   const peers = {
@@ -167,7 +136,7 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
   const storage = await openDiskStorage({ dataDir, runDir, images });
 
   let agent: Agent | undefined;
-  let door: TlsDoor | undefined;
+  let doors: NodeDoors | undefined;
   let docker: DockerDoor | undefined;
   let report = () => {};
   const { pressure, reserved, load } = await openNodeCare({
@@ -191,7 +160,7 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
         handlers: runtime.handlers,
         volumes: agent?.localVolumes.notes() ?? [],
         notReady: notReadyReason(agent),
-        metricsPort: door?.port,
+        metricsPort: doors?.metricsPort,
       },
       clock.now(),
     );
@@ -213,57 +182,29 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
     },
   );
   peersOf = () => session.cache.list("nodes");
-  const registry = stack.use(
-    openRegistry({
-      ...{ images, peers, clock },
-      review: async (token, { verb, repository }, late) => {
-        const { reviewToken } = await import("../client/token-review.ts");
-        const namespace = repository.includes("/") ? repository.split("/", 1)[0] : undefined;
-        const wanted = {
-          ...{ verb, group: "naru.dev", resource: "images", name: repository },
-          ...(namespace === undefined ? {} : { namespace }),
-        };
-        const api = { server: options.server, authorityPem: identity.authorityPem };
-        const bearer = await reviewToken(api, token, { wanted, signal: AbortSignal.any([signal, late]) });
-        return bearer && { caller: { name: bearer.name, groups: bearer.groups }, allowed: bearer.allowed };
-      },
-    }),
-  );
-  const imageServer = openImageServer(images.door);
   const measured = { agent: () => agent, runtime, machine, now: () => clock.now() };
-  door = await openTlsDoor({
-    ...{ host: nodeIp, port: options.metricsPort ?? 10250, identity, strangers: "refused" },
-    handle: nodeDoor({
-      images: (request, response) => imageServer(request, response) || registry.handle(request, response),
-      pages: {
-        "/metrics/cadvisor": async () => (await import("./kubelet-pages.ts")).cadvisorPage(measured),
-        "/metrics/resource": async () => (await import("./kubelet-pages.ts")).resourcePage(measured),
+  doors = stack.use(
+    await openNodeDoors(
+      {
+        ...{ clock, log, options, nodeIp, images, peers },
+        identity: () => identity,
+        metrics: async () => {
+          const { openMetrics } = await import("./metrics.ts");
+          return openMetrics({
+            ...measured,
+            version,
+            readLoad: () => readLoad(dataDir),
+            pressure: () => pressure.counts,
+          });
+        },
+        pages: {
+          "/metrics/cadvisor": async () => (await import("./kubelet-pages.ts")).cadvisorPage(measured),
+          "/metrics/resource": async () => (await import("./kubelet-pages.ts")).resourcePage(measured),
+        },
       },
-      metrics: async () => {
-        const { openMetrics } = await import("./metrics.ts");
-        return openMetrics({
-          ...measured,
-          version,
-          readLoad: () => readLoad(dataDir),
-          pressure: () => pressure.counts,
-        });
-      },
-    }),
-  }).catch((error) => {
-    log.warn({ error: messageOf(error) }, "no metrics: their port cannot be opened");
-    return undefined;
-  });
-  if (door !== undefined) stack.use(door);
-  const registryDoor = await openTlsDoor({
-    ...{ host: nodeIp, port: registryPort, identity, strangers: "admitted" },
-    handle: (request, response) => {
-      if (!registry.handle(request, response)) response.writeHead(404).end("the registry is at /v2/\n");
-    },
-  }).catch((error) => {
-    log.warn({ error: messageOf(error) }, "the cluster's registry is not to be had here: its port cannot be opened");
-    return undefined;
-  });
-  if (registryDoor !== undefined) stack.use(registryDoor);
+      signal,
+    ),
+  );
 
   agent = await openAgent({
     clock,
@@ -324,8 +265,7 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
         if (renewed === undefined) return;
         identity = renewed;
         docker?.setTls(tlsOf(renewed));
-        door?.setIdentity(renewed);
-        registryDoor?.setIdentity(renewed);
+        doors?.setIdentity(renewed);
       },
       log,
     ),
