@@ -11,7 +11,8 @@ const podOf = (list: "containerStatuses" | "ephemeralContainerStatuses", one: Co
   status: { [list]: [one] },
 });
 
-const lost = (pod: Pod, role: ContainerRole, allLost = false) => lostContainer(pod, { name: "c", role }, { allLost });
+const lost = (pod: Pod, role: ContainerRole, allLost = false) =>
+  lostContainer(pod, { name: "c", role }, { allLost, nowMs: 9000 });
 
 test("lostContainer counts on where the status left off", () => {
   const counts = [
@@ -59,10 +60,10 @@ test("lostContainer keeps how the containers of an ended pod ended", () => {
 test("lostContainer begins a pod anew of which nothing is left, and keeps what is known of the last run", () => {
   const again = [false, true].map((allLost) => {
     const { last, ...record } = lost(podOf("containerStatuses", ran), "main", allLost);
-    return [record.again, last?.id, last?.reason];
+    return [record.again, last?.id, last?.reason, last?.finishedAtMs];
   });
   assert.deepEqual(again, [
-    [undefined, "u.c.2", "ContainerStatusUnknown"],
-    ["lost", "u.c.2", "ContainerStatusUnknown"],
+    [undefined, "u.c.2", "ContainerStatusUnknown", 9000],
+    ["lost", "u.c.2", "ContainerStatusUnknown", 9000],
   ]);
 });

@@ -12,7 +12,7 @@ const lostMessage = "The container could not be located when the node started ag
 export function lostContainer(
   pod: Pod,
   { name, role }: { readonly name: string; readonly role: ContainerRole },
-  { allLost }: { readonly allLost: boolean },
+  { allLost, nowMs }: { readonly allLost: boolean; readonly nowMs: number },
 ): ContainerRecord {
   const { containerStatuses = [], initContainerStatuses = [], ephemeralContainerStatuses = [] } = pod.status ?? {};
   const all = [...containerStatuses, ...initContainerStatuses, ...ephemeralContainerStatuses];
@@ -23,9 +23,11 @@ export function lostContainer(
   const isOver = role === "ephemeral" || pod.status?.phase === "Failed" || pod.status?.phase === "Succeeded";
   if (isOver)
     return { ...newContainer(name, role, status.restartCount), now: { phase: "Exited", exit, backoffNoted: false } };
+  // When it ended nobody knows: it is noticed now.
+  const finishedAtMs = status.state?.terminated === undefined ? nowMs : exit.finishedAtMs;
   return {
     ...newContainer(name, role, status.restartCount + 1),
-    last: exit,
+    last: { ...exit, finishedAtMs },
     ...(allLost ? { again: "lost" as const } : {}),
   };
 }

@@ -70,7 +70,11 @@ export class PodWorker {
       records: containersOf(pod).map(
         ({ container, role }) =>
           found.containers.find(({ name }) => name === container.name) ??
-          lostContainer(pod, { name: container.name, role }, { allLost: found.containers.length === 0 }),
+          lostContainer(
+            pod,
+            { name: container.name, role },
+            { allLost: found.containers.length === 0, nowMs: parts.clock.now() },
+          ),
       ),
       changed: () => this.wake(),
     });
