@@ -56,8 +56,30 @@ test("planClaim guards a claim, gives it the default class, and waits for its fi
       planClaim({ ...claim(), spec: classless }, around()),
       planClaim(claim(), around({ pods: [pod(), pod("n1", "Succeeded")] })),
     ],
-    [{ type: "finalizers", finalizers: [protection] }, { type: "class", name: "local" }, undefined],
+    [
+      { type: "finalizers", finalizers: [protection] },
+      { type: "class", name: "local" },
+      {
+        type: "wait",
+        severity: "Normal",
+        reason: "WaitForFirstConsumer",
+        message: "waiting for first consumer to be created before binding",
+      },
+    ],
   );
+});
+
+test("planClaim says what a claim waits for that nothing here makes a volume for", () => {
+  const manual: StorageClass = { metadata: { name: "manual" }, provisioner: "kubernetes.io/no-provisioner" };
+  const waits = ["", "nope", "manual"].map((storageClassName) => {
+    const step = planClaim(claim({ storageClassName }), around({ pods: [pod("n1")], classes: [local, manual] }));
+    return step?.type === "wait" ? `${step.severity} ${step.reason}: ${step.message}` : step;
+  });
+  assert.deepEqual(waits, [
+    "Normal FailedBinding: no persistent volumes available for this claim and no storage class is set",
+    'Warning ProvisioningFailed: storageclass.storage.k8s.io "nope" not found',
+    "Normal ExternalProvisioning: waiting for a volume of class manual that fits: nothing here makes one, its provisioner is kubernetes.io/no-provisioner",
+  ]);
 });
 
 test("planClaim makes a local volume where the first pod is", () => {

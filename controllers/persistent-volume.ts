@@ -10,6 +10,7 @@ import { matches, selectorOf } from "../api/kinds/schema/selector.ts";
 import { isReason } from "../api/kinds/status.ts";
 import { defaultClassAnnotation } from "../api/kinds/storage-class.ts";
 import { nodesOfVolume } from "../api/kinds/volume-nodes.ts";
+import { type ClaimWait, claimWait } from "./claim-wait.ts";
 import { byNamespace, type StartController } from "./context.ts";
 
 const protection = "kubernetes.io/pvc-protection";
@@ -21,7 +22,8 @@ export type ClaimStep =
   /** The volume first knows its claim, then the claim its volume: so nobody else takes it in between. */
   | { readonly type: "take"; readonly volume: PersistentVolume }
   | { readonly type: "bind"; readonly volume: PersistentVolume }
-  | { readonly type: "status"; readonly status: NonNullable<PersistentVolumeClaim["status"]> };
+  | { readonly type: "status"; readonly status: NonNullable<PersistentVolumeClaim["status"]> }
+  | ClaimWait;
 
 export interface ClaimSurroundings {
   /** Of the claim's namespace. */
@@ -30,7 +32,7 @@ export interface ClaimSurroundings {
   readonly classes: readonly StorageClass[];
 }
 
-/** The next thing to do for a claim; undefined when it is as it should be, or has to wait. */
+/** The next thing to do for a claim, or what it waits for; undefined when it is as it should be. */
 export function planClaim(
   claim: PersistentVolumeClaim,
   { pods, volumes, classes }: ClaimSurroundings,
@@ -64,7 +66,8 @@ export function planClaim(
   if (fitting !== undefined) return { type: "take", volume: fitting };
   const storageClass = classes.find(({ metadata: { name } = {} }) => name === spec.storageClassName);
   const node = users.map((pod) => pod.spec?.nodeName ?? "").find((name) => name !== "");
-  if (storageClass?.provisioner !== localDriver || node === undefined) return undefined;
+  if (storageClass?.provisioner !== localDriver || node === undefined)
+    return claimWait(spec.storageClassName ?? "", storageClass);
   return { type: "make", volume: localVolume(claim, node, storageClass) };
 }
 
@@ -94,7 +97,7 @@ export function planVolume(
   return status.phase === phase ? undefined : { type: "status", phase };
 }
 
-export const startPersistentVolumeController: StartController = ({ client, informers, loop: start }) => {
+export const startPersistentVolumeController: StartController = ({ client, informers, recorder, loop: start }) => {
   const { claims, volumes, storageClasses, pods, nodes } = informers;
   const claimLoop = start({
     name: "persistent-volume-claim",
@@ -113,6 +116,12 @@ export const startPersistentVolumeController: StartController = ({ client, infor
         client.patch(persistentvolumeclaims, { namespace, name }, { type: "merge", body });
       switch (step?.type) {
         case undefined:
+          return undefined;
+        case "wait":
+          recorder.record(
+            { resource: persistentvolumeclaims, object: claim },
+            ...([step.severity, step.reason, step.message] as const),
+          );
           return undefined;
         case "finalizers":
           await patch({

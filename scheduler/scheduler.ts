@@ -6,8 +6,16 @@ import {
   persistentvolumes,
   pods,
   runtimeclasses,
+  storageclasses,
 } from "../api/kinds/generated/resources.ts";
-import type { Node, PersistentVolume, PersistentVolumeClaim, Pod, RuntimeClass } from "../api/kinds/generated/types.ts";
+import type {
+  Node,
+  PersistentVolume,
+  PersistentVolumeClaim,
+  Pod,
+  RuntimeClass,
+  StorageClass,
+} from "../api/kinds/generated/types.ts";
 import { hasEnded } from "../api/kinds/pod-phase.ts";
 import { isReason } from "../api/kinds/status.ts";
 import type { Bind, Client } from "../client/client.ts";
@@ -79,15 +87,18 @@ export function startScheduler(options: SchedulerOptions): Scheduler {
   const claimInformer = startInformer<PersistentVolumeClaim>({ ...informerOptions, resource: persistentvolumeclaims });
   const volumeInformer = startInformer<PersistentVolume>({ ...informerOptions, resource: persistentvolumes });
   const classInformer = startInformer<RuntimeClass>({ ...informerOptions, resource: runtimeclasses });
-  const informers = [nodeInformer, podInformer, claimInformer, volumeInformer, classInformer];
+  const storageInformer = startInformer<StorageClass>({ ...informerOptions, resource: storageclasses });
+  const informers = [nodeInformer, podInformer, claimInformer, volumeInformer, classInformer, storageInformer];
   classInformer.onChange(() => pending.wake());
   claimInformer.onChange(() => pending.wake());
   volumeInformer.onChange(() => pending.wake());
+  storageInformer.onChange(() => pending.wake());
   /** Claim -> pod -> its node, of placed pods that use claims. */
   const claimUsers = new Map<string, Map<string, string>>();
   const volumes: VolumeLookup = {
     claim: (key) => claimInformer.get(key),
     volume: (name) => volumeInformer.get(name),
+    storageClass: (name) => storageInformer.get(name),
     nodesUsing: (key) => claimUsers.get(key)?.values() ?? [],
   };
   const noteUser = (pod: Pod, key: string, node: string | undefined) => {

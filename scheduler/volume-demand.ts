@@ -1,10 +1,18 @@
 // Where a pod's volumes let it run. Pure.
-import type { NodeSelectorTerm, PersistentVolume, PersistentVolumeClaim, Pod } from "../api/kinds/generated/types.ts";
+import type {
+  NodeSelectorTerm,
+  PersistentVolume,
+  PersistentVolumeClaim,
+  Pod,
+  StorageClass,
+} from "../api/kinds/generated/types.ts";
+import { localDriver } from "../api/kinds/local-volume.ts";
 
 export interface VolumeLookup {
   /** By "namespace/name". */
   readonly claim: (key: string) => PersistentVolumeClaim | undefined;
   readonly volume: (name: string) => PersistentVolume | undefined;
+  readonly storageClass: (name: string) => StorageClass | undefined;
   /** Nodes of placed pods that use the claim: its volume is being made there. */
   readonly nodesUsing: (claimKey: string) => Iterable<string>;
 }
@@ -24,7 +32,7 @@ export function claimKeysOf({ metadata, spec }: Pod): readonly string[] {
 
 export function volumeDemandOf(
   claimKeys: readonly string[],
-  { claim, volume, nodesUsing }: VolumeLookup,
+  { claim, volume, storageClass, nodesUsing }: VolumeLookup,
 ): VolumeDemand {
   const terms: (readonly NodeSelectorTerm[])[] = [];
   for (const key of claimKeys) {
@@ -44,11 +52,16 @@ export function volumeDemandOf(
     }
     const [node] = nodesUsing(key);
     if (node !== undefined) terms.push([{ matchFields: [{ key: "metadata.name", operator: "In", values: [node] }] }]);
-    else if ((found.spec?.storageClassName ?? "") === "")
-      return {
-        type: "wait",
-        message: `persistentvolumeclaim "${name}" is bound to no volume and names no storage class`,
-      };
+    else if (storageClass(found.spec?.storageClassName ?? "")?.provisioner !== localDriver)
+      return { type: "wait", message: unbound(name, found.spec?.storageClassName ?? "", storageClass) };
   }
   return { type: "terms", terms };
+}
+
+/** Only the local driver makes a volume where the claim's first pod comes: without it a volume has to be there before. */
+function unbound(claim: string, className: string, storageClass: VolumeLookup["storageClass"]): string {
+  const begin = `persistentvolumeclaim "${claim}" is bound to no volume and`;
+  if (className === "") return `${begin} names no storage class`;
+  if (storageClass(className) === undefined) return `${begin} there is no storage class ${className}`;
+  return `${begin} nothing makes one of class ${className}`;
 }
