@@ -85,7 +85,7 @@ function dispatch({ door, documents }: HandlerOptions, exchange: Exchange, info:
   if (["exec", "attach", "portforward"].includes(subresource)) {
     throw new ApiError("BadRequest", "Upgrade request required");
   }
-  throw noSuchResource();
+  throw noSuchResource(`: this cluster serves no ${path}`);
 }
 
 async function fail({ door }: HandlerOptions, exchange: Exchange, error: unknown): Promise<number> {

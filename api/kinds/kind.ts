@@ -74,6 +74,8 @@ export interface Kind<T extends KubeObject = KubeObject> {
   readonly validateCreate?: (object: T) => readonly FieldError[];
   /** What an update may change. */
   readonly validateUpdate?: (object: T, old: T) => readonly FieldError[];
+  /** Objects that may not be deleted, by name, and why. */
+  readonly lasting?: ReadonlyMap<string, string>;
   /** By the subresource's name; status aside, which every kind may have. */
   readonly parts?: Readonly<Record<string, Part<T>>>;
   /** Fields of `spec` that Naru does not act on yet: the answer carries a warning, or refuses under strict validation. */

@@ -11,8 +11,11 @@ import { keepStatus } from "./status-field.ts";
 export const namespaceFinalizer = "kubernetes";
 const nameLabel = "kubernetes.io/metadata.name";
 
+const lastingNamespaces = ["default", "kube-system", "kube-public"];
+
 export const namespaceKind: Kind<Namespace> = {
   resource: namespaces,
+  lasting: new Map(lastingNamespaces.map((name) => [name, "this namespace may not be deleted"])),
   columns: [
     nameColumn,
     column("Status", "Active, or Terminating while its contents are deleted.", (ns) => ns.status?.phase ?? ""),

@@ -15,6 +15,9 @@ const userPriorityMax = 1_000_000_000;
 
 export const priorityClassKind: Kind<PriorityClass> = {
   resource: priorityclasses,
+  lasting: new Map(
+    [...systemClasses.keys()].map((name) => [name, "this is a system priority class and cannot be deleted"]),
+  ),
   columns: [
     nameColumn,
     numberColumn("Value", "Pods with more are placed first and evicted last.", ({ value }) => value),

@@ -16,7 +16,6 @@ export interface Deleted extends Written {
 
 const triesMax = 12;
 const deletesInFlightMax = 64;
-const lastingNamespaces = ["default", "kube-system", "kube-public"];
 
 /** Refuses with NotFound, Conflict (preconditions) or Forbidden. */
 export async function deleteObject(
@@ -26,9 +25,8 @@ export async function deleteObject(
   write: WriteOptions,
 ): Promise<Deleted> {
   const { kind, name } = target;
-  if (kind.resource.kind === "Namespace" && lastingNamespaces.includes(name)) {
-    throw forbidden(kind.resource, name, "this namespace may not be deleted");
-  }
+  const lasts = kind.lasting?.get(name);
+  if (lasts !== undefined) throw forbidden(kind.resource, name, lasts);
   for (let tries = 0; tries < triesMax; tries++) {
     const live = context.cache.get<KubeObject>(kind.resource, targetKey(target));
     if (live === undefined) throw notFound(kind.resource, name);

@@ -7,7 +7,7 @@ import { silentLogger } from "../../lib/log.ts";
 import { seededRandom } from "../../lib/random.ts";
 import { openTestApi } from "../../test/api.ts";
 import { componentUser } from "../authentication/user.ts";
-import { configmaps, events, namespaces, pods } from "../kinds/generated/resources.ts";
+import { configmaps, events, namespaces, pods, priorityclasses } from "../kinds/generated/resources.ts";
 import type { Namespace } from "../kinds/generated/types.ts";
 import { findKind } from "../kinds/list.ts";
 import { openApi } from "../server.ts";
@@ -81,6 +81,26 @@ test("finalizeNamespace lets a namespace go with its last finalizer", async () =
   const body = { ...going, spec: { finalizers: [] } };
   await opened.api.verbs.finalizeNamespace({ kind, name: "short", body }, { user });
   await assert.rejects(client.get(namespaces, { name: "short" }), { code: 404 });
+});
+
+test("delete leaves what the cluster itself needs", async () => {
+  await using opened = await openTestApi();
+  const client = inProcessClient({ verbs: opened.api.verbs, user });
+  const refusal = (deleting: Promise<unknown>) =>
+    deleting.then(
+      () => assert.fail("it was deleted"),
+      (error: Error) => error.message,
+    );
+  assert.deepEqual(
+    [
+      await refusal(client.delete(priorityclasses, { name: "system-node-critical" })),
+      await refusal(client.delete(namespaces, { name: "default" })),
+    ],
+    [
+      'priorityclasses.scheduling.k8s.io "system-node-critical" is forbidden: this is a system priority class and cannot be deleted',
+      'namespaces "default" is forbidden: this namespace may not be deleted',
+    ],
+  );
 });
 
 test("a store that fails is told as ServiceUnavailable, and doubt is not hidden", async () => {
