@@ -1,143 +1,28 @@
-// The node's DNS server: sockets on its own addresses, UDP and TCP, with bounds on what askers may hold.
-import { createSocket, type Socket as UdpSocket } from "node:dgram";
-import { createServer, isIPv6, type Server, type Socket } from "node:net";
+// The node's DNS server: the cluster's names for pods, on the node's own addresses.
 import type { Logger } from "../../lib/log.ts";
 import { type AnswerContext, answerQuery } from "./dns-answer.ts";
-import { framed } from "./dns-forward.ts";
+import { DnsSockets } from "./dns-sockets.ts";
 
 export interface DnsServerOptions extends AnswerContext {
   readonly log: Logger;
   readonly port?: number;
 }
 
-const connectionsMax = 128;
-const connectionIdleMs = 10_000;
-const queriesAtOnceMax = 1024;
-/** Of one address: whoever asks for what takes long must leave room for the node's other pods (dns-forward.ts waits for 256). */
-const queriesPerAskerMax = 64;
-const connectionsPerAskerMax = 32;
-
 export class DnsServer {
-  readonly #options: DnsServerOptions;
-  readonly #sockets = new Map<
-    string,
-    { readonly udp: UdpSocket; readonly tcp: Server; readonly clients: Set<Socket> }
-  >();
-  #queries = 0;
-  /** Askers that wait, and for how many answers. */
-  readonly #askers = new Map<string, number>();
+  readonly #sockets: DnsSockets;
 
-  constructor(options: DnsServerOptions) {
-    this.#options = options;
+  constructor({ log, port, ...context }: DnsServerOptions) {
+    const answer = (query: Buffer, _asker: string, transport: "udp" | "tcp") => answerQuery(context, query, transport);
+    this.#sockets = new DnsSockets({ answer, log, port });
   }
 
   /** Listens on these addresses and on no others; rejects when one cannot be had, and keeps the rest. */
   async listen(addresses: readonly string[]): Promise<void> {
-    for (const address of [...this.#sockets.keys()]) if (!addresses.includes(address)) await this.#close(address);
-    for (const address of addresses) if (!this.#sockets.has(address)) await this.#open(address);
+    for (const address of this.#sockets.addresses) if (!addresses.includes(address)) await this.#sockets.close(address);
+    for (const address of addresses) await this.#sockets.open(address);
   }
 
   async close(): Promise<void> {
-    for (const address of [...this.#sockets.keys()]) await this.#close(address);
+    await this.#sockets.closeAll();
   }
-
-  async #open(address: string): Promise<void> {
-    const port = this.#options.port ?? 53;
-    const clients = new Set<Socket>();
-    const udp = createSocket({ type: isIPv6(address) ? "udp6" : "udp4" });
-    const tcp = createServer({ noDelay: true }, (socket) => this.#serve(socket, clients));
-    tcp.maxConnections = connectionsMax;
-    try {
-      await new Promise<void>((resolve, reject) => {
-        udp.once("error", reject);
-        udp.bind({ address, port }, () => resolve());
-      });
-      await new Promise<void>((resolve, reject) => {
-        tcp.once("error", reject);
-        tcp.listen(port, address, () => resolve());
-      });
-    } catch (cause) {
-      udp.close();
-      tcp.close();
-      throw new Error(`listen for DNS on ${address} port ${port}`, { cause });
-    }
-    udp.removeAllListeners("error");
-    udp.on("error", (error) => this.#options.log.warn({ error, address }, "DNS socket failed"));
-    tcp.on("error", (error) => this.#options.log.warn({ error, address }, "DNS listener failed"));
-    udp.on("message", (bytes, from) => {
-      void this.#answer(bytes, "udp", from.address).then((reply) => {
-        if (reply === undefined || this.#sockets.get(address)?.udp !== udp) return;
-        udp.send(reply, from.port, from.address, () => {});
-      });
-    });
-    this.#sockets.set(address, { udp, tcp, clients });
-  }
-
-  async #close(address: string): Promise<void> {
-    const sockets = this.#sockets.get(address);
-    this.#sockets.delete(address);
-    if (sockets === undefined) return;
-    for (const client of sockets.clients) client.destroy();
-    await new Promise<void>((resolve) => sockets.udp.close(resolve));
-    await new Promise<void>((resolve) => sockets.tcp.close(() => resolve()));
-  }
-
-  #serve(socket: Socket, clients: Set<Socket>): void {
-    const { remoteAddress: asker = "" } = socket;
-    if ([...clients].filter(({ remoteAddress }) => remoteAddress === asker).length >= connectionsPerAskerMax) {
-      socket.destroy();
-      return;
-    }
-    clients.add(socket);
-    socket.setTimeout(connectionIdleMs, () => socket.destroy());
-    socket.on("error", () => {});
-    socket.on("close", () => clients.delete(socket));
-    let received: Buffer = Buffer.alloc(0);
-    let turn: Promise<void> = Promise.resolve();
-    socket.on("data", (bytes: Buffer) => {
-      received = Buffer.concat([received, bytes]);
-      // One chunk may hold many queries: they are answered one after the other, and reading waits meanwhile.
-      socket.pause();
-      turn = turn.then(async () => {
-        while (received.length >= 2 && received.length >= 2 + received.readUInt16BE(0)) {
-          const query = received.subarray(2, 2 + received.readUInt16BE(0));
-          received = received.subarray(2 + query.length);
-          const reply = await this.#answer(query, "tcp", asker);
-          if (reply === undefined) socket.destroy();
-          else await write(socket, framed(reply));
-        }
-        socket.resume();
-      });
-    });
-  }
-
-  async #answer(bytes: Buffer, transport: "udp" | "tcp", asker: string): Promise<Buffer | undefined> {
-    const waiting = this.#askers.get(asker) ?? 0;
-    if (this.#queries >= queriesAtOnceMax || waiting >= queriesPerAskerMax) return undefined;
-    this.#queries++;
-    this.#askers.set(asker, waiting + 1);
-    try {
-      return await answerQuery(this.#options, bytes, transport);
-    } catch (error) {
-      this.#options.log.debug({ error }, "DNS query could not be answered");
-      return undefined;
-    } finally {
-      this.#queries--;
-      const left = (this.#askers.get(asker) ?? 1) - 1;
-      if (left === 0) this.#askers.delete(asker);
-      else this.#askers.set(asker, left);
-    }
-  }
-}
-
-// Waits for an asker that does not read, so that it holds one answer and not thousands.
-async function write(socket: Socket, bytes: Buffer): Promise<void> {
-  if (socket.destroyed || socket.write(bytes)) return;
-  await new Promise<void>((resolve) => {
-    const done = () => {
-      socket.off("drain", done).off("close", done);
-      resolve();
-    };
-    socket.on("drain", done).on("close", done);
-  });
 }

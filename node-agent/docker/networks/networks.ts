@@ -14,6 +14,7 @@ import {
   parseRange,
   type Range,
 } from "../../network/addresses.ts";
+import type { DnsSockets } from "../../network/dns-sockets.ts";
 import type { Launcher } from "../../network/netlink.ts";
 import { runNft } from "../../network/nft.ts";
 import { Sysctls } from "../../network/sysctls.ts";
@@ -31,7 +32,7 @@ import {
   removePair,
   setDefaultRoute,
 } from "./links.ts";
-import { NamesServer } from "./names-server.ts";
+import { openNamesServer } from "./names-server.ts";
 import { Neighbours } from "./neighbours.ts";
 import { mtuDefault, parseNetwork } from "./parse-network.ts";
 import { Pools } from "./pools.ts";
@@ -62,7 +63,7 @@ interface Up {
 
 export class Networks {
   readonly #options: NetworksOptions;
-  readonly #names: NamesServer;
+  readonly #names: DnsSockets;
   readonly #sysctls: Sysctls;
   #records: readonly NetworkRecord[];
   readonly #up = new Map<string, Promise<Up>>();
@@ -78,7 +79,7 @@ export class Networks {
     this.#sysctls = new Sysctls(join(options.runDir, "sysctls.json"));
     const { clock, random, containers, log } = options;
     const neighbours = new Neighbours({ clock, random, containers, networks: () => this.#records });
-    this.#names = new NamesServer({ neighbours, log });
+    this.#names = openNamesServer({ neighbours, log });
   }
 
   static async open(options: NetworksOptions): Promise<Networks> {
@@ -267,7 +268,7 @@ export class Networks {
   /** Lets go: links and rules stay, for the containers that run on. */
   async close(): Promise<void> {
     await this.#turn;
-    await this.#names.close();
+    await this.#names.closeAll();
   }
 
   /** Nothing of it is left in the kernel; the records stay. */
@@ -302,7 +303,7 @@ export class Networks {
       ...Object.fromEntries(out),
       ...(network.ipv6 === undefined ? {} : { "ipv6/conf/all/forwarding": "1" }),
     });
-    await this.#names.listen(network.gateway).catch((error) => {
+    await this.#names.open(network.gateway).catch((error) => {
       log.error({ error: messageOf(error), network: network.name }, "containers of a network cannot look up names");
     });
     // By now it counts as up.
@@ -314,7 +315,7 @@ export class Networks {
     const { launcher } = this.#options;
     this.#pools.forget(network.id);
     if (!this.#up.delete(network.id)) return;
-    await this.#names.stop(network.gateway);
+    await this.#names.close(network.gateway);
     await removeBridge(launcher, network.link);
     await this.applyRules();
   }

@@ -1,4 +1,4 @@
-// What one asker may hold of the node's DNS server, so that the others still get their answers.
+// What one asker may hold of a DNS server, so that the others still get their answers.
 import assert from "node:assert/strict";
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
