@@ -7,6 +7,9 @@ import { empty, json, jsonLines, type Route } from "../http/reply.ts";
 import { apiVersion } from "../http/server.ts";
 import { systemInfo, systemVersion } from "../machine.ts";
 
+/** More than are kept: whoever asks for those gets them. */
+const waitingMax = 4096;
+
 export function systemRoutes(door: Door): readonly Route[] {
   const { parts, containers, machine } = door;
   const uncached = { "Cache-Control": "no-cache, no-store, must-revalidate", Pragma: "no-cache" };
@@ -51,10 +54,16 @@ export function systemRoutes(door: Door): readonly Route[] {
         return jsonLines(async (send) => {
           const ended = Promise.withResolvers<void>();
           let sending: Promise<void> = Promise.resolve();
+          let waiting = 0;
           const tell = (event: Parameters<typeof eventFits>[0]) => {
             if (!eventFits(event, filters)) return;
             if (untilMs !== undefined && event.timeNano > untilMs * 1e6) return;
-            sending = sending.then(() => send(event)).catch(() => {});
+            if (++waiting > waitingMax) ended.reject(new Error("the client does not read its events"));
+            else
+              sending = sending
+                .then(() => send(event))
+                .catch(() => {})
+                .finally(() => waiting--);
           };
           using _listening = parts.events.listen(tell);
           if (sinceMs !== undefined) for (const event of parts.events.since(sinceMs)) tell(event);
@@ -62,8 +71,7 @@ export function systemRoutes(door: Door): readonly Route[] {
           const timer = waitMs === undefined ? undefined : parts.clock.after(Math.max(0, waitMs), ended.resolve);
           signal.addEventListener("abort", () => ended.resolve(), { once: true });
           if (signal.aborted) ended.resolve();
-          await ended.promise;
-          timer?.cancel();
+          await ended.promise.finally(() => timer?.cancel());
           await sending;
         });
       },
