@@ -8,7 +8,7 @@ import {
 } from "../containers/inspect.ts";
 import type { ContainerRecord } from "../containers/record.ts";
 import type { Door } from "../door.ts";
-import { badRequest, notFound } from "../http/problem.ts";
+import { badRequest, conflict } from "../http/problem.ts";
 import type { Query } from "../http/query.ts";
 import { empty, json, type Route, readJson, writeTo } from "../http/reply.ts";
 import { checkPlatform } from "../images/platform.ts";
@@ -20,6 +20,13 @@ export function containerRoutes(door: Door): readonly Route[] {
   const { containers } = door;
   const { life } = containers;
   const find = (params: Readonly<Record<string, string>>) => containers.find(params["id"] ?? "");
+  // "web/db" is the name by which web knows db.
+  const removeLink = (text: string) => {
+    const [, container = "", alias] = /^\/?([^/]+)(?:\/([^/]+))?$/.exec(text) ?? [];
+    const { id } = containers.find(container);
+    if (alias === undefined) throw conflict("Conflict, cannot remove the default link name of the container");
+    containers.unlink(id, alias);
+  };
   return [
     [
       "POST /containers/create",
@@ -91,18 +98,8 @@ export function containerRoutes(door: Door): readonly Route[] {
     [
       "DELETE /containers/{id}",
       async ({ params, query }) => {
-        const { id } = find(params);
-        await containers.remove(id, { force: query.flag("force"), volumes: query.flag("v") });
-        return empty();
-      },
-    ],
-    // "web/db" is the name by which web knows db.
-    [
-      "DELETE /containers/{name}",
-      async ({ params, query }) => {
-        const [, container = "", alias = ""] = /^\/?([^/]+)\/([^/]+)$/.exec(params["name"] ?? "") ?? [];
-        if (!query.flag("link") || alias === "") throw notFound(`No such container: ${params["name"]}`);
-        containers.unlink(containers.find(container).id, alias);
+        if (query.flag("link")) removeLink(params["id"] ?? "");
+        else await containers.remove(find(params).id, { force: query.flag("force"), volumes: query.flag("v") });
         return empty();
       },
     ],

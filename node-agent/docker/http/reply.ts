@@ -50,7 +50,7 @@ type Headers = Readonly<Record<string, string>>;
 
 export type Handler = (call: Call) => Promise<Reply>;
 
-/** "GET /containers/{id}/json"; `{name}` may hold slashes, other names may not. */
+/** "GET /containers/{id}/json"; what stands for a name may hold slashes. */
 export type Route = readonly [pattern: string, handler: Handler];
 
 const jsonBytesMax = 4 * 1024 * 1024;
