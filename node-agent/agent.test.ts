@@ -775,3 +775,37 @@ test("openAgent runs a pod's init containers again after its node lost all of it
     },
   );
 });
+
+test("openAgent begins all hooks of a pod's end together, and ends sidecars when the rest has ended", async () => {
+  const { clock, node, session } = await open();
+  const sleeping = (name: string, seconds: number): Container => ({
+    ...{ name, image: "i", command: [name] },
+    lifecycle: { preStop: { sleep: { seconds } } },
+  });
+  const web = pod({
+    terminationGracePeriodSeconds: 10,
+    initContainers: [
+      { ...sleeping("slow", 5), restartPolicy: "Always" },
+      { ...sleeping("quick", 1), restartPolicy: "Always" },
+      { ...sleeping("endless", 60), restartPolicy: "Always" },
+    ],
+    containers: [sleeping("main", 3)],
+  });
+  session.put("pods", web);
+  await clock.advance(100);
+  const start = clock.monotonicMs();
+  const running = () =>
+    [...node.machine.processes.values()]
+      .filter(({ state }) => state.status === "running")
+      .map(({ spec }) => spec.args[0]);
+  session.delete(web, 10);
+  const seen: string[] = [];
+  const see = (what: string) => seen.push(`${Math.floor((clock.monotonicMs() - start) / 1000)} s: ${what}`);
+  for (let last = ""; !session.gone.includes("web"); await clock.advance(500)) {
+    const now = running().join();
+    if (now !== last) see(now);
+    last = now;
+  }
+  see("gone");
+  assert.deepEqual(seen, ["0 s: slow,quick,endless,main", "3 s: slow,quick,endless", "10 s: gone"]);
+});

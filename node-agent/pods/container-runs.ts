@@ -83,8 +83,15 @@ export class ContainerRuns {
         if (ground !== undefined) this.#start(step.name, step.attempt, ground);
         return;
       case "stop":
-        this.#stop(step.name, step.graceMs, step.message, ground?.ips[0] ?? "");
+        this.#stop(step, ground?.ips[0] ?? "");
         return;
+      case "release": {
+        const { now } = this.#record(step.name);
+        if (now.phase !== "Stopping") return;
+        this.#set(step.name, { now: { ...now, deadlineMs: step.deadlineMs, held: undefined } });
+        this.#underway.get(step.name)?.stop?.release(step.deadlineMs);
+        return;
+      }
       case "hurry": {
         const { now } = this.#record(step.name);
         if (now.phase !== "Stopping") return;
@@ -240,7 +247,7 @@ export class ContainerRuns {
     );
   }
 
-  #stop(name: string, graceMs: number, message: string, podIp: string): void {
+  #stop({ name, graceMs, message, held }: Extract<ContainerStep, { do: "stop" }>, podIp: string): void {
     const { now, imageId } = this.#record(name);
     const underway = this.#underway.get(name);
     const container = containersOf(this.#pod()).find((each) => each.container.name === name)?.container;
@@ -249,9 +256,13 @@ export class ContainerRuns {
     const deadlineMs = sinceMs + graceMs;
     underway.endProbes?.();
     underway.controller.abort(new Error("the container is being stopped"));
-    this.#set(name, { now: { phase: "Stopping", id: now.id, startedAtMs: now.startedAtMs, sinceMs, deadlineMs } });
+    const { id, startedAtMs } = now;
+    this.#set(name, { now: { phase: "Stopping", id, startedAtMs, sinceMs, deadlineMs, held } });
     this.#event(name, "Normal", "Killing", message);
-    underway.stop = stopContainer({ pod: this.#pod(), container, id: now.id, imageId, podIp, deadlineMs }, this.#parts);
+    underway.stop = stopContainer(
+      { pod: this.#pod(), container, id, imageId, podIp, deadlineMs, held: held === true },
+      this.#parts,
+    );
   }
 
   // Waits for the process's end, whoever started it.

@@ -7,7 +7,15 @@ import { restartAtMs } from "./restart-backoff.ts";
 
 export type ContainerStep =
   | { readonly do: "start"; readonly name: string; readonly attempt: number }
-  | { readonly do: "stop"; readonly name: string; readonly graceMs: number; readonly message: string }
+  | {
+      readonly do: "stop";
+      readonly name: string;
+      readonly graceMs: number;
+      readonly message: string;
+      /** Its hook now, its signal with `release`. */
+      readonly held?: true;
+    }
+  | { readonly do: "release"; readonly name: string; readonly deadlineMs: number }
   /** It is stopping already, with a longer grace period. */
   | { readonly do: "hurry"; readonly name: string; readonly deadlineMs: number }
   /** Gives up a pull or a start that is under way. */
@@ -69,20 +77,38 @@ export function planRun(pod: Pod, observed: readonly ContainerRecord[], nowMs: n
   function finish(outcome: "Succeeded" | "Failed"): RunPlan {
     if (!observed.some(isAlive)) return { ...nothing, outcome };
     const deadlineMs = nowMs + defaultGraceMs(pod);
-    return { ...nothing, steps: planStop(observed, { deadlineMs, nowMs }) };
+    return { ...nothing, steps: planStop(pod, observed, { deadlineMs, nowMs }) };
   }
 }
 
-/** All but sidecars at the same time; then the sidecars, the last that was started first. */
+/**
+ * All but sidecars at the same time; then the sidecars, the last that was started first. The hooks of all begin together.
+ * Source: Kubernetes documentation, "Pod Lifecycle", termination with sidecars.
+ */
 export function planStop(
+  pod: Pod,
   observed: readonly ContainerRecord[],
   { deadlineMs, nowMs }: { readonly deadlineMs: number; readonly nowMs: number },
 ): readonly ContainerStep[] {
   const alive = observed.filter(isAlive);
   const first = alive.filter(({ role }) => role !== "sidecar");
-  if (first.length > 0) return first.flatMap((record) => stopOne(record, deadlineMs, nowMs));
+  const hooked = new Set(containersOf(pod).flatMap(({ container }) => (hasPreStop(container) ? [container.name] : [])));
+  const hold = (records: readonly ContainerRecord[]) =>
+    records
+      .filter(({ role, name, now }) => role === "sidecar" && hooked.has(name) && now.phase !== "Starting")
+      .flatMap((record) => stopOne(record, deadlineMs, nowMs))
+      .map((step) => (step.do === "stop" ? { ...step, held: true as const } : step));
+  if (first.length > 0) return [...first.flatMap((record) => stopOne(record, deadlineMs, nowMs)), ...hold(alive)];
   const sidecar = alive.at(-1);
-  return sidecar === undefined ? [] : stopOne(sidecar, Math.max(deadlineMs, nowMs + sidecarGraceMsMin), nowMs);
+  if (sidecar === undefined) return [];
+  const lastMs = Math.max(deadlineMs, nowMs + sidecarGraceMsMin);
+  const isHeld = sidecar.now.phase === "Stopping" && sidecar.now.held === true;
+  const release: ContainerStep = { do: "release", name: sidecar.name, deadlineMs: lastMs };
+  return [...(isHeld ? [release] : stopOne(sidecar, lastMs, nowMs)), ...hold(alive.slice(0, -1))];
+}
+
+function hasPreStop({ lifecycle }: Container): boolean {
+  return lifecycle?.preStop !== undefined;
 }
 
 /** A main container has been started at some time: the init containers are behind. */

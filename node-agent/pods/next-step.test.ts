@@ -43,6 +43,7 @@ const stopping: ContainerPhase = {
   sinceMs: nowMs - 1000,
   deadlineMs: nowMs + 29_000,
 };
+const held: ContainerPhase = { ...stopping, deadlineMs: nowMs + 1000, held: true };
 
 function exited(exitCode: number, backoffNoted = false): ContainerPhase {
   const exit = { id: "x", exitCode, reason: "", message: "", startedAtMs: 0, finishedAtMs: nowMs - 1000 };
@@ -89,6 +90,10 @@ const finish = (outcome: "Succeeded" | "Failed", reason = "", message = ""): Ste
 const sidecar: Partial<PodSpec> = { initContainers: [{ name: "s", image: "i", restartPolicy: "Always" }] };
 const sidecars: Partial<PodSpec> = {
   initContainers: ["s", "t"].map((name) => ({ name, image: "i", restartPolicy: "Always" })),
+};
+const lifecycle = { preStop: { sleep: { seconds: 1 } } };
+const hooked: Partial<PodSpec> = {
+  initContainers: ["s", "t"].map((name) => ({ name, image: "i", restartPolicy: "Always", lifecycle })),
 };
 const visited: Partial<PodSpec> = { ephemeralContainers: [{ name: "e", image: "i" }] };
 const ruled: Container = {
@@ -331,6 +336,28 @@ const cases: readonly Case[] = [
     stopSinceMs: nowMs - 2000,
     phases: [running, running, exited(0)],
     step: containers([{ do: "stop", name: "t", graceMs: 3000, message: "Stopping container t" }]),
+  },
+  {
+    title: "begins the hooks of sidecars with the rest, and holds their signals",
+    state: up,
+    spec: hooked,
+    intent: gone,
+    stopSinceMs: nowMs - 2000,
+    phases: [running, running, running],
+    step: containers([
+      { do: "stop", name: "a", graceMs: 3000, message: "Stopping container a" },
+      { do: "stop", name: "s", graceMs: 3000, message: "Stopping container s", held: true },
+      { do: "stop", name: "t", graceMs: 3000, message: "Stopping container t", held: true },
+    ]),
+  },
+  {
+    title: "releases the last sidecar when the rest has ended",
+    state: up,
+    spec: hooked,
+    intent: gone,
+    stopSinceMs: nowMs - 4000,
+    phases: [held, held, exited(0)],
+    step: containers([{ do: "release", name: "t", deadlineMs: nowMs + 2000 }]),
   },
   {
     title: "gives a sidecar two seconds when none are left",

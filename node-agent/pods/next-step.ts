@@ -50,11 +50,11 @@ export function nextStep(state: PodState, wanted: Wanted, observed: readonly Con
   }
 }
 
-function stop({ intent, stopSinceMs }: Wanted, observed: readonly ContainerRecord[], nowMs: number): Step {
+function stop({ pod, intent, stopSinceMs }: Wanted, observed: readonly ContainerRecord[], nowMs: number): Step {
   if (intent.do !== "stop") return { do: "wait", untilMs: undefined };
   if (observed.some(isAlive)) {
     const deadlineMs = (stopSinceMs ?? nowMs) + intent.graceMs;
-    return { do: "containers", steps: planStop(observed, { deadlineMs, nowMs }), untilMs: undefined };
+    return { do: "containers", steps: planStop(pod, observed, { deadlineMs, nowMs }), untilMs: undefined };
   }
   if (intent.leave === "nothing") return { do: "tearDown" };
   return { do: "finish", outcome: "Failed", reason: intent.reason, message: intent.message };

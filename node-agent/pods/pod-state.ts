@@ -71,6 +71,8 @@ export type ContainerPhase =
       readonly startedAtMs: number;
       readonly sinceMs: number;
       readonly deadlineMs: number;
+      /** A sidecar whose preStop hook runs beside the others', and whose signal waits for its turn. */
+      readonly held?: true | undefined;
     }
   | {
       readonly phase: "Exited";

@@ -14,9 +14,13 @@ export interface StopRequest {
   readonly imageId: string;
   readonly podIp: string;
   readonly deadlineMs: number;
+  /** Only its hook for now: the signal waits for `release`. */
+  readonly held: boolean;
 }
 
 export interface Stop {
+  /** What was held may end now, by this time. */
+  release(deadlineMs: number): void;
   /** Moves the deadline nearer. */
   hurry(deadlineMs: number): void;
   /** It has ended: nothing more to send. */
@@ -27,7 +31,10 @@ export interface Stop {
 export function stopContainer(request: StopRequest, parts: PodParts): Stop {
   const { clock, runtime, log } = parts;
   const { id, container } = request;
-  const gone = new AbortController();
+  const hook = new AbortController();
+  const turn = Promise.withResolvers<void>();
+  let { held } = request;
+  let isOver = false;
   let timer: Timer | undefined;
 
   const send = (signal: number, target: "first" | "all") => {
@@ -36,7 +43,9 @@ export function stopContainer(request: StopRequest, parts: PodParts): Stop {
       .catch((error) => log.warn({ container: id, error: messageOf(error) }, "signal failed"));
   };
   const kill = () => {
-    gone.abort(new Error("grace period is over"));
+    hook.abort(new Error("grace period is over"));
+    if (held) return;
+    isOver = true;
     send(constants.signals.SIGKILL, "all");
     // Until it is seen to be gone: a signal may be lost with the process that was to send it.
     timer = clock.after(5000, kill);
@@ -47,16 +56,16 @@ export function stopContainer(request: StopRequest, parts: PodParts): Stop {
   };
   const askToEnd = async () => {
     const graceMs = request.deadlineMs - clock.now();
-    if (graceMs <= 0) return;
+    if (graceMs <= 0 && !held) return;
     const preStop = container.lifecycle?.preStop;
-    if (preStop !== undefined) {
+    if (preStop !== undefined && graceMs > 0) {
       await runHook(
         preStop,
         { containerId: id, container, podIp: request.podIp, timeoutMs: graceMs },
         parts,
-        gone.signal,
+        hook.signal,
       ).catch((error) => {
-        if (gone.signal.aborted) return;
+        if (hook.signal.aborted) return;
         const message = `PreStopHook failed: ${messageOf(error)}`;
         parts.events.pod(request.pod, {
           type: "Warning",
@@ -66,17 +75,24 @@ export function stopContainer(request: StopRequest, parts: PodParts): Stop {
         });
       });
     }
+    if (held) await turn.promise;
     const number = await stopSignal(request, parts);
-    if (!gone.signal.aborted) send(number, "first");
+    if (!isOver) send(number, "first");
   };
 
   arm(request.deadlineMs);
   askToEnd().catch((error) => log.warn({ container: id, error: messageOf(error) }, "could not ask a container to end"));
   return {
     hurry: arm,
+    release: (deadlineMs) => {
+      held = false;
+      arm(deadlineMs);
+      turn.resolve();
+    },
     ended: () => {
       timer?.cancel();
-      gone.abort(new Error("container has ended"));
+      isOver = true;
+      hook.abort(new Error("container has ended"));
     },
   };
 }
