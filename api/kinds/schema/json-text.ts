@@ -53,6 +53,18 @@ export function duplicateFields(text: string): readonly string[] {
   return messages;
 }
 
+/** Whether objects and lists lie in each other deeper than so, in text that JSON.parse has accepted: what follows goes down by calls. */
+export function nestsDeeper(text: string, depthMax: number): boolean {
+  let depth = 0;
+  for (let i = 0; i < text.length; i++) {
+    const character = text[i];
+    if (character === '"') i = endOfString(text, i);
+    else if (character === "}" || character === "]") depth--;
+    else if ((character === "{" || character === "[") && ++depth > depthMax) return true;
+  }
+  return false;
+}
+
 function pathIn(frame: Frame): string {
   return frame.keys === undefined ? at(frame.path, frame.index) : child(frame.path, frame.name);
 }
