@@ -23,7 +23,7 @@ export interface RequestOptions {
 export interface Connection {
   readonly namespace: string;
   readonly transport: Transport;
-  /** The answer as it comes; refuses with ApiError for everything but success. */
+  /** The answer as it comes, until the command is interrupted; refuses with ApiError for everything but success. */
   open(method: HttpRequest["method"], path: string, options?: RequestOptions): Promise<IncomingMessage>;
   /** The answer's JSON. Warnings of the server go to standard error. */
   send<T>(method: HttpRequest["method"], path: string, options?: RequestOptions): Promise<T>;
@@ -41,16 +41,17 @@ export async function connect(invocation: Invocation): Promise<Connection> {
     [defaultKubeconfig, join(homedir(), ".kube/config")].find((file) => existsSync(file));
   if (path === undefined)
     throw new Error("no cluster to talk to: start one with `naru up`, or name one with --kubeconfig FILE");
-  return connectWith(path);
+  return connectWith(path, invocation.signal);
 }
 
-export async function connectWith(kubeconfigPath: string): Promise<Connection> {
+export async function connectWith(kubeconfigPath: string, signal?: AbortSignal): Promise<Connection> {
   const transport = httpsTransport(usable(await readKubeconfig(kubeconfigPath), kubeconfigPath));
   const warn = (message: string) => console.error(`${yellow("Warning:")} ${message}`);
+  const ends = signal === undefined ? {} : { signal };
   return {
     namespace: transport.connection.namespace,
     transport,
-    open: (method, path, options = {}) => transport.stream({ method, path, warn, ...options }),
+    open: (method, path, options = {}) => transport.stream({ method, path, warn, ...ends, ...options }),
     // The caller names the type that the path answers with.
     send: async <T>(method: HttpRequest["method"], path: string, options: RequestOptions = {}) =>
       (await transport.json({ method, path, warn, ...options })) as T,

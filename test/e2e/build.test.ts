@@ -1,15 +1,16 @@
 // What a user builds with `naru build`: it runs in a pod, goes to a registry, comes back, and a failure says where it is.
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
-import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { makeTestFolder } from "../folders.ts";
 import { freePort, startRegistry, type TestRegistry } from "../registry.ts";
 import { debianProgram } from "../tools.ts";
-import { startCluster, type TestCluster } from "./cluster.ts";
+import { naruPath, startCluster, type TestCluster } from "./cluster.ts";
 import { pod } from "./manifests.ts";
-import { done, untilReady } from "./questions.ts";
+import { done, until, untilReady } from "./questions.ts";
 
 const subnet = `10.${200 + (process.pid % 50)}.${(process.pid + 7) % 250}`;
 const address = `${subnet}.1`;
@@ -128,3 +129,29 @@ test("a Dockerfile that is wrong, and a step that fails, are told with their pla
   assert.match(failing.stderr, /before[\s\S]*exit code: 7[\s\S]*>>> RUN echo before; exit 7/);
   assert.notEqual(failing.code, 0);
 });
+
+test("Ctrl-C ends naru build, and the step that it was at", async () => {
+  // No other process of this machine sleeps as long.
+  const seconds = String(1_000_000 + process.pid);
+  writeFileSync(join(folder, "Endless"), `FROM web:1\nRUN sleep ${seconds}\n`);
+  const env = { ...process.env, KUBECONFIG: cluster.kubeconfig };
+  const build = spawn(naruPath, ["build", "-f", join(folder, "Endless"), app], { env, stdio: "ignore" });
+  const sleepers = () =>
+    readdirSync("/proc").filter((name) => {
+      const words = /^\d+$/.test(name) ? readOptional(`/proc/${name}/cmdline`) : undefined;
+      return words?.includes(seconds) === true && words.includes("sleep");
+    });
+  await until("its step", async () => (sleepers().length > 0 ? true : undefined));
+  build.kill("SIGINT");
+  const [code] = await once(build, "exit");
+  await until("no step", async () => (sleepers().length === 0 ? true : undefined));
+  assert.equal(code, 130);
+});
+
+function readOptional(path: string): string | undefined {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return undefined;
+  }
+}
