@@ -2,11 +2,13 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
+import { once } from "node:events";
 import { readdirSync, rmSync, statSync } from "node:fs";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { after, test } from "node:test";
+import { connect } from "node:tls";
 import { type Clock, realClock } from "../../lib/clock.ts";
 import { silentLogger } from "../../lib/log.ts";
 import { seededRandom } from "../../lib/random.ts";
@@ -14,6 +16,7 @@ import { makeTestFolder } from "../../test/folders.ts";
 import { digestOf, gzipLayer, makeImage, makeTar, type TestImage } from "../../test/registry.ts";
 import type { PullError } from "./images.ts";
 import { openImages } from "./open-images.ts";
+import { whyNoAnswer } from "./registry.ts";
 
 execFileSync(new URL("./build.sh", import.meta.url).pathname);
 const folder = makeTestFolder("hostile");
@@ -308,4 +311,15 @@ test("a registry that knows no ranges sends all again, and a part that was wrong
   const wrong = await images.pull(`${lying.host}/a:1`, { credentials: [] }).catch((error: PullError) => error.failure);
   await images.pull(`${lying.host}/a:1`, { credentials: [] });
   assert.deepEqual([await pullFrom(server), wrong], ["pulled", "WrongDigest"]);
+});
+
+test("a registry without TLS is told with the way out whyNoAnswer", async () => {
+  await using plain = await serve(() => undefined);
+  const [address = "", port = ""] = plain.host.split(":");
+  const socket = connect({ host: address, port: Number(port) });
+  const [error] = await once(socket, "error");
+  assert.equal(
+    whyNoAnswer("reg:5000", error),
+    "it speaks no TLS: plain HTTP has to be allowed for it (--insecure-registry reg:5000, where the node is started)",
+  );
 });

@@ -364,7 +364,17 @@ const reasons: Readonly<Record<string, string>> = {
 
 function unavailable(host: string, doing: string, cause: unknown): PullError {
   if (cause instanceof PullError) return cause;
+  return new PullError("RegistryUnavailable", `registry ${host} failed ${doing}: ${whyNoAnswer(host, cause)}`, {
+    cause,
+  });
+}
+
+/** In words, with the way out where there is one. */
+export function whyNoAnswer(host: string, cause: unknown): string {
   const code = (cause as NodeJS.ErrnoException | undefined)?.code ?? "";
-  const why = reasons[code] ?? (cause instanceof Error ? cause.message : String(cause));
-  return new PullError("RegistryUnavailable", `registry ${host} failed ${doing}: ${why}`, { cause });
+  const message = cause instanceof Error ? cause.message : String(cause);
+  // OpenSSL's words for bytes that are no TLS.
+  if (message.includes("wrong version number"))
+    return `it speaks no TLS: plain HTTP has to be allowed for it (--insecure-registry ${host}, where the node is started)`;
+  return reasons[code] ?? message;
 }
