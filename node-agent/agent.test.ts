@@ -809,3 +809,28 @@ test("openAgent begins all hooks of a pod's end together, and ends sidecars when
   see("gone");
   assert.deepEqual(seen, ["0 s: slow,quick,endless,main", "3 s: slow,quick,endless", "10 s: gone"]);
 });
+
+test("openAgent complains of a claim's volume only when it does not come", async () => {
+  const { clock, session } = await open();
+  const claim = (name: string, volumeName?: string) => ({
+    metadata: { name, namespace: "default" },
+    spec: volumeName === undefined ? {} : { volumeName },
+  });
+  for (const name of ["soon", "never"]) {
+    session.put("persistentvolumeclaims", claim(name));
+    session.put("pods", pod({ volumes: [{ name: "v", persistentVolumeClaim: { claimName: name } }] }, {}, name));
+  }
+  await clock.advance(100);
+  session.put("persistentvolumeclaims", claim("soon", "pv"));
+  await clock.advance(1000);
+  const complaints = () => session.eventLines().filter((line) => line.startsWith("FailedMount"));
+  const before = [brief(session.statuses.get("soon")), complaints()];
+  await clock.advance(10_000);
+  assert.deepEqual(
+    [before, complaints()],
+    [
+      [{ phase: "Running", ready: "True", states: ["main: running, 0 restarts"] }, []],
+      ['FailedMount: persistentvolumeclaim "never" is not bound to a volume yet'],
+    ],
+  );
+});

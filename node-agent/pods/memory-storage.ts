@@ -1,7 +1,7 @@
 // Pods' storage for the simulator: nothing touches a disk; checkpoints survive a restart of the simulated agent.
 import type { Pod } from "../../api/kinds/generated/types.ts";
 import { volumeTypes } from "../volumes/list.ts";
-import { VolumeError } from "../volumes/volume-type.ts";
+import { VolumeComingError, VolumeError } from "../volumes/volume-type.ts";
 import type { PodStorage, SavedObject, StorageContext } from "./storage.ts";
 
 /** The maps are the simulated disk: hand the same ones to the next agent of the node. `refreshed`: told whose files follow which pod. */
@@ -52,7 +52,10 @@ function checkVolumes(pod: Pod, { lookup }: StorageContext): void {
     const fail = (message: string) => {
       throw new VolumeError(`MountVolume.SetUp failed for volume "${volume.name}" : ${message}`);
     };
-    const { configMap, secret } = volume;
+    const { configMap, secret, persistentVolumeClaim } = volume;
+    const claim = persistentVolumeClaim && lookup.claim(namespace, persistentVolumeClaim.claimName ?? "");
+    if (claim !== undefined && (claim.spec?.volumeName ?? "") === "")
+      throw new VolumeComingError(`persistentvolumeclaim "${claim.metadata?.name}" is not bound to a volume yet`);
     if (
       configMap !== undefined &&
       configMap.optional !== true &&

@@ -4,6 +4,7 @@ import type { Pod } from "../../api/kinds/generated/types.ts";
 import { unreachable } from "../../lib/assert.ts";
 import type { Timer } from "../../lib/clock.ts";
 import { noAppArmor } from "../runtime/apparmor.ts";
+import { isComing } from "../volumes/volume-type.ts";
 import { appArmorRefusal } from "./apparmor.ts";
 import { containerId } from "./container-labels.ts";
 import { ContainerRuns } from "./container-runs.ts";
@@ -24,6 +25,7 @@ import { sysctlRefusal } from "./sysctls.ts";
 
 const setUpRetryMsFirst = 500;
 const setUpRetryMsMax = 20_000;
+const comingTriesMax = 4;
 
 export class PodWorker {
   readonly #parts: PodParts;
@@ -306,7 +308,8 @@ export class PodWorker {
         if (this.#closed) return;
         const message = messageOf(error);
         const reason = error instanceof SetUpError ? error.part : "FailedCreatePodSandBox";
-        this.#event("Warning", reason, message);
+        // A volume is made once its pod has a node: nothing is wrong as long as it comes.
+        if (!isComing(error) || failures >= comingTriesMax) this.#event("Warning", reason, message);
         this.#parts.log.warn({ pod: this.uid, error: message }, "could not set up a pod yet");
         const delayMs = Math.min(setUpRetryMsMax, setUpRetryMsFirst * 2 ** failures);
         this.#state = {

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import type { PersistentVolume } from "../../api/kinds/generated/types.ts";
 import { localDriver } from "../../api/kinds/local-volume.ts";
 import { giveToGroup } from "./ownership.ts";
-import { VolumeError, type VolumeType } from "./volume-type.ts";
+import { VolumeComingError, VolumeError, type VolumeType } from "./volume-type.ts";
 
 export const persistentVolumeClaimVolume: VolumeType = {
   field: "persistentVolumeClaim",
@@ -14,7 +14,7 @@ export const persistentVolumeClaimVolume: VolumeType = {
     if (found === undefined) throw new VolumeError(`persistentvolumeclaim "${claimName}" not found`);
     const name = found.spec?.volumeName ?? "";
     if (name === "" || found.status?.phase !== "Bound")
-      throw new VolumeError(`persistentvolumeclaim "${claimName}" is not bound to a volume yet`);
+      throw new VolumeComingError(`persistentvolumeclaim "${claimName}" is not bound to a volume yet`);
     const source = persistentVolume(name);
     if (source === undefined) throw new VolumeError(`persistentvolume "${name}" is on another node`);
     const path = localPath(source, localVolumesDir);

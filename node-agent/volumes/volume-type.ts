@@ -62,3 +62,17 @@ export class VolumeError extends Error {
     this.name = "VolumeError";
   }
 }
+
+/** It is being made: whoever tries again in a moment has it. */
+export class VolumeComingError extends VolumeError {
+  constructor(message: string) {
+    super(message);
+    this.name = "VolumeComingError";
+  }
+}
+
+/** Whether that is what failed, below what was being done. */
+export function isComing(error: unknown): boolean {
+  if (error instanceof VolumeComingError) return true;
+  return error instanceof Error && error.cause !== undefined && isComing(error.cause);
+}
