@@ -47,9 +47,10 @@ export const roles: readonly Role[] = [
       { verbs: ["get"], paths: ["/api", "/api/*", "/apis", "/apis/*", "/openapi", "/openapi/*"] },
       {
         verbs: ["create"],
-        groups: ["authorization.k8s.io", "authentication.k8s.io"],
-        resources: ["selfsubjectaccessreviews", "selfsubjectrulesreviews", "selfsubjectreviews"],
+        groups: ["authorization.k8s.io"],
+        resources: ["selfsubjectaccessreviews", "selfsubjectrulesreviews"],
       },
+      { verbs: ["create"], groups: ["authentication.k8s.io"], resources: ["selfsubjectreviews"] },
     ],
   },
   {

@@ -218,9 +218,10 @@ test("serveHttps answers administrators in the name of others, and them alone", 
         resourceRules: [
           {
             verbs: ["create"],
-            apiGroups: ["authorization.k8s.io", "authentication.k8s.io"],
-            resources: ["selfsubjectaccessreviews", "selfsubjectrulesreviews", "selfsubjectreviews"],
+            apiGroups: ["authorization.k8s.io"],
+            resources: ["selfsubjectaccessreviews", "selfsubjectrulesreviews"],
           },
+          { verbs: ["create"], apiGroups: ["authentication.k8s.io"], resources: ["selfsubjectreviews"] },
         ],
         nonResourceRules: [
           {
