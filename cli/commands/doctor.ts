@@ -1,6 +1,6 @@
 // naru doctor: looks for everything that Naru needs of this machine, and says how to get what is missing.
 
-import type { Command } from "../command.ts";
+import { type Command, UsageError } from "../command.ts";
 import { machineChecks } from "../machine-checks.ts";
 import { machineExtras } from "../machine-extras.ts";
 import { dim, green, printTable, red } from "../terminal.ts";
@@ -14,20 +14,21 @@ export const doctor: Command = {
     output: { type: "string", short: "o", value: "FORM", help: "json", complete: { type: "words", words: ["json"] } },
   },
   run: async (invocation) => {
-    const results = machineChecks.map(({ name, check }) => ({ name, problem: check() }));
+    const form = invocation.text("output");
+    if (form !== undefined && form !== "json") throw new UsageError(`-o takes json, got ${JSON.stringify(form)}`);
+    const results = machineChecks.map(({ name, check }) => {
+      const problem = check();
+      return { name, ok: problem === undefined, problem };
+    });
     const extras = machineExtras();
-    const broken = results.filter(({ problem }) => problem !== undefined);
-    if (invocation.text("output") === "json") console.log(JSON.stringify([...results, ...extras], null, 2));
+    const broken = results.filter(({ ok }) => !ok);
+    if (form === "json") console.log(JSON.stringify([...results, ...extras], null, 2));
     else {
       console.log(
         printTable(
           [],
           [
-            ...results.map(({ name, problem }) => [
-              problem === undefined ? green("ok") : red("missing"),
-              name,
-              problem ?? "",
-            ]),
+            ...results.map(({ name, ok, problem }) => [ok ? green("ok") : red("missing"), name, problem ?? ""]),
             ...extras.map(({ name, found }) => [dim("has"), name, found]),
           ],
         ),
