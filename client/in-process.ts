@@ -35,13 +35,22 @@ export function inProcessClient({ verbs, user }: InProcessOptions): Client {
     update: async (resource, object) =>
       as(resource, (await verbs.update({ ...targetIn(resource, object), body: object, part: "object" }, write)).object),
     updateStatus: async (resource, object) =>
-      as(resource, (await verbs.update({ ...targetIn(resource, object), body: object, part: "status" }, write)).object),
+      as(
+        resource,
+        (await verbs.update({ ...targetIn(resource, object), body: statusOf(object), part: "status" }, write)).object,
+      ),
     patch: async (resource, name, patch) => as(resource, await patched(verbs, targetOf(resource, name), patch, write)),
     delete: async (resource, name, options = {}) => {
       await verbs.delete(targetOf(resource, name), options, write);
     },
     bind: (binds) => verbs.bind(binds),
   };
+}
+
+/** What a change of the status reads: the rest need not be checked again. */
+function statusOf({ apiVersion, kind, metadata, status }: KubeObject & { readonly status?: unknown }): object {
+  const { name, namespace, uid, resourceVersion } = metadata ?? {};
+  return { apiVersion, kind, metadata: { name, namespace, uid, resourceVersion }, status };
 }
 
 async function patched(
