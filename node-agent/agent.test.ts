@@ -67,7 +67,7 @@ test("openAgent asks a readiness probe again quickly while the container is youn
   let up = false;
   const { clock, session } = await open({ http: () => (up ? 200 : undefined) });
   session.put("pods", pod({}, { readinessProbe: { httpGet: { port: 80 }, periodSeconds: 10 } }));
-  await clock.advance(50);
+  await clock.advance(110);
   const before = brief(session.statuses.get("web"));
   up = true;
   await clock.advance(100);

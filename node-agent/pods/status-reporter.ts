@@ -3,7 +3,7 @@
 import type { PodStatus } from "../../api/kinds/generated/types.ts";
 import type { Clock, Timer } from "../../lib/clock.ts";
 
-const gatherMs = 25;
+const gatherMs = 100;
 /** A pod that ends is seldom worth a status: its object goes soon. */
 const gatherEndingMs = 250;
 
