@@ -14,17 +14,25 @@ export function jsonPatch(document: unknown, patch: unknown): unknown {
       `a JSON patch may have ${operationsMax} operations, got ${patch.length}`,
     );
   }
+  // One copy, which all operations change in place: a copy for each would take the square of what a client may send.
+  const holder: Holder = { root: structuredClone(document) };
   let copiedChars = 0;
-  return patch.reduce((current: unknown, raw: unknown, i) => {
+  for (const [i, raw] of patch.entries()) {
     const operation = readOperation(raw, i);
     if (operation.op === "copy") {
-      copiedChars += JSON.stringify(read(current, operation.from, operation))?.length ?? 0;
+      copiedChars += JSON.stringify(read(holder.root, operation.from, operation))?.length ?? 0;
       if (copiedChars > copiedCharsMax) {
         throw new ApiError("RequestEntityTooLarge", `a JSON patch may copy ${copiedCharsMax} characters`);
       }
     }
-    return perform(current, operation);
-  }, document);
+    perform(holder, operation);
+  }
+  return holder.root;
+}
+
+/** The document, which an operation on the empty path replaces. */
+interface Holder {
+  root: unknown;
 }
 
 interface Operation {
@@ -57,84 +65,79 @@ function readOperation(raw: unknown, index: number): Operation {
   return { index, op, path: pointer(path), from: moves ? pointer(String(from)) : [], value };
 }
 
-function perform(document: unknown, operation: Operation): unknown {
+function perform(holder: Holder, operation: Operation): void {
   const { op, path, from, value } = operation;
   switch (op) {
     case "add":
-      return changed(document, path, operation, (parent, name) => insert(parent, name, value, operation));
+      // The patch may be tried again on another state of the object: what is in it stays as it came.
+      insert(holder, operation, structuredClone(value));
+      return;
     case "remove":
-      return changed(document, path, operation, (parent, name) => remove(parent, name, operation));
+      remove(holder, path, operation);
+      return;
     case "replace":
-      return changed(document, path, operation, (parent, name) => replace(parent, name, value, operation));
+      read(holder.root, path, operation);
+      set(holder, operation, structuredClone(value));
+      return;
     case "test":
-      if (!equal(read(document, path, operation), value)) throw misfit(operation, "the value there is another");
-      return document;
-    case "copy": {
-      const copy = read(document, from, operation);
-      return changed(document, path, operation, (parent, name) => insert(parent, name, copy, operation));
-    }
+      if (!equal(read(holder.root, path, operation), value)) throw misfit(operation, "the value there is another");
+      return;
+    case "copy":
+      insert(holder, operation, structuredClone(read(holder.root, from, operation)));
+      return;
     default: {
       if (path.length > from.length && from.every((part, i) => part === path[i])) {
         throw misfit(operation, "cannot move a value into itself");
       }
-      const moved = read(document, from, operation);
-      const without = changed(document, from, operation, (parent, name) => remove(parent, name, operation));
-      return changed(without, path, operation, (parent, name) => insert(parent, name, moved, operation));
+      const moved = read(holder.root, from, operation);
+      remove(holder, from, operation);
+      insert(holder, operation, moved);
     }
   }
-}
-
-type Change = (parent: unknown, name: string) => unknown;
-
-/** A copy of the document along `path`, with `change` made to the last container. The empty path is the document itself. */
-function changed(document: unknown, path: readonly string[], operation: Operation, change: Change): unknown {
-  const [name, ...rest] = path;
-  if (name === undefined) {
-    const holder = change({ "": document }, "");
-    return isObject(holder) ? holder[""] : undefined;
-  }
-  if (rest.length === 0) return change(document, name);
-  return replace(document, name, changed(read(document, [name], operation), rest, operation, change), operation);
 }
 
 function read(document: unknown, path: readonly string[], operation: Operation): unknown {
   let value = document;
   for (const name of path) {
-    if (Array.isArray(value)) value = value[indexIn(value, name, operation)];
+    if (Array.isArray(value)) value = value[indexIn(name, value.length, operation)];
     else if (isObject(value) && Object.hasOwn(value, name)) value = value[name];
     else throw misfit(operation, "nothing is there");
   }
   return value;
 }
 
-function insert(parent: unknown, name: string, value: unknown, operation: Operation): unknown {
-  if (Array.isArray(parent)) {
-    const index = name === "-" ? parent.length : indexIn([...parent, null], name, operation);
-    return parent.toSpliced(index, 0, value);
-  }
-  if (!isObject(parent)) throw misfit(operation, "its parent is neither an object nor an array");
-  const result = { ...parent };
-  setKey(result, name, value);
-  return result;
+/** The container that a path's last part is in, and that part; undefined for the document itself. */
+function placeOf({ root }: Holder, path: readonly string[], operation: Operation) {
+  const name = path.at(-1);
+  return name === undefined ? undefined : { parent: read(root, path.slice(0, -1), operation), name };
 }
 
-function remove(parent: unknown, name: string, operation: Operation): unknown {
-  if (Array.isArray(parent)) return parent.toSpliced(indexIn(parent, name, operation), 1);
-  read(parent, [name], operation);
-  const result: Record<string, unknown> = { ...(isObject(parent) ? parent : {}) };
-  delete result[name];
-  return result;
+function insert(holder: Holder, operation: Operation, value: unknown): void {
+  const { parent, name = "" } = placeOf(holder, operation.path, operation) ?? {};
+  if (Array.isArray(parent))
+    parent.splice(name === "-" ? parent.length : indexIn(name, parent.length + 1, operation), 0, value);
+  else set(holder, operation, value);
 }
 
-function replace(parent: unknown, name: string, value: unknown, operation: Operation): unknown {
-  if (Array.isArray(parent)) return parent.with(indexIn(parent, name, operation), value);
-  read(parent, [name], operation);
-  return insert(parent, name, value, operation);
+function set(holder: Holder, operation: Operation, value: unknown): void {
+  const place = placeOf(holder, operation.path, operation);
+  if (place === undefined) holder.root = value;
+  else if (Array.isArray(place.parent)) place.parent[indexIn(place.name, place.parent.length, operation)] = value;
+  else if (isObject(place.parent)) setKey(place.parent, place.name, value);
+  else throw misfit(operation, "its parent is neither an object nor an array");
 }
 
-function indexIn(list: readonly unknown[], name: string, operation: Operation): number {
+function remove(holder: Holder, path: readonly string[], operation: Operation): void {
+  read(holder.root, path, operation);
+  const place = placeOf(holder, path, operation);
+  if (place === undefined) holder.root = undefined;
+  else if (Array.isArray(place.parent)) place.parent.splice(indexIn(place.name, place.parent.length, operation), 1);
+  else delete (place.parent as Record<string, unknown>)[place.name];
+}
+
+function indexIn(name: string, length: number, operation: Operation): number {
   const index = /^(?:0|[1-9]\d{0,8})$/.test(name) ? Number(name) : -1;
-  if (index < 0 || index >= list.length) throw misfit(operation, `${JSON.stringify(name)} is no index of it`);
+  if (index < 0 || index >= length) throw misfit(operation, `${JSON.stringify(name)} is no index of it`);
   return index;
 }
 

@@ -305,3 +305,29 @@ test("applyPatch refuses a body that is too deep", () => {
   const deep = JSON.parse(`${'{"a":'.repeat(300)}1${"}".repeat(300)}`);
   assert.throws(() => applyPatch("merge", pod, {}, deep), { message: "a patch may be 200 levels deep" });
 });
+
+test("applyPatch changes neither the object nor the patch, so that it can be tried again", () => {
+  const object = { data: { list: [1], kept: { a: 1 } } };
+  const patch = [
+    { op: "add", path: "/data/new", value: { b: [] } },
+    { op: "copy", from: "/data/new", path: "/data/copied" },
+    { op: "add", path: "/data/new/b/-", value: 1 },
+    { op: "move", from: "/data/list", path: "/data/moved" },
+    { op: "replace", path: "/data/kept/a", value: 2 },
+    { op: "remove", path: "/data/moved/0" },
+  ];
+  const before = structuredClone({ object, patch });
+  const expected = { data: { kept: { a: 2 }, new: { b: [1] }, copied: { b: [] }, moved: [] } };
+  assert.deepEqual(
+    [applyPatch("json", pod, object, patch), applyPatch("json", pod, object, patch)],
+    [expected, expected],
+  );
+  assert.deepEqual({ object, patch }, before);
+});
+
+test("applyPatch takes many operations on what is large", () => {
+  const data = Object.fromEntries(Array.from({ length: 20_000 }, (_, i) => [`k${i}`, "v"]));
+  const patch = Array.from({ length: 10_000 }, (_, i) => ({ op: "add", path: `/data/n${i}`, value: "" }));
+  const patched = applyPatch("json", pod, { data }, patch) as { readonly data: object };
+  assert.equal(Object.keys(patched.data).length, 30_000);
+});
