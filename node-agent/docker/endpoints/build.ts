@@ -144,7 +144,8 @@ export function parseBuild(
   query: Query,
   credentials: ReadonlyMap<string, readonly RegistryCredentials[]>,
 ): BuildOptions {
-  if (query.text("version") === "2") throw badRequest("this API builds without BuildKit: set DOCKER_BUILDKIT=0");
+  if (query.text("version") === "2")
+    throw badRequest(`this API builds without BuildKit's protocol: set DOCKER_BUILDKIT=0, or use 'naru build'`);
   if (query.text("remote") !== "")
     throw badRequest(`remote=${query.text("remote")}: send the context itself, Naru fetches none`);
   for (const name of refused) {
@@ -196,7 +197,8 @@ export function parseRegistryConfig(
 ): ReadonlyMap<string, readonly RegistryCredentials[]> {
   if (typeof header !== "string" || header === "") return new Map();
   const text = Buffer.from(header, "base64url").toString("utf8").trim();
-  const object = new JsonObject(text === "" ? {} : parseJson(text), "X-Registry-Config");
+  // "null" is what docker 20.10 sends when it has no logins.
+  const object = new JsonObject((text === "" ? undefined : parseJson(text)) ?? {}, "X-Registry-Config");
   return new Map(
     object.keys().map((key) => {
       const host = key.replace(/^https?:\/\//, "").replace(/\/.*$/, "");

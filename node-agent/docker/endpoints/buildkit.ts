@@ -11,10 +11,23 @@ const unimplemented = 12;
 
 export function buildkitRoutes(): readonly Route[] {
   const refuse = async (_call: Call): Promise<Reply> => ({ type: "upgrade", protocol: "h2c", run: refuseCalls });
+  // There the engine calls the client for its files, and this one never does: what is said comes as an answer to the build.
+  const listen = async (_call: Call): Promise<Reply> => ({ type: "upgrade", protocol: "h2c", run: waitForEnd });
   return [
     ["POST /grpc", refuse],
-    ["POST /session", refuse],
+    ["POST /session", listen],
   ];
+}
+
+function waitForEnd(socket: Duplex, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const end = () => {
+      socket.destroy();
+      resolve();
+    };
+    socket.once("end", end).once("close", end).once("error", end).resume();
+    signal.addEventListener("abort", end, { once: true });
+  });
 }
 
 /** Until the client goes; it is the one that calls. */

@@ -73,6 +73,7 @@ test("parseRegistryConfig knows hosts by any spelling", () => {
   };
   const found = parseRegistryConfig(Buffer.from(JSON.stringify(config)).toString("base64url"));
   assert.deepEqual([...found.keys()], ["docker.io", "r:5000"]);
+  assert.equal(parseRegistryConfig(Buffer.from("null").toString("base64url")).size, 0);
 });
 
 test("parseChanges reads instructions, with lists and quotes", () => {
