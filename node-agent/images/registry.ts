@@ -238,7 +238,7 @@ export class Registry {
         return await this.#options.http.send(sent, signal);
       } catch (cause) {
         signal?.throwIfAborted();
-        throw unavailable(this.host, `asking it for ${repository}/${shown(request)}`, cause);
+        throw unavailable(this.host, `asking it for ${shownIn(repository, request)}`, cause);
       }
     };
     const response = await send(this.#authenticator.header(tokenFor, credentials));
@@ -337,6 +337,10 @@ function retryAfterMs(response: HttpResponse, nowMs: number): number | undefined
 
 function shown({ path }: Asked): string {
   return typeof path === "string" ? path : path.pathname;
+}
+
+function shownIn(repository: string, request: Asked): string {
+  return typeof request.path === "string" && repository !== "" ? `${repository}/${request.path}` : shown(request);
 }
 
 export function denied(what: string, status: number, { credentials, pushes }: Access, cause?: unknown): PullError {
