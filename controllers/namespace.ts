@@ -1,13 +1,15 @@
 // Empties a namespace that is being deleted, and then lets it go.
 import { namespaces, resources } from "../api/kinds/generated/resources.ts";
+import type { Namespace, NamespaceCondition } from "../api/kinds/generated/types.ts";
 import type { Resource } from "../api/kinds/resource.ts";
 import { isReason } from "../api/kinds/status.ts";
 import type { StartController } from "./context.ts";
+import { type Remaining, remainingConditions } from "./namespace-conditions.ts";
 
 // Objects with finalizers and pods with a grace period take their time: look again.
 const lookAgainMs = 500;
 
-export const startNamespaceController: StartController = ({ client, informers, loop: start }) => {
+export const startNamespaceController: StartController = ({ client, informers, clock, loop: start }) => {
   const contained = resources
     .map((resource) => resource as Resource)
     .filter(({ namespaced, verbs }) => namespaced && verbs.includes("delete"));
@@ -16,7 +18,10 @@ export const startNamespaceController: StartController = ({ client, informers, l
     const namespace = informers.namespaces.get(name);
     if (namespace?.metadata?.deletionTimestamp === undefined) return undefined;
     const left = await Promise.all(contained.map((resource) => empty(resource, name)));
-    if (left.some((count) => count > 0)) return { afterMs: lookAgainMs };
+    if (left.some(({ items }) => items.length > 0)) {
+      await tell(namespace, left);
+      return { afterMs: lookAgainMs };
+    }
     const finalizers = (namespace.spec?.finalizers ?? []).filter((one) => one !== "kubernetes");
     const body = { apiVersion: "v1", kind: "Namespace", metadata: { name }, spec: { finalizers } };
     await client
@@ -27,8 +32,21 @@ export const startNamespaceController: StartController = ({ client, informers, l
     return undefined;
   };
 
-  // How many were there before this call.
-  const empty = async (resource: Resource, namespace: string): Promise<number> => {
+  // Only of what was asked to go before, and is there still: most of it goes at once.
+  const tell = async (namespace: Namespace, left: readonly Remaining[]): Promise<void> => {
+    if (left.some(({ items }) => items.some(({ metadata }) => metadata?.deletionTimestamp === undefined))) return;
+    const conditions = remainingConditions(namespace.status?.conditions, left, clock.now());
+    if (textOf(conditions) === textOf(namespace.status?.conditions)) return;
+    const body = { status: { conditions } };
+    await client
+      .patch(namespaces, { name: namespace.metadata?.name ?? "" }, { type: "merge", subresource: "status", body })
+      .catch((error: unknown) => {
+        if (!isReason(error, "NotFound")) throw error;
+      });
+  };
+
+  // What was there before this call.
+  const empty = async (resource: Resource, namespace: string): Promise<Remaining> => {
     const { items } = await client.list(resource, { namespace });
     await Promise.all(
       items
@@ -39,7 +57,7 @@ export const startNamespaceController: StartController = ({ client, informers, l
           }),
         ),
     );
-    return items.length;
+    return { resource, items };
   };
 
   const loop = start({ name: "namespace", reconcile, concurrency: 4 });
@@ -48,3 +66,7 @@ export const startNamespaceController: StartController = ({ client, informers, l
   });
   return loop;
 };
+
+function textOf(conditions: readonly NamespaceCondition[] = []): string {
+  return JSON.stringify(conditions.map(({ type, status, message }) => [type, status, message]));
+}
