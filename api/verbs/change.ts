@@ -66,15 +66,18 @@ async function tryChange(
   const object = track(kind, change, write, { live: live.object, object: prepared, nowMs });
   if (equal(object, withoutVersion(live.object))) return { object: live.object, item: live };
   check(change, object, live.object, write);
-  if (write.dryRun === true)
-    return { object: { ...object, metadata: { ...object.metadata, resourceVersion: String(live.revision) } } };
+  const last = { ...object, metadata: { ...object.metadata, resourceVersion: String(live.revision) } };
+  if (write.dryRun === true) return { object: last };
   const guard = allocation?.guard();
-  return commitObject(context, {
+  const gone = isFinished(object);
+  const written = await commitObject(context, {
     kind,
     live,
-    object: isFinished(object) ? undefined : object,
+    object: gone ? undefined : object,
     ...(guard === undefined ? {} : { guard }),
   });
+  // With its last finalizer it goes: the answer is what the writer made of it, which nobody else will see.
+  return gone && written !== undefined ? { object: last } : written;
 }
 
 /** undefined: the cache was behind what the client has seen; try again. */

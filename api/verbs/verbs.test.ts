@@ -83,6 +83,18 @@ test("finalizeNamespace lets a namespace go with its last finalizer", async () =
   await assert.rejects(client.get(namespaces, { name: "short" }), { code: 404 });
 });
 
+test("patch answers what it made of an object that goes with its last finalizer", async () => {
+  await using opened = await openTestApi();
+  const client = inProcessClient({ verbs: opened.api.verbs, user });
+  const key = { namespace: "default", name: "held" };
+  await client.create(configmaps, { metadata: { ...key, finalizers: ["example.com/hold"] } });
+  await client.delete(configmaps, key);
+  const body = { metadata: { finalizers: null } };
+  const { metadata } = await client.patch(configmaps, key, { type: "merge", body });
+  assert.deepEqual([metadata?.name, metadata?.finalizers ?? []], ["held", []]);
+  await assert.rejects(client.get(configmaps, key), { code: 404 });
+});
+
 test("delete leaves what the cluster itself needs", async () => {
   await using opened = await openTestApi();
   const client = inProcessClient({ verbs: opened.api.verbs, user });
