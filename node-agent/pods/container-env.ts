@@ -36,22 +36,34 @@ export interface EnvInput {
   readonly lookup: ConfigLookup;
 }
 
-/** Throws ConfigError for a ConfigMap, Secret or key that is missing and not optional. */
+/** Of all variables together: the kernel gives a program no more (fs/exec.c, three quarters of the stack's 8 MiB). */
+const envCharsMax = 6 * 1024 * 1024;
+
+/** Throws ConfigError for a ConfigMap, Secret or key that is missing and not optional, and for more than a program can get. */
 export function containerEnv(input: EnvInput): ReadonlyMap<string, string> {
   const env = new Map<string, string>();
+  let chars = 0;
+  const count = (value: string) => {
+    chars += value.length;
+    if (chars > envCharsMax)
+      throw new ConfigError(
+        `environment variables have more than ${envCharsMax} characters, the most that the kernel takes`,
+      );
+    return value;
+  };
   for (const line of input.imageEnv) {
     const at = line.indexOf("=");
     if (at > 0) env.set(line.slice(0, at), line.slice(at + 1));
   }
   // $(NAME) sees what Kubernetes set, not what the image did.
   const set = new Map<string, string>(input.services);
-  for (const [name, value] of fromSources(input)) set.set(name, value);
+  for (const [name, value] of fromSources(input)) set.set(name, count(value));
   for (const entry of input.container.env ?? []) {
     const value =
       entry.valueFrom === undefined
         ? expand(entry.value ?? "", (name) => set.get(name))
         : fromSource(entry.valueFrom, input);
-    if (value !== undefined) set.set(entry.name, value);
+    if (value !== undefined) set.set(entry.name, count(value));
   }
   for (const [name, value] of set) env.set(name, value);
   return env;

@@ -173,3 +173,19 @@ test("containerSpec looks up groups of whoever runs in the image, unless the pol
     ],
   );
 });
+
+test("containerSpec refuses variables and arguments that grow beyond what a program can get", () => {
+  const doubling = (count: number) =>
+    Array.from({ length: count }, (_, i) => ({ name: `E${i}`, value: i === 0 ? "x" : `$(E${i - 1})$(E${i - 1})` }));
+  const most = [...doubling(18), ...Array.from({ length: 60 }, (_, i) => ({ name: `F${i}`, value: "$(E17)" }))];
+  assert.throws(() => specOf({ env: doubling(40) }), {
+    name: "RangeError",
+    message: /"\$\(E17\)\$\(E17\)" becomes longer/,
+  });
+  assert.throws(() => specOf({ env: most }), { name: "ConfigError", message: /^environment variables have more than/ });
+  const args = Array.from({ length: 60 }, () => "$(E17)");
+  assert.throws(() => specOf({ env: doubling(18), args }), {
+    name: "ConfigError",
+    message: /^command and args have more/,
+  });
+});

@@ -93,6 +93,9 @@ function pinOf({ id, digests }: Image, reference: string): string {
   return digests.find((digest) => digest.startsWith(`${registry}/${repository}@`)) ?? digests[0] ?? id;
 }
 
+/** As of variables (container-env.ts). */
+const argumentCharsMax = 6 * 1024 * 1024;
+
 // command replaces entrypoint and cmd; args alone replace cmd.
 function commandLine(container: Container, image: Image, env: ReadonlyMap<string, string>): readonly string[] {
   const expanded = (words: readonly string[]) => words.map((word) => expand(word, (name) => env.get(name)));
@@ -101,6 +104,10 @@ function commandLine(container: Container, image: Image, env: ReadonlyMap<string
     command.length > 0
       ? [...expanded(command), ...expanded(args)]
       : [...image.config.entrypoint, ...(args.length > 0 ? expanded(args) : image.config.cmd)];
+  if (line.reduce((sum, word) => sum + word.length, 0) > argumentCharsMax)
+    throw new ConfigError(
+      `command and args have more than ${argumentCharsMax} characters, the most that the kernel takes`,
+    );
   if (line.length === 0)
     throw new ConfigError(`no command specified: neither the image nor container ${container.name} has one`);
   return line;

@@ -1,7 +1,13 @@
 // $(NAME) in command, args, env values and subPathExpr. Pure.
 // Source: k8s.io/kubernetes/third_party/forked/golang/expansion: unknown names stay as they are, $$ is a dollar sign.
 
-/** Replaces $(NAME) by what `lookup` gives for it. */
+/** The kernel gives a program no argument and no variable that is longer (MAX_ARG_STRLEN, linux/binfmts.h). */
+const wordCharsMax = 128 * 1024;
+
+/**
+ * Replaces $(NAME) by what `lookup` gives for it. Throws RangeError once the result is longer than any program can get it: variables that
+ * name each other twice double with each.
+ */
 export function expand(text: string, lookup: (name: string) => string | undefined): string {
   if (!text.includes("$")) return text;
   let out = "";
@@ -17,6 +23,10 @@ export function expand(text: string, lookup: (name: string) => string | undefine
       const name = text.slice(at + 2, end);
       out += lookup(name) ?? `$(${name})`;
       at = end;
+      if (out.length > wordCharsMax)
+        throw new RangeError(
+          `${JSON.stringify(text.slice(0, 40))} becomes longer than ${wordCharsMax} characters, the most that the kernel takes`,
+        );
     } else {
       out += "$";
     }
