@@ -41,7 +41,12 @@ export const build: Command = {
       value: "NAME",
       help: "name of the image (latest when it has no tag)",
     },
-    file: { type: "string", short: "f", value: "FILE", help: "the Dockerfile (default: FOLDER/Dockerfile)" },
+    file: {
+      type: "string",
+      short: "f",
+      value: "FILE",
+      help: "the Dockerfile (default: FOLDER/Dockerfile), - is standard input",
+    },
     "build-arg": {
       type: "string",
       multiple: true,

@@ -3,6 +3,7 @@ import { createReadStream } from "node:fs";
 import { lstat, readdir, readFile, readlink, stat } from "node:fs/promises";
 import { join, relative, resolve } from "node:path";
 import type { Readable } from "node:stream";
+import { text } from "node:stream/consumers";
 import { pipeline } from "node:stream/promises";
 import { type Header, type Pack, pack } from "tar-stream";
 import { type Ignore, parseIgnore } from "../../node-agent/build/dockerfile/patterns.ts";
@@ -22,14 +23,18 @@ export async function readContextWith(path: string, dockerfileText: string): Pro
   return { tar: packFolder(resolve(path), parseIgnore(ignore), new Set([".dockerignore"])), dockerfileText };
 }
 
-/** `path` is a folder, or "-" for a tar or a Dockerfile on standard input. */
+/** What gzip, zstd, xz and bzip2 begin with. */
+const compressed = ["1f8b", "28b52ffd", "fd377a585a00", "425a68"];
+
+/** `path` is a folder, or "-" for a tar or a Dockerfile on standard input; a `file` of "-" is a Dockerfile there. */
 export async function readContext(path: string, file: string | undefined): Promise<Context> {
   if (path === "-") return await readStandardInput(file);
+  if (file === "-") return await readContextWith(path, await text(process.stdin));
   await checkFolder(path);
   const dockerfile = resolve(file ?? join(path, "Dockerfile"));
   const inside = relative(resolve(path), dockerfile);
   const isInside = !inside.startsWith("..") && inside !== "";
-  const text = await readFile(dockerfile, "utf8").catch((cause) => {
+  const content = await readFile(dockerfile, "utf8").catch((cause) => {
     throw new Error(`${file ?? join(path, "Dockerfile")} cannot be read: name the Dockerfile with --file`, { cause });
   });
   const beside = await readFile(`${dockerfile}.dockerignore`, "utf8").catch(() => undefined);
@@ -37,7 +42,7 @@ export async function readContext(path: string, file: string | undefined): Promi
   const kept = new Set([".dockerignore", ...(isInside ? [inside, `${inside}.dockerignore`] : [])]);
   return {
     tar: packFolder(resolve(path), parseIgnore(ignore), kept),
-    ...(isInside ? { dockerfile: inside } : { dockerfileText: text }),
+    ...(isInside ? { dockerfile: inside } : { dockerfileText: content }),
   };
 }
 
@@ -61,11 +66,10 @@ async function readStandardInput(file: string | undefined): Promise<Context> {
     for (let next = await input.next(); next.done !== true; next = await input.next()) yield next.value;
   })();
   const isArchive =
-    head.toString("latin1", 257, 262) === "ustar" || ["1f8b", "28b5"].includes(head.toString("hex", 0, 2));
+    head.toString("latin1", 257, 262) === "ustar" ||
+    compressed.some((magic) => head.toString("hex", 0, 6).startsWith(magic));
   if (isArchive) return { tar: rest, ...(file === undefined ? {} : { dockerfile: file }) };
-  let text = "";
-  for await (const part of rest) text += part.toString();
-  return { tar: emptyTar(), dockerfileText: text };
+  return { tar: emptyTar(), dockerfileText: await text(rest) };
 }
 
 async function* emptyTar(): AsyncGenerator<Uint8Array> {

@@ -130,6 +130,16 @@ test("a Dockerfile that is wrong, and a step that fails, are told with their pla
   assert.notEqual(failing.code, 0);
 });
 
+test("a Dockerfile comes from standard input beside a folder, a context as a tar of any compression", async () => {
+  const input = "FROM web:1\nCOPY index.html /copied\nRUN cat /copied\n";
+  done(await cluster.naru(["build", "-f", "-", app], { input }));
+  writeFileSync(join(app, "Small"), "FROM scratch\nCOPY index.html /\n");
+  for (const how of ["-cj", "-cJ", "-cz", "-c"]) {
+    const tar = execFileSync("tar", [how, "-C", app, "Small", "index.html"]);
+    done(await cluster.naru(["build", "-f", "Small", "-"], { input: tar }));
+  }
+});
+
 test("Ctrl-C ends naru build, and the step that it was at", async () => {
   // No other process of this machine sleeps as long.
   const seconds = String(1_000_000 + process.pid);

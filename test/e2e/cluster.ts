@@ -27,7 +27,7 @@ export interface Output {
 }
 
 export interface RunOptions {
-  readonly input?: string;
+  readonly input?: string | Buffer;
   readonly timeoutMs?: number;
 }
 
