@@ -46,7 +46,7 @@ test("lookAtLimits names the first limit that is passed: a volume's, the pod's, 
       0,
       'Usage of EmptyDir volume "small" exceeds the limit "1Ki". ',
       'Container a exceeded its local ephemeral storage limit "2Ki". ',
-      "Pod ephemeral local storage usage exceeds the total limit of containers 6144. ",
+      "Pod ephemeral local storage usage exceeds the total limit of containers 6Ki. ",
     ],
   );
 });

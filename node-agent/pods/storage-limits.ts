@@ -1,7 +1,7 @@
 // Limits of what a pod may take on its node's disk, looked at as soon as one can have been passed: who is over one is evicted.
 // Source: Kubernetes, "Local ephemeral storage", how eviction of pods by their own limits works.
 import type { Pod } from "../../api/kinds/generated/types.ts";
-import { bytes } from "../../api/kinds/schema/quantity.ts";
+import { bytes, canonicalQuantity } from "../../api/kinds/schema/quantity.ts";
 import type { Clock, Timer } from "../../lib/clock.ts";
 import type { Logger } from "../../lib/log.ts";
 import { containerId } from "./container-labels.ts";
@@ -42,7 +42,8 @@ export function storageLimits(pod: Pod): readonly StorageLimit[] {
   });
   if (containers.length === 0) return volumes;
   const bytesMax = containers.reduce((sum, limit) => sum + limit.bytesMax, 0);
-  const message = `Pod ephemeral local storage usage exceeds the total limit of containers ${bytesMax}. `;
+  const total = canonicalQuantity(`${bytesMax / 1024}Ki`);
+  const message = `Pod ephemeral local storage usage exceeds the total limit of containers ${total}. `;
   return [...volumes, { of: "pod", name: "", bytesMax, message }, ...containers];
 }
 
