@@ -24,12 +24,13 @@ const tokenSecondsMax = 365 * 24 * 3600;
 
 /** POST /naru/v1/join {node, request}, with `Authorization: Bearer <token>`: answers {certificate, authority}, both PEM. */
 export async function handleJoin(door: Door, exchange: Exchange, join: JoinDoor): Promise<number> {
-  join.limiter.check();
+  const address = exchange.request.socket.remoteAddress ?? "";
+  join.limiter.check(address);
   const token = /^Bearer (\S{1,200})$/.exec(header(exchange, "authorization") ?? "")?.[1] ?? "";
   try {
     checkJoinToken(door.context, token);
   } catch (error) {
-    join.limiter.failed();
+    join.limiter.failed(address);
     throw error;
   }
   return sign(door, exchange, join, undefined);
@@ -106,26 +107,34 @@ export function nodeHosts(
 
 const failuresMax = 20;
 const failuresWindowMs = 60_000;
+const addressesMax = 1000;
 
-/** Guessing tokens is slow: so many wrong ones per minute from everybody together, then none is looked at. */
+/** Guessing tokens is slow: so many wrong ones per minute from one address, then none is looked at. Others are not kept out by it. */
 export class FailureLimiter {
   readonly #clock: Clock;
-  #failures: readonly number[] = [];
+  readonly #failures = new Map<string, readonly number[]>();
 
   constructor(clock: Clock) {
     this.#clock = clock;
   }
 
-  check(): void {
-    const nowMs = this.#clock.monotonicMs();
-    this.#failures = this.#failures.filter((atMs) => nowMs - atMs < failuresWindowMs);
-    if (this.#failures.length < failuresMax) return;
+  check(address: string): void {
+    if (this.#recent(address).length < failuresMax) return;
     throw new ApiError("TooManyRequests", "too many wrong join tokens, please try again later", {
       details: { retryAfterSeconds: failuresWindowMs / 1000 },
     });
   }
 
-  failed(): void {
-    this.#failures = [...this.#failures, this.#clock.monotonicMs()];
+  failed(address: string): void {
+    const failures = [...this.#recent(address), this.#clock.monotonicMs()];
+    // Whoever failed last is last.
+    this.#failures.delete(address);
+    this.#failures.set(address, failures);
+    if (this.#failures.size > addressesMax) this.#failures.delete(this.#failures.keys().next().value ?? "");
+  }
+
+  #recent(address: string): readonly number[] {
+    const nowMs = this.#clock.monotonicMs();
+    return (this.#failures.get(address) ?? []).filter((atMs) => nowMs - atMs < failuresWindowMs);
   }
 }
