@@ -1,7 +1,7 @@
 // The cluster's keys in the server's data folder: made at the first start, renewed before they end.
 import { randomUUID } from "node:crypto";
 import { mkdir, open, readFile, rename } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { describeCertificate, type KeyPair, makeAuthority, makeCertificate } from "../../lib/certificate.ts";
 import type { Subject } from "../../lib/certificate-request.ts";
 import type { Clock } from "../../lib/clock.ts";
@@ -153,4 +153,7 @@ export async function writeSecret(path: string, text: string): Promise<void> {
     await file.close();
   }
   await rename(work, path);
+  // The new name is on the disk with its folder: nodes may trust this key before the system writes it by itself.
+  await using folder = await open(dirname(path), "r");
+  await folder.sync();
 }
