@@ -2,22 +2,14 @@
 import assert from "node:assert/strict";
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
-import { type AddressInfo, connect, createServer } from "node:net";
+import { connect } from "node:net";
 import { test } from "node:test";
 import { encode, type Question } from "dns-packet";
 import { silentLogger } from "../../lib/log.ts";
 import { seededRandom } from "../../lib/random.ts";
+import { freePort } from "../../test/registry.ts";
 import { DnsServer } from "./dns.ts";
 import { clusterNames } from "./dns-names.ts";
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
-}
 
 const query = (name: string, id: number) =>
   encode({ type: "query", id, flags: 0x0100, questions: [{ name, type: "A" }] });

@@ -1,21 +1,12 @@
 // Names of containers, asked for in one go.
 import { deepEqual } from "node:assert/strict";
-import { once } from "node:events";
-import { type AddressInfo, connect, createServer } from "node:net";
+import { connect } from "node:net";
 import { test } from "node:test";
 import { decode, encode } from "dns-packet";
 import { silentLogger } from "../../../lib/log.ts";
+import { freePort } from "../../../test/registry.ts";
 import { framed } from "../../network/dns-forward.ts";
 import { openNamesServer } from "./names-server.ts";
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
-}
 
 const neighbours = {
   lookUp: (name: string) => (name === "db" ? ["172.18.0.2"] : undefined),
