@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { isAlive, readStatus } from "../../node-agent/runtime/container-directory.ts";
+import { LauncherGoneError } from "../../node-agent/runtime/launcher-client.ts";
 import { ociProgram } from "../oci-programs.ts";
 import { openRig, type Rig, unifiedCgroups } from "./rig.ts";
 
@@ -62,6 +63,16 @@ async function truth(rig: Rig, id: string): Promise<string> {
   return (said === "running") === alive ? "true" : `says ${said}, and its process ${alive ? "lives" : "is gone"}`;
 }
 
+/** Does it again when the launcher went meanwhile: some steps come after the answer to a start. */
+async function despiteCrash<T>(act: () => Promise<T>): Promise<T> {
+  try {
+    return await act();
+  } catch (error) {
+    if (!(error instanceof LauncherGoneError)) throw error;
+    return await act();
+  }
+}
+
 /** False when there is no such step. */
 async function crash(rig: Rig, step: number, who: string): Promise<boolean> {
   const [id, request] = [`${who}-${step}`, join(rig.options.stateDir, "crash-at")];
@@ -76,8 +87,8 @@ async function crash(rig: Rig, step: number, who: string): Promise<boolean> {
   await until(`${id} is as the runtime says`, async () => (await truth(rig, id)) === "true");
   if (started && who === "launcher") {
     // It asked for nothing, so it goes on; and its end is known, though the agent and the launcher were away.
-    await rig.runtime.signal(id, 9);
-    assert.equal((await rig.runtime.wait(id)).exitCode, 137, id);
+    await despiteCrash(() => rig.runtime.signal(id, 9));
+    assert.equal((await despiteCrash(() => rig.runtime.wait(id))).exitCode, 137, id);
   } else if (started) {
     await rig.runtime.signal(id, 9);
     await rig.runtime.wait(id);
@@ -88,7 +99,7 @@ async function crash(rig: Rig, step: number, who: string): Promise<boolean> {
   }
   const happened = !existsSync(request);
   rmSync(request, { force: true });
-  await rig.runtime.remove(id);
+  await despiteCrash(() => rig.runtime.remove(id));
   await until(`nothing is left of ${id}: ${JSON.stringify(remains(rig, id))}`, () => {
     try {
       assert.deepEqual(remains(rig, id), nothing);
