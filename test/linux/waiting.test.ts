@@ -6,7 +6,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { isAlive, readStatus, startTicksOf } from "../../node-agent/runtime/container-directory.ts";
+import { isAlive, readOptional, readStatus, startTicksOf } from "../../node-agent/runtime/container-directory.ts";
 import type { ContainerSpec } from "../../node-agent/runtime/runtime.ts";
 import { openRig, type Rig, unifiedCgroups } from "./rig.ts";
 
@@ -39,9 +39,7 @@ function childrenOf(parent: number): readonly number[] {
 }
 
 async function monitorsOf(rig: Rig, title: string): Promise<readonly number[]> {
-  return childrenOf(await launcherOf(rig)).filter((pid) =>
-    readFileSync(`/proc/${pid}/cmdline`, "latin1").startsWith(title),
-  );
+  return childrenOf(await launcherOf(rig)).filter((pid) => readOptional(`/proc/${pid}/cmdline`)?.startsWith(title));
 }
 
 /** Monitors that wait, and the first processes of their sandboxes. */
@@ -128,6 +126,7 @@ test("a start without a sandbox takes the spare monitor, and goes on without one
   const [first] = await start(rig, "a");
   const next = await spareOf(rig);
   process.kill(next, "SIGKILL");
+  await until("that one is gone", () => startTicksOf(next) === undefined);
   const [second] = await start(rig, "b");
   await spareOf(rig);
   assert.deepEqual([first === spare, next === spare, second === next], [true, false, false]);
@@ -138,6 +137,7 @@ test("the spare monitor goes with the launcher stop", async () => {
   const spare = identities([await spareOf(rig)]);
   process.kill(await launcherOf(rig), "SIGKILL");
   await until("it is gone", () => !spare.some(isAlive));
+  await rig.reopen();
 });
 
 test("a plan whose rest is too long for one that waits is performed anew start", { skip }, async () => {
