@@ -4,9 +4,11 @@ import { createHash } from "node:crypto";
 import { type Address, AddressPool, formatAddress, macOf, nthAddress, parseAddress, type Range } from "./addresses.ts";
 import {
   addAddress,
+  addNeighbour,
   addRoute,
   createVeth,
   deleteLinks,
+  deleteNeighbour,
   type LinkState,
   listLinks,
   podLinkIndex,
@@ -39,7 +41,7 @@ export class PodLinks {
   #pools: readonly AddressPool[] = [];
   readonly #pods = new Map<string, PodRecord>();
   readonly #turns = new Map<string, Promise<unknown>>();
-  #dying: { readonly names: string[]; readonly done: Promise<void> } | undefined;
+  #dying: { readonly records: PodRecord[]; readonly done: Promise<void> } | undefined;
   #deletion: Promise<void> = Promise.resolve();
 
   private constructor(options: PodLinksOptions) {
@@ -78,7 +80,7 @@ export class PodLinks {
     return this.#inTurn(uid, async () => {
       const record = this.#pods.get(uid);
       if (record === undefined) return;
-      await this.#delete(record.linkName);
+      await this.#delete(record);
       this.#forget(uid, record);
     });
   }
@@ -95,14 +97,14 @@ export class PodLinks {
     const known = this.#pods.get(uid);
     if (known !== undefined) {
       if (await this.#isInside(netns, known)) return known.addresses.map(formatAddress);
-      await this.#delete(known.linkName);
+      await this.#delete(known);
     }
     const addresses = known?.addresses ?? this.#take();
     const linkName = known?.linkName ?? linkNameOf(this.#options.bridgeName, uid);
     try {
       await this.#link(uid, { linkName, addresses }, netns);
     } catch (cause) {
-      await perform(this.#launcher, deleteLinks([linkName]));
+      await perform(this.#launcher, detachSteps(this.#options, [{ linkName, addresses }]));
       this.#forget(uid, { linkName, addresses });
       throw new Error(`link pod ${uid}`, { cause });
     }
@@ -159,18 +161,18 @@ export class PodLinks {
   }
 
   // Deletions that come while one runs go together: the kernel waits for its readers once per request, not once per link.
-  #delete(linkName: string): Promise<void> {
+  #delete(record: PodRecord): Promise<void> {
     if (this.#dying !== undefined) {
-      this.#dying.names.push(linkName);
+      this.#dying.records.push(record);
       return this.#dying.done;
     }
-    const names = [linkName];
+    const records = [record];
     const done = this.#deletion.then(async () => {
       this.#dying = undefined;
       // It takes 20 ms, in which pods start.
-      await perform(this.#launcher, deleteLinks(names), { aside: true });
+      await perform(this.#launcher, detachSteps(this.#options, records), { aside: true });
     });
-    this.#dying = { names, done };
+    this.#dying = { records, done };
     this.#deletion = done.catch(() => {});
     return done;
   }
@@ -209,9 +211,32 @@ function attachSteps(options: PodLinksOptions, pod: Attachment): readonly Netlin
     { what: "set lo up", message: setLink(1, { up: true }), netns },
     { what: "set eth0 up", message: setLink(podLinkIndex, { up: true }), netns },
     ...addresses.flatMap((address) => addressSteps(address, options.podRanges, netns)),
+    ...neighboursOf(options, pod).map((neighbour) => ({
+      what: "add neighbour",
+      message: addNeighbour(neighbour),
+    })),
     // Last: a link with an alias is a finished one.
     { what: "set link's alias", message: setLink(linkName, { alias }) },
   ];
+}
+
+function detachSteps(options: PodLinksOptions, records: readonly PodRecord[]): readonly NetlinkStep[] {
+  const neighbours = records.flatMap((record) => neighboursOf(options, record));
+  return [
+    ...deleteLinks(records.map(({ linkName }) => linkName)),
+    ...neighbours.map((neighbour) => ({
+      what: "delete neighbour",
+      message: deleteNeighbour(neighbour),
+      accept: [errno.ENOENT, errno.ENODEV],
+    })),
+  ];
+}
+
+// The node knows who has a pod's address: it never asks, and such entries are not among the 1024 that a kernel has for all of its
+// namespaces, beyond which probes and services reach nobody. An entry that is left behind is right for the next pod with the address too.
+function neighboursOf({ bridgeIndex }: PodLinksOptions, { addresses: [first, ...others] }: PodRecord) {
+  if (first === undefined) return [];
+  return [first, ...others].map((address) => ({ index: bridgeIndex, mac: macOf(first), address }));
 }
 
 // The pod has its address alone and no range: even neighbours on the bridge are reached through the node, where service rules apply
