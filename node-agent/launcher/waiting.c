@@ -98,7 +98,12 @@ struct peer *take_pooled(int count) {
   for (int i = 4 + peer->shape->count; i < count; i++) write_field(&writer, fields[i].data, fields[i].size);
   size_t size = write_end(&writer);
   /* What is that long starts without. */
-  if (size == 0 || send(peer->fd, reply_data + 4, size - 4, MSG_NOSIGNAL | MSG_DONTWAIT) < 0) return NULL;
+  if (size == 0) return NULL;
+  if (send(peer->fd, reply_data + 4, size - 4, MSG_NOSIGNAL | MSG_DONTWAIT) < 0) {
+    /* It was killed, which says nothing of the next one. */
+    if (errno == EPIPE || errno == ECONNRESET) forget(peer);
+    return NULL;
+  }
   peer->shape = NULL;
   return peer;
 }

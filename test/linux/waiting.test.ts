@@ -38,20 +38,22 @@ function childrenOf(parent: number): readonly number[] {
     });
 }
 
-async function monitorsOf(rig: Rig, title: string): Promise<readonly number[]> {
-  return childrenOf(await launcherOf(rig)).filter((pid) => readOptional(`/proc/${pid}/cmdline`)?.startsWith(title));
+function monitorsOf(launcher: number, title: string): readonly number[] {
+  return childrenOf(launcher).filter((pid) => readOptional(`/proc/${pid}/cmdline`)?.startsWith(title));
 }
 
 /** Monitors that wait, and the first processes of their sandboxes. */
 async function waitingIn(rig: Rig): Promise<readonly number[]> {
-  const waiting = await monitorsOf(rig, "naru-waiting");
+  const waiting = monitorsOf(await launcherOf(rig), "naru-waiting");
   return waiting.flatMap((pid) => [pid, ...childrenOf(pid)]);
 }
 
 /** The one that waits for any start, once it does. */
 async function spareOf(rig: Rig): Promise<number> {
-  await until("a monitor is spare", async () => (await monitorsOf(rig, "naru-spare")).length === 1);
-  return (await monitorsOf(rig, "naru-spare"))[0] ?? 0;
+  // A launcher that is asked time and again makes none.
+  const launcher = await launcherOf(rig);
+  await until("a monitor is spare", () => monitorsOf(launcher, "naru-spare").length === 1);
+  return monitorsOf(launcher, "naru-spare")[0] ?? 0;
 }
 
 function identities(pids: readonly number[]) {
