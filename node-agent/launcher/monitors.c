@@ -79,11 +79,15 @@ void do_exec(struct peer *client, struct field id, int count) {
     forget(client);
 }
 
+struct peer *monitor_of(struct field name) {
+  for (struct peer *peer = peers; peer != NULL; peer = peer->next)
+    if (peer->kind == MONITOR && peer->fd >= 0 && !peer->ended && peer->shape == NULL && field_is(name, peer->name)) return peer;
+  return NULL;
+}
+
 /* attach <container>: the connection goes to its monitor. */
 void do_attach(struct peer *client, struct field id, int count) {
-  struct peer *monitor = peers;
-  while (monitor != NULL && (count != 4 || monitor->kind != MONITOR || monitor->fd < 0 || monitor->ended || monitor->shape != NULL || !field_is(fields[3], monitor->name)))
-    monitor = monitor->next;
+  struct peer *monitor = count == 4 ? monitor_of(fields[3]) : NULL;
   if (monitor == NULL) {
     reply_error(client, id, ESRCH, "attach: no such container runs");
     return;

@@ -76,6 +76,8 @@ static bool perform(struct peer *client, struct reader reader) {
       client->subscribed = true;
     else if (field_is(name, "stop"))
       stopping = true;
+    else if (field_is(name, "is-monitored") && count == 4)
+      write_number(&writer, monitor_of(fields[3]) != NULL);
     else if (field_is(name, "pool"))
       result = set_pool(&call);
     else

@@ -63,6 +63,8 @@ extern struct apart apart;
 
 /* The socket to a new monitor, or NULL with errno and what failed. */
 struct peer *fork_monitor(const struct peer *asking, struct launch_request *request, const char **what);
+/* That of a container which starts or runs; NULL when there is none. */
+struct peer *monitor_of(struct field name);
 /* The requests launch, exec and attach, whose arguments are in `fields`. */
 void do_launch(struct peer *client, struct field id, int count);
 void do_exec(struct peer *client, struct field id, int count);

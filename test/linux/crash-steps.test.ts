@@ -4,6 +4,7 @@ import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "no
 import { join } from "node:path";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import { isDeepStrictEqual } from "node:util";
 import { isAlive, readStatus } from "../../node-agent/runtime/container-directory.ts";
 import { LauncherGoneError } from "../../node-agent/runtime/launcher-client.ts";
 import { ociProgram } from "../oci-programs.ts";
@@ -45,6 +46,15 @@ function remains(rig: Rig, id: string): Remains {
       existsSync(path) ? readdirSync(path) : [],
     ),
   };
+}
+
+async function untilNothingIsLeft(rig: Rig, id: string): Promise<void> {
+  for (let tries = 0; ; tries++) {
+    const left = remains(rig, id);
+    if (isDeepStrictEqual(left, nothing)) return;
+    if (tries > 500) assert.deepEqual(left, nothing, `of ${id}`);
+    await sleep(10);
+  }
 }
 
 async function until(what: string, condition: () => boolean | Promise<boolean>): Promise<void> {
@@ -100,14 +110,7 @@ async function crash(rig: Rig, step: number, who: string): Promise<boolean> {
   const happened = !existsSync(request);
   rmSync(request, { force: true });
   await despiteCrash(() => rig.runtime.remove(id));
-  await until(`nothing is left of ${id}: ${JSON.stringify(remains(rig, id))}`, () => {
-    try {
-      assert.deepEqual(remains(rig, id), nothing);
-      return true;
-    } catch {
-      return false;
-    }
-  });
+  await untilNothingIsLeft(rig, id);
   return happened;
 }
 
@@ -159,9 +162,7 @@ async function crashWaiting(rig: Rig, step: number, [who, when]: readonly [who: 
   await rig.runtime.signal(id, 9);
   await rig.runtime.wait(id);
   await rig.runtime.remove(id);
-  await until(`nothing is left of ${id}: ${JSON.stringify(remains(rig, id))}`, () => {
-    return JSON.stringify(remains(rig, id)) === JSON.stringify(nothing);
-  });
+  await untilNothingIsLeft(rig, id);
   return happened;
 }
 
@@ -188,7 +189,7 @@ test("an agent that goes at any moment of a start leaves nothing behind reopen, 
     await starting;
     await until(`${id} is as the runtime says`, async () => (await truth(rig, id)) === "true");
     await rig.runtime.remove(id);
-    await until(`nothing is left of ${id}`, () => JSON.stringify(remains(rig, id)) === JSON.stringify(nothing));
+    await untilNothingIsLeft(rig, id);
   }
 });
 
