@@ -730,7 +730,7 @@ test("openAgent runs a pod's init containers again after its node lost all of it
   const { clock, node, session, agent } = await open({
     program: ([name = ""]) => {
       order.push(name);
-      return name === "init" ? { runMs: 100 } : {};
+      return name === "init" ? { runMs: 500 } : {};
     },
   });
   const web = pod(
@@ -751,7 +751,7 @@ test("openAgent runs a pod's init containers again after its node lost all of it
   next.put("nodes", { metadata: { name: "n1" }, spec: { podCIDRs: ["10.244.1.0/24"] } });
   next.put("pods", { ...web, status });
   await node.startAgent(next);
-  await clock.advance(50);
+  await clock.advance(300);
   const between = brief(next.statuses.get("web"));
   await clock.advance(1000);
   assert.deepEqual(

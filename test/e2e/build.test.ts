@@ -134,9 +134,15 @@ test("a Dockerfile comes from standard input beside a folder, a context as a tar
   const input = "FROM web:1\nCOPY index.html /copied\nRUN cat /copied\n";
   done(await cluster.naru(["build", "-f", "-", app], { input }));
   writeFileSync(join(app, "Small"), "FROM scratch\nCOPY index.html /\n");
-  for (const how of ["-cj", "-cJ", "-cz", "-c"]) {
-    const tar = execFileSync("tar", [how, "-C", app, "Small", "index.html"]);
-    done(await cluster.naru(["build", "-f", "Small", "-"], { input: tar }));
+  const tar = execFileSync("tar", ["-c", "-C", app, "Small", "index.html"]);
+  const programs = [
+    await debianProgram("bzip2", "bin/bzip2"),
+    await debianProgram("xz-utils", "usr/bin/xz"),
+    ...["gzip", "cat"],
+  ];
+  for (const program of programs) {
+    const input = execFileSync(program, { input: tar });
+    done(await cluster.naru(["build", "-f", "Small", "-"], { input }));
   }
 });
 
