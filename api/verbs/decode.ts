@@ -8,6 +8,7 @@ import { isObject } from "../kinds/schema/schema.ts";
 import { unsupportedIn } from "../kinds/schema/unsupported.ts";
 import { validateSchema } from "../kinds/schema/validate.ts";
 import { ApiError } from "../kinds/status.ts";
+import type { Change } from "./change.ts";
 import type { WriteOptions } from "./context.ts";
 
 export interface Decoding {
@@ -15,6 +16,8 @@ export interface Decoding {
   /** From the path; the body may leave them out but not contradict. */
   readonly namespace?: string;
   readonly name?: string;
+  /** What is read of the object: of a status nothing else, so a required spec may be absent. */
+  readonly part?: Change["part"];
 }
 
 /** Refuses with BadRequest (not this kind, contradicts the path, strict validation) or Invalid (fields of wrong type). */
@@ -23,7 +26,9 @@ export function decodeObject(kind: Kind, body: unknown, decoding: Decoding): Kub
     throw new ApiError("BadRequest", `the body must be one ${kind.resource.kind} as a JSON or YAML object`);
   checkKind(kind, body);
   const type = kind.resource.type;
-  const errors = validateSchema(type, body);
+  const errors = validateSchema(type, body).filter(
+    ({ type, field }) => !(decoding.part === "status" && type === "required" && field === "spec"),
+  );
   if (errors.length > 0) throw invalidObject(kind.resource, nameIn(body) ?? decoding.name ?? "", errors);
   const { object, unknown } = prune(type, body);
   report(decoding.write, unknown);

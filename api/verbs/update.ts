@@ -12,6 +12,6 @@ export interface UpdateRequest extends Target {
 /** With metadata.resourceVersion set, refuses with Conflict when the object has changed since; without, the last writer wins. */
 export function updateObject(context: Context, request: UpdateRequest, write: WriteOptions): Promise<Written> {
   const { kind, name, namespace, body, part } = request;
-  const decoded = decodeObject(kind, body, { write, name, ...(namespace === undefined ? {} : { namespace }) });
+  const decoded = decodeObject(kind, body, { write, name, part, ...(namespace === undefined ? {} : { namespace }) });
   return changeObject(context, { target: request, part, next: () => decoded }, write);
 }

@@ -507,7 +507,7 @@ test("limits reach the kernel, and a pod that fills its disk is evicted", async 
     evicted.map(({ status: now }) => [now?.phase, now?.reason, now?.message]),
     [
       ["Failed", "Evicted", 'Usage of EmptyDir volume "v" exceeds the limit "1Mi". '],
-      ["Failed", "Evicted", "Pod ephemeral local storage usage exceeds the total limit of containers 1048576. "],
+      ["Failed", "Evicted", "Pod ephemeral local storage usage exceeds the total limit of containers 1Mi. "],
     ],
   );
 });
