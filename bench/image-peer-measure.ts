@@ -1,5 +1,6 @@
 // One peer measured with images, in namespaces that end with this process: `image-peer-measure.ts pull|build NAME FOLDER CGROUP STORAGE`
 // prints its medians as JSON.
+import { execFileSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { startRegistry } from "../test/registry.ts";
@@ -42,7 +43,11 @@ async function measurePulls(open: OpenImagePeer): Promise<Readonly<Record<string
       await using peer = await openIn(open, `${key}-${run}`, registry.host);
       if (peer === undefined) return {};
       let ms = 0;
-      for (const image of images) ms = await timed(() => peer.pull(nameOf(image)));
+      for (const image of images) {
+        // As ours is measured.
+        execFileSync("sync");
+        ms = await timed(() => peer.pull(nameOf(image)));
+      }
       samples[key].push(ms);
     }
   }
