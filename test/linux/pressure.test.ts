@@ -151,7 +151,7 @@ test("a flood by a pod with a limit ends it for that limit, before the node itse
     [reason, message, await lifeOf(node)],
     [
       "Evicted",
-      `Pod ephemeral local storage usage exceeds the total limit of containers ${16 * 2 ** 20}. `,
+      "Pod ephemeral local storage usage exceeds the total limit of containers 16Mi. ",
       { ...alive, pressures: [], images },
     ],
   );
