@@ -10,7 +10,7 @@ import { launcherCommand } from "../../node-agent/network/launcher-command.ts";
 import { listLinks, readLink } from "../../node-agent/network/links.ts";
 import { perform } from "../../node-agent/network/netlink.ts";
 import { readMountinfo, removeTree } from "../../node-agent/runtime/cgroup-files.ts";
-import { detectCgroups } from "../../node-agent/runtime/cgroups.ts";
+import { detectAllCgroups } from "../../node-agent/runtime/cgroups.ts";
 import { unmountBelow } from "../../node-agent/volumes/mounts.ts";
 
 /** Where a cluster lives. */
@@ -99,7 +99,7 @@ export async function removeRemains(place: Place): Promise<void> {
   }
   for (const path of [place.dataDir, place.runDir]) await unmountBelow(path);
   await removeHosts({ cluster: place.name, runDir: place.runDir, launcherPath: place.launcherPath });
-  const layout = detectCgroups(readMountinfo());
+  const layout = detectAllCgroups(readMountinfo());
   if (layout !== undefined) await removeTree(layout, place.cgroup, realClock);
   for (const path of [place.runDir, place.dataDir]) rmSync(path, { recursive: true, force: true });
 }
